@@ -1,0 +1,335 @@
+//! What happens to a delivery next.
+//!
+//! Two things can go wrong with a delivery: its request ([`decide`], from the [`Class`] of the outcome) and the
+//! plugin that writes the request ([`decide_transform_failure`]). Both answer with a value that names the next
+//! action; the caller carries it out in one transaction of the store. Both count attempts on the same
+//! [`RetryPolicy`]: a run that failed is an attempt that sent nothing.
+
+use std::time::Duration;
+
+use crate::attempt::Class;
+use crate::retry::{RETRY_AFTER_MAX, RetryPolicy};
+use crate::time::UnixMillis;
+
+/// What happens to a delivery after an attempt.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is finished, and well.
+    Delivered,
+    /// It is tried again.
+    RetryAt {
+        /// Not before this moment.
+        due: UnixMillis,
+    },
+    /// It is not tried again by itself and goes to the dead letters, from where it can be replayed.
+    Dead {
+        /// Why.
+        reason: DeadReason,
+    },
+}
+
+/// What happens to a delivery whose transform failed.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransformDecision {
+    /// The event's own body is sent in this attempt, as if there were no transform.
+    SendOriginal,
+    /// The transform is run again.
+    RetryAt {
+        /// Not before this moment.
+        due: UnixMillis,
+    },
+    /// As [`Decision::Dead`].
+    Dead {
+        /// Why.
+        reason: DeadReason,
+    },
+}
+
+/// Why a delivery went to the dead letters. The [`code`](Self::code)s are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeadReason {
+    /// The policy's last attempt failed.
+    Exhausted,
+    /// The receiver answered 410, which also disables the endpoint.
+    EndpointGone,
+    /// The plugin said that this event can never be delivered.
+    RejectedByPlugin,
+    /// The plugin trapped or went over a limit, and the endpoint does not hold such deliveries.
+    TransformFailed,
+}
+
+/// What an endpoint wants done when its transform trapped or went over a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnTransformFailure {
+    /// Keep the delivery and run the transform again on the retry schedule: nothing is lost or sent unshaped.
+    #[default]
+    Hold,
+    /// Send the original body.
+    Bypass,
+    /// Put the delivery among the dead letters at once.
+    DeadLetter,
+}
+
+/// How a run of a transform failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransformFailure {
+    /// The plugin asked to be run again later.
+    Retryable {
+        /// Its reason, bounded by the plugin host.
+        message: String,
+    },
+    /// The plugin said that this event can never be delivered.
+    Permanent {
+        /// Its reason, bounded by the plugin host.
+        message: String,
+    },
+    /// The plugin trapped, went over a limit or could not be run.
+    Fault {
+        /// Stable, such as `plugin_trapped` or `plugin_fuel_exhausted`.
+        code: &'static str,
+        /// For the attempt log: which limit, which function.
+        detail: String,
+    },
+}
+
+impl DeadReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] =
+        [Self::Exhausted, Self::EndpointGone, Self::RejectedByPlugin, Self::TransformFailed];
+
+    /// The stable code that the store, the API and the operational webhooks show.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Exhausted => "attempts_exhausted",
+            Self::EndpointGone => "endpoint_gone",
+            Self::RejectedByPlugin => "rejected_by_plugin",
+            Self::TransformFailed => "transform_failed",
+        }
+    }
+
+    /// The reason whose [`code`](Self::code) this is.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}
+
+impl OnTransformFailure {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Hold, Self::Bypass, Self::DeadLetter];
+
+    /// The stable code that the store and the API show.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Bypass => "bypass",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+
+    /// The choice whose [`code`](Self::code) this is.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.code() == code)
+    }
+}
+
+impl TransformFailure {
+    /// The stable code that the attempt log shows.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Retryable { .. } => "plugin_asked_retry",
+            Self::Permanent { .. } => "plugin_rejected",
+            Self::Fault { code, .. } => code,
+        }
+    }
+
+    /// What a person should read beside the code.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Retryable { message } | Self::Permanent { message } => message,
+            Self::Fault { detail, .. } => detail,
+        }
+    }
+
+    /// Whether this counts against the plugin, for its [`breaker`](crate::breaker). Its own verdicts do not.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Retryable { .. } | Self::Permanent { .. } => false,
+            Self::Fault { .. } => true,
+        }
+    }
+}
+
+/// What happens after attempt number `attempts_made` of a delivery.
+///
+/// A retry is due after the longer of the policy's delay and what the receiver asked for, the latter at most
+/// [`RETRY_AFTER_MAX`]. A receiver can postpone attempts, but not add any. `jitter` is chance, uniform in 0 to 1.
+pub fn decide(
+    attempts_made: u32,
+    policy: &RetryPolicy,
+    class: &Class,
+    now: UnixMillis,
+    jitter: f64,
+) -> Decision {
+    match class {
+        Class::Delivered => Decision::Delivered,
+        Class::Gone => Decision::Dead { reason: DeadReason::EndpointGone },
+        Class::Retry { at_least, pause_endpoint: _ } => match policy.delay_after(attempts_made, jitter) {
+            Some(delay) => {
+                let asked = at_least.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
+                Decision::RetryAt { due: now.after(delay.max(asked)) }
+            }
+            None => Decision::Dead { reason: DeadReason::Exhausted },
+        },
+    }
+}
+
+/// What happens after a run of the transform failed in attempt number `attempts_made` of a delivery.
+///
+/// A plugin's own verdicts stand, whatever the endpoint wants done about faults: it asked for a later run, or it
+/// rejected the event. `on_failure` governs faults. `jitter` is chance, uniform in 0 to 1.
+pub fn decide_transform_failure(
+    attempts_made: u32,
+    policy: &RetryPolicy,
+    failure: &TransformFailure,
+    on_failure: OnTransformFailure,
+    now: UnixMillis,
+    jitter: f64,
+) -> TransformDecision {
+    let retry = || match policy.delay_after(attempts_made, jitter) {
+        Some(delay) => TransformDecision::RetryAt { due: now.after(delay) },
+        None => TransformDecision::Dead { reason: DeadReason::Exhausted },
+    };
+    match (failure, on_failure) {
+        (TransformFailure::Permanent { .. }, _) => {
+            TransformDecision::Dead { reason: DeadReason::RejectedByPlugin }
+        }
+        (TransformFailure::Retryable { .. }, _)
+        | (TransformFailure::Fault { .. }, OnTransformFailure::Hold) => retry(),
+        (TransformFailure::Fault { .. }, OnTransformFailure::Bypass) => TransformDecision::SendOriginal,
+        (TransformFailure::Fault { .. }, OnTransformFailure::DeadLetter) => {
+            TransformDecision::Dead { reason: DeadReason::TransformFailed }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::retry::{RawRetryPolicy, Schedule};
+
+    const NOW: UnixMillis = UnixMillis(1_795_309_323_000);
+
+    /// Retries after 10 and 60 seconds, without jitter.
+    fn policy() -> RetryPolicy {
+        let delays = vec![Duration::from_secs(10), Duration::from_secs(60)];
+        RawRetryPolicy { schedule: Schedule::Fixed { delays }, jitter_percent: 0 }.try_into().unwrap()
+    }
+
+    fn retry(at_least_secs: Option<u64>) -> Class {
+        Class::Retry { at_least: at_least_secs.map(Duration::from_secs), pause_endpoint: false }
+    }
+
+    #[test]
+    fn decides_attempts() {
+        let check = |attempts_made, class: Class, expect| {
+            assert_eq!(
+                decide(attempts_made, &policy(), &class, NOW, 0.5),
+                expect,
+                "{attempts_made} {class:?}"
+            );
+        };
+        let after = |secs| Decision::RetryAt { due: NOW.after(Duration::from_secs(secs)) };
+        let dead = |reason| Decision::Dead { reason };
+        check(1, Class::Delivered, Decision::Delivered);
+        check(3, Class::Delivered, Decision::Delivered);
+        check(1, Class::Gone, dead(DeadReason::EndpointGone));
+        check(1, retry(None), after(10));
+        check(2, retry(None), after(60));
+        check(3, retry(None), dead(DeadReason::Exhausted));
+        check(1, retry(Some(5)), after(10));
+        check(1, retry(Some(30)), after(30));
+        check(2, retry(Some(30)), after(60));
+        check(1, retry(Some(1_000_000)), after(86_400));
+        check(3, retry(Some(30)), dead(DeadReason::Exhausted));
+    }
+
+    #[test]
+    fn decides_transform_failures() {
+        let retryable = TransformFailure::Retryable { message: "no template yet".into() };
+        let permanent = TransformFailure::Permanent { message: "no recipient".into() };
+        let fault =
+            TransformFailure::Fault { code: "plugin_trapped", detail: "unreachable in render".into() };
+        let check = |attempts_made, failure: &TransformFailure, on_failure, expect| {
+            let decision = decide_transform_failure(attempts_made, &policy(), failure, on_failure, NOW, 0.5);
+            assert_eq!(decision, expect, "{attempts_made} {failure:?} {on_failure:?}");
+        };
+        let after = |secs| TransformDecision::RetryAt { due: NOW.after(Duration::from_secs(secs)) };
+        let dead = |reason| TransformDecision::Dead { reason };
+        for on_failure in OnTransformFailure::ALL {
+            check(1, &retryable, on_failure, after(10));
+            check(2, &retryable, on_failure, after(60));
+            check(3, &retryable, on_failure, dead(DeadReason::Exhausted));
+            check(1, &permanent, on_failure, dead(DeadReason::RejectedByPlugin));
+        }
+        check(1, &fault, OnTransformFailure::Hold, after(10));
+        check(3, &fault, OnTransformFailure::Hold, dead(DeadReason::Exhausted));
+        check(1, &fault, OnTransformFailure::Bypass, TransformDecision::SendOriginal);
+        check(3, &fault, OnTransformFailure::Bypass, TransformDecision::SendOriginal);
+        check(1, &fault, OnTransformFailure::DeadLetter, dead(DeadReason::TransformFailed));
+    }
+
+    #[test]
+    fn codes_read_back() {
+        for reason in DeadReason::ALL {
+            assert_eq!(DeadReason::from_code(reason.code()), Some(reason));
+        }
+        for choice in OnTransformFailure::ALL {
+            assert_eq!(OnTransformFailure::from_code(choice.code()), Some(choice));
+        }
+        assert_eq!(DeadReason::from_code(""), None);
+        assert_eq!(OnTransformFailure::from_code("keep"), None);
+        let fault = TransformFailure::Fault { code: "plugin_trapped", detail: "in render".into() };
+        assert_eq!((fault.code(), fault.detail(), fault.is_fault()), ("plugin_trapped", "in render", true));
+        let verdict = TransformFailure::Permanent { message: "no recipient".into() };
+        assert_eq!(
+            (verdict.code(), verdict.detail(), verdict.is_fault()),
+            ("plugin_rejected", "no recipient", false)
+        );
+    }
+
+    proptest! {
+        /// A receiver that never accepts gets exactly the policy's attempts, and none is early.
+        #[test]
+        fn a_delivery_ends(asked in proptest::option::of(0..200_000u64), jitter in 0.0..1.0f64) {
+            let policy = RetryPolicy::default();
+            let mut now = NOW;
+            let mut attempts_made = 0;
+            loop {
+                attempts_made += 1;
+                match decide(attempts_made, &policy, &retry(asked), now, jitter) {
+                    Decision::RetryAt { due } => {
+                        let asked = Duration::from_secs(asked.unwrap_or(0)).min(RETRY_AFTER_MAX);
+                        prop_assert!(due >= now.after(asked) && due > now);
+                        now = due;
+                    }
+                    decision => {
+                        prop_assert_eq!(decision, Decision::Dead { reason: DeadReason::Exhausted });
+                        break;
+                    }
+                }
+            }
+            prop_assert_eq!(attempts_made, policy.attempts_max());
+        }
+    }
+}

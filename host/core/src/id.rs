@@ -1,0 +1,140 @@
+//! Identifiers: a prefix that names the kind and a ULID that sorts by time.
+//!
+//! `msg_01k...`: 48 bits of milliseconds and 80 bits of chance in Crockford's base 32, lowercase. The prefixes
+//! are those of the Svix API, so that logs and tools of its users read on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+use ulid::Ulid;
+
+use crate::time::UnixMillis;
+
+/// Text that is not an identifier of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("an id of this kind is `{prefix}_` and 26 characters of base 32")]
+pub struct InvalidId {
+    /// What the id must begin with, without the underscore.
+    pub prefix: &'static str,
+}
+
+macro_rules! identifiers {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// What the text form begins with, without the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Makes the id of a thing born at `now`; `random` gives its low 80 bits.
+            #[must_use]
+            pub fn new(now: UnixMillis, random: u128) -> Self {
+                Self(Ulid::from_parts(now.0, random))
+            }
+
+            /// The moment this id was made.
+            #[must_use]
+            pub fn created_at(self) -> UnixMillis {
+                UnixMillis(self.0.timestamp_ms())
+            }
+
+            /// Big-endian bytes, which sort as the id does.
+            #[must_use]
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.to_bytes()
+            }
+
+            /// The id whose [`to_bytes`](Self::to_bytes) these are.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Ulid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut buffer = [0; ulid::ULID_LEN];
+                let text = self.0.array_to_str(&mut buffer);
+                text.make_ascii_lowercase();
+                write!(formatter, concat!($prefix, "_{}"), text)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(|ulid| Ulid::from_string(ulid).ok())
+                    .map(Self)
+                    .ok_or(InvalidId { prefix: $prefix })
+            }
+        }
+    )*};
+}
+
+identifiers! {
+    /// One application: a tenant whose endpoints receive events.
+    ApplicationId = "app";
+    /// One destination of one application.
+    EndpointId = "ep";
+    /// One accepted event (the API's message).
+    EventId = "msg";
+    /// One HTTP request of one delivery.
+    AttemptId = "atmpt";
+    /// One API key; the key itself is not in it.
+    KeyId = "key";
+}
+
+/// One unfinished delivery, numbered by the store that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn text_and_bytes_give_the_id_back(millis in 0..1u64 << 48, random in 0..1u128 << 80) {
+            let id = EventId::new(UnixMillis(millis), random);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            prop_assert_eq!(EventId::from_bytes(id.to_bytes()), id);
+            prop_assert_eq!(id.created_at(), UnixMillis(millis));
+        }
+
+        #[test]
+        fn later_ids_sort_after_earlier_ones(millis in 0..(1u64 << 48) - 1, low in 0..1u128 << 80, high in 0..1u128 << 80) {
+            let earlier = EventId::new(UnixMillis(millis), low);
+            let later = EventId::new(UnixMillis(millis + 1), high);
+            prop_assert!(earlier < later && earlier.to_string() < later.to_string());
+        }
+    }
+
+    #[test]
+    fn refuses_other_kinds_and_other_text() {
+        let check = |text: &str| assert_eq!(text.parse::<EventId>(), Err(InvalidId { prefix: "msg" }), "{text}");
+        check("");
+        check("msg_");
+        check("ep_01k0000000000000000000000a");
+        check("msg_01k0000000000000000000000");
+        check("msg_01k0000000000000000000000u");
+    }
+}

@@ -1,0 +1,26 @@
+//! Pure decisions: routing, signing, scheduling, retries, and the ports to the world.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: time and chance are arguments, and whatever
+//! has an `if` about deliveries is a function that returns the next action. The traits in [`port`] name what the
+//! rest of the program must bring.
+
+pub mod address;
+pub mod application;
+pub mod attempt;
+pub mod breaker;
+pub mod delivery;
+pub mod endpoint;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod pattern;
+pub mod plugin;
+pub mod port;
+pub mod request;
+pub mod retry;
+pub mod route;
+pub mod schedule;
+pub mod seal;
+pub mod signature;
+pub mod time;

@@ -1,0 +1,113 @@
+//! A bound on everything, named with its unit last.
+//!
+//! These are the defaults and ceilings that are not part of one module's own rule (a pattern's limits live with
+//! patterns, a plugin's with plugins). Relations between them are asserted when this crate is compiled.
+
+use std::time::Duration;
+
+/// Bytes of one event's body, as accepted over HTTP.
+pub const EVENT_BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one API request that is not an event: configuration objects are small.
+pub const API_BODY_BYTES_MAX: usize = 256 << 10;
+/// Characters of an event type's name, a channel, a uid (the Svix API's bound).
+pub const NAME_CHARS_MAX: usize = 256;
+/// Channels of one event (the Svix API's bound).
+pub const EVENT_CHANNELS_MAX: usize = 5;
+/// Attributes of one event.
+pub const EVENT_ATTRIBUTES_MAX: usize = 64;
+/// Bytes of all of one event's attribute names and values.
+pub const EVENT_ATTRIBUTE_BYTES_MAX: usize = 16 << 10;
+/// Characters of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 256;
+/// How long an `Idempotency-Key` is remembered (the Svix API keeps 12 hours).
+pub const IDEMPOTENCY_KEY_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Endpoints of one application, which bounds the fan-out of one event.
+pub const APPLICATION_ENDPOINTS_MAX: usize = 1000;
+/// Applications of one installation.
+pub const APPLICATIONS_MAX: usize = 100_000;
+/// Event types of one installation.
+pub const EVENT_TYPES_MAX: usize = 10_000;
+/// API keys of one installation.
+pub const KEYS_MAX: usize = 10_000;
+/// Characters of a description.
+pub const DESCRIPTION_CHARS_MAX: usize = 4096;
+/// Entries of one metadata map.
+pub const METADATA_ENTRIES_MAX: usize = 50;
+/// Bytes of all keys and values of one metadata map.
+pub const METADATA_BYTES_MAX: usize = 4 << 10;
+
+/// Headers that one endpoint or one plugin may add to a delivery.
+pub const CUSTOM_HEADERS_MAX: usize = 64;
+/// Bytes of all custom header names and values of one delivery.
+pub const CUSTOM_HEADER_BYTES_MAX: usize = 16 << 10;
+/// Requests that one plugin run may produce from one event.
+pub const TRANSFORM_REQUESTS_MAX: usize = 16;
+/// Bytes of all request bodies that one plugin run may produce.
+pub const TRANSFORM_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of an endpoint's plugin settings (JSON).
+pub const TRANSFORM_SETTINGS_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one uploaded plugin.
+pub const PLUGIN_BYTES_MAX: usize = 16 << 20;
+/// Plugins of one installation, each with any number of versions up to [`PLUGIN_VERSIONS_MAX`].
+pub const PLUGINS_MAX: usize = 10_000;
+/// Versions kept of one plugin.
+pub const PLUGIN_VERSIONS_MAX: usize = 1000;
+
+/// Bytes read of one receiver's answer; the rest is not waited for.
+pub const RESPONSE_BODY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a receiver's answer that the attempt log keeps.
+pub const RESPONSE_KEPT_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a failure's detail that the attempt log keeps.
+pub const FAILURE_DETAIL_BYTES_MAX: usize = 512;
+/// One attempt, from connect to the last byte of the answer (Standard Webhooks recommends 15 to 30 s).
+pub const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+/// The longest timeout that an endpoint may ask for.
+pub const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Deliveries of one endpoint under way at once, unless its policy says otherwise.
+pub const ENDPOINT_CONCURRENCY_DEFAULT: u16 = 64;
+/// The most that an endpoint's policy may ask for.
+pub const ENDPOINT_CONCURRENCY_MAX: u16 = 1024;
+/// Deliveries of the whole router under way at once.
+pub const ROUTER_CONCURRENCY_MAX: usize = 1024;
+/// Deliveries of one endpoint held in memory; the rest of its queue stays in the store.
+pub const ENDPOINT_HEADS_MAX: usize = 1024;
+/// Bytes of event bodies held in memory for all endpoints together.
+pub const HEADS_BYTES_MAX: usize = 48 << 20;
+/// Deliveries that one read brings from the store.
+pub const LOAD_ROWS_MAX: usize = 512;
+/// Event body bytes that one read brings from the store.
+pub const LOAD_BYTES_MAX: usize = 4 << 20;
+/// Reads of the store under way at once.
+pub const LOADS_IN_FLIGHT_MAX: usize = 4;
+
+/// Events waiting for the writer; one more is refused with 503.
+pub const APPEND_QUEUE_MAX: usize = 8192;
+/// Events of one commit.
+pub const COMMIT_EVENTS_MAX: usize = 512;
+/// Event body bytes of one commit.
+pub const COMMIT_BYTES_MAX: usize = 2 << 20;
+/// How long finished deliveries wait for an accepted event's commit before they get one of their own.
+pub const COMPLETION_DELAY_MAX: Duration = Duration::from_millis(20);
+
+/// Items of one API page, and the default of [`PAGE_ITEMS_DEFAULT`].
+pub const PAGE_ITEMS_MAX: usize = 250;
+/// Items of one API page where the caller names no number.
+pub const PAGE_ITEMS_DEFAULT: usize = 50;
+
+/// How long finished events and their attempts stay readable, by default.
+pub const RETENTION_DEFAULT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Rows that one retention step deletes.
+pub const RETENTION_ROWS_MAX: usize = 1000;
+
+const _: () = {
+    assert!(RESPONSE_KEPT_BYTES_MAX <= RESPONSE_BODY_BYTES_MAX);
+    assert!(EVENT_BODY_BYTES_MAX <= COMMIT_BYTES_MAX, "one event must fit a commit");
+    assert!(EVENT_BODY_BYTES_MAX <= LOAD_BYTES_MAX, "one event must fit a load");
+    assert!(LOAD_BYTES_MAX < HEADS_BYTES_MAX);
+    assert!(LOAD_ROWS_MAX <= ENDPOINT_HEADS_MAX, "a load must fit the heads it fills");
+    assert!(ENDPOINT_CONCURRENCY_DEFAULT <= ENDPOINT_CONCURRENCY_MAX);
+    assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
+    assert!(TRANSFORM_OUTPUT_BYTES_MAX <= EVENT_BODY_BYTES_MAX);
+};

@@ -1,0 +1,460 @@
+//! What must survive a crash.
+//!
+//! Three groups of methods, one trait: *events* (the hot path: append, finish, load), *configuration* (read whole
+//! at start, changed in transactions) and *history* (pages for people). The contract is written down as a test
+//! suite in `hookmill-testkit`, which every store passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::application::{Application, EventTypeDefinition};
+use crate::delivery::DeadReason;
+use crate::endpoint::{Endpoint, Ordering};
+use crate::event::{Event, Name};
+use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId};
+use crate::key::ApiKey;
+use crate::plugin::{ComponentBytes, PluginDigest, PluginName, PluginVersion};
+use crate::port::PortFuture;
+use crate::request::PreparedRequest;
+use crate::route::Configuration;
+use crate::time::UnixMillis;
+
+/// What must survive a crash. Every method that changes something returns after the change is durable, except
+/// [`finish`](Self::finish), which may lose its last moments to a power cut (a duplicate, never a loss).
+pub trait Store: Send + Sync {
+    /// Stores an event with all of its deliveries in one transaction, durably.
+    ///
+    /// An event whose deduplication key is known is not stored again: the first one's id comes back.
+    fn append(&self, new: NewEvent) -> PortFuture<'_, Result<Appended, StoreError>>;
+
+    /// Adds deliveries of a stored event (a resend or a replay, [`AttemptTrigger::Manual`]), durably. Answers their ids in
+    /// order; an event that is gone gives [`StoreError::NotFound`].
+    fn redeliver(
+        &self,
+        event: EventId,
+        deliveries: Vec<NewDelivery>,
+        due: UnixMillis,
+    ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>>;
+
+    /// Records what came of deliveries, in one transaction with whatever else is committed. A delivery that is
+    /// gone meanwhile (its endpoint was deleted) is skipped.
+    fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>>;
+
+    /// Reads deliveries of one endpoint that are due, earliest first.
+    fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>>;
+
+    /// Reads which endpoints have unfinished deliveries, without touching each delivery.
+    fn backlog(&self) -> PortFuture<'_, Result<Vec<Backlog>, StoreError>>;
+
+    /// Reads the whole configuration.
+    fn configuration(&self) -> PortFuture<'_, Result<Configuration, StoreError>>;
+
+    /// Applies changes to the configuration, all or none, durably.
+    fn apply(&self, changes: Vec<Change>) -> PortFuture<'_, Result<(), StoreError>>;
+
+    /// Reads the answer that was remembered under an idempotency key.
+    fn remembered(&self, key: IdempotencyKey) -> PortFuture<'_, Result<Option<RememberedAnswer>, StoreError>>;
+
+    /// Reads the bytes of one plugin version.
+    fn plugin_bytes(&self, digest: PluginDigest) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>>;
+
+    /// Reads one event of one application.
+    fn event(
+        &self,
+        application: ApplicationId,
+        lookup: EventLookup,
+    ) -> PortFuture<'_, Result<Option<Arc<Event>>, StoreError>>;
+
+    /// Reads events of one application.
+    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>>;
+
+    /// Reads attempts of one application.
+    fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
+
+    /// Reads one attempt.
+    fn attempt(
+        &self,
+        application: ApplicationId,
+        id: AttemptId,
+    ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>>;
+
+    /// Reads what is unfinished or dead of one event, one row a delivery.
+    fn deliveries_of(&self, event: EventId) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>>;
+
+    /// Counts one endpoint's deliveries by state.
+    fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>>;
+
+    /// Deletes one chunk of what is older than `before` and finished; answers how many rows went. Zero means that
+    /// nothing old is left.
+    fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>>;
+}
+
+/// Why the store could not do it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// More waits than may wait; try again after a moment.
+    #[error("the write queue is full")]
+    Busy,
+    /// No room; nothing was stored, what was stored stays. Heals by itself once there is room.
+    #[error("no space left on the disk")]
+    Full,
+    /// A unique value is taken: an application's or endpoint's uid, an event type's name.
+    #[error("{what} is taken")]
+    Conflict {
+        /// Which value.
+        what: &'static str,
+    },
+    /// What the call names does not exist.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// Which thing.
+        what: &'static str,
+    },
+    /// The store failed for good; the process must end and recover at its next start.
+    #[error("the store failed: {detail}")]
+    Failed {
+        /// For the operator.
+        detail: String,
+    },
+}
+
+/// An event to store, with where it goes.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// What happened.
+    pub event: Arc<Event>,
+    /// Where it goes; may be nowhere.
+    pub deliveries: Vec<NewDelivery>,
+    /// The caller's `Idempotency-Key`, if it sent one. The event's own uid deduplicates besides.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// SHA-256 of what the caller sent, to tell a repeat from a reuse.
+    pub fingerprint: [u8; 32],
+}
+
+/// One delivery to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// Deliveries of one endpoint with equal order keys stay in order; see [`order_key`].
+    pub order_key: Option<OrderKey>,
+}
+
+/// A hash of an ordering key within its endpoint; a collision only orders more than was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderKey(pub u64);
+
+/// The order key of an event at an endpoint with this ordering.
+#[must_use]
+pub fn order_key(ordering: Ordering, event: &Event) -> Option<OrderKey> {
+    match (ordering, &event.ordering_key) {
+        (Ordering::Strict, _) => Some(OrderKey(0)),
+        (Ordering::PerKey, Some(key)) => {
+            // Stored as a signed 64-bit column, so the top bit stays clear.
+            let hash = crate::plugin::PluginDigest::of(key.as_str().as_bytes());
+            let first: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a digest has 32 bytes");
+            Some(OrderKey(u64::from_le_bytes(first) >> 1))
+        }
+        (Ordering::Unordered, _) | (Ordering::PerKey, None) => None,
+    }
+}
+
+/// SHA-256 over the caller's scope and its `Idempotency-Key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub [u8; 32]);
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Durable; the ids of the deliveries in the order they were given.
+    Stored(Vec<DeliveryId>),
+    /// Known before.
+    Duplicate {
+        /// The event that was stored first.
+        first: EventId,
+        /// Whether it came with the same fingerprint.
+        same: bool,
+    },
+}
+
+/// What came of one delivery.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// The HTTP request or plugin run to log.
+    pub attempt: AttemptRecord,
+    /// What happens to the delivery.
+    pub completion: Completion,
+}
+
+/// What happens to a delivery after an attempt.
+#[derive(Debug, Clone)]
+pub enum Completion {
+    /// The receiver has it.
+    Delivered,
+    /// A plugin dropped it on purpose.
+    Dropped,
+    /// It is tried again.
+    Retry {
+        /// Not before.
+        due: UnixMillis,
+        /// What a plugin made of the event, kept so that every retry sends the same bytes.
+        prepared: Option<Box<PreparedRequest>>,
+    },
+    /// A plugin made several requests of it: each becomes a delivery of its own, due at once.
+    Split(Vec<PreparedRequest>),
+    /// It is not tried again; it stays readable and can be replayed.
+    Dead(DeadReason),
+}
+
+/// Which due deliveries to read.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadDue {
+    /// Of which endpoint.
+    pub endpoint: EndpointId,
+    /// With [`Ordering::Unordered`] all that are due, earliest due first; else in order of their ids, without those
+    /// that an earlier unfinished delivery with the same order key precedes which is due later than `now`. So what
+    /// is read of one key is a gapless beginning of it.
+    pub ordering: Ordering,
+    /// Due at or before.
+    pub now: UnixMillis,
+    /// At most so many.
+    pub rows_max: usize,
+    /// Stop after the row that passes so many bytes of event bodies.
+    pub bytes_max: usize,
+}
+
+/// Deliveries read from the store.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// In the order that [`LoadDue::ordering`] says.
+    pub deliveries: Vec<PendingDelivery>,
+    /// When the earliest delivery of this endpoint is due that could be read but was not: `now` or earlier where a
+    /// limit ended the read, else the earliest that is due after `now`; none where there is none. One that waits
+    /// behind its order key's head does not count: the head does.
+    pub next_due: Option<UnixMillis>,
+}
+
+/// One unfinished delivery.
+#[derive(Debug, Clone)]
+pub struct PendingDelivery {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// What happened.
+    pub event: Arc<Event>,
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// Keeps its order.
+    pub order_key: Option<OrderKey>,
+    /// Attempts that were made and failed.
+    pub attempts_made: u32,
+    /// Who asked for it.
+    pub trigger: AttemptTrigger,
+    /// Not before.
+    pub due: UnixMillis,
+    /// What a plugin made of the event in the first attempt.
+    pub prepared: Option<Box<PreparedRequest>>,
+}
+
+/// One endpoint with unfinished deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// When its earliest delivery is due.
+    pub earliest_due: UnixMillis,
+}
+
+/// One change of the configuration.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Adds or replaces a tenant.
+    PutApplication(Application),
+    /// Removes a tenant with its endpoints, keys, events, deliveries and attempts.
+    DeleteApplication(ApplicationId),
+    /// Adds or replaces an endpoint.
+    PutEndpoint(Box<Endpoint>),
+    /// Removes an endpoint with its unfinished deliveries.
+    DeleteEndpoint(EndpointId),
+    /// Adds or replaces a kind of event.
+    PutEventType(EventTypeDefinition),
+    /// Removes a kind of event.
+    DeleteEventType(Name),
+    /// Adds a version with its bytes; a known version stays as it is.
+    PutPluginVersion(PluginVersion, ComponentBytes),
+    /// Makes a stored version the current one of a plugin.
+    SetCurrentPlugin(PluginName, PluginDigest),
+    /// Removes a plugin with its versions; bytes that another plugin shares stay.
+    DeletePlugin(PluginName),
+    /// Adds a key.
+    PutKey(ApiKey),
+    /// Removes a key.
+    DeleteKey(KeyId),
+    /// Remembers the answer to a request, so that a repeat is answered alike.
+    Remember(IdempotencyKey, RememberedAnswer),
+}
+
+/// An answer that a repeat of its request gets again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedAnswer {
+    /// SHA-256 of the request.
+    pub fingerprint: [u8; 32],
+    /// HTTP status.
+    pub status: u16,
+    /// JSON body.
+    pub body: Bytes,
+    /// When it was first given.
+    pub at: UnixMillis,
+}
+
+/// How a caller names an event.
+#[derive(Debug, Clone)]
+pub enum EventLookup {
+    /// By the router's id.
+    Id(EventId),
+    /// By the sender's own id.
+    Uid(Name),
+}
+
+/// Which way a page goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageFrom<Id> {
+    /// The newest.
+    Newest,
+    /// Older than this one, newest first.
+    OlderThan(Id),
+    /// Newer than this one; still answered newest first, the page that ends just before it.
+    NewerThan(Id),
+}
+
+/// Which events to read, newest first.
+#[derive(Debug, Clone)]
+pub struct EventQuery {
+    /// Of which tenant.
+    pub application: ApplicationId,
+    /// Where the page begins.
+    pub from: PageFrom<EventId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Of these types only, where there are any.
+    pub event_types: Vec<Name>,
+    /// With this channel only.
+    pub channel: Option<Name>,
+    /// Accepted before.
+    pub before: Option<UnixMillis>,
+    /// Accepted after.
+    pub after: Option<UnixMillis>,
+}
+
+/// Which attempts to read, newest first.
+#[derive(Debug, Clone)]
+pub struct AttemptQuery {
+    /// Of which tenant.
+    pub application: ApplicationId,
+    /// Of which event.
+    pub event: Option<EventId>,
+    /// To which endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Where the page begins.
+    pub from: PageFrom<AttemptId>,
+    /// At most so many.
+    pub limit: usize,
+    /// With this result only.
+    pub result: Option<AttemptResult>,
+    /// Started before.
+    pub before: Option<UnixMillis>,
+    /// Started after.
+    pub after: Option<UnixMillis>,
+}
+
+/// One HTTP request of one delivery, or one plugin run that led to none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Made when the attempt began.
+    pub id: AttemptId,
+    /// Of which tenant.
+    pub application: ApplicationId,
+    /// Of which event.
+    pub event: EventId,
+    /// To which endpoint.
+    pub endpoint: EndpointId,
+    /// 1 for a delivery's first.
+    pub number: u32,
+    /// From the first byte out to the last byte in.
+    pub duration: Duration,
+    /// How it went.
+    pub result: AttemptResult,
+    /// The receiver's status, where it gave one.
+    pub status: Option<u16>,
+    /// Stable code of a failure, such as `timeout` or `plugin_trap`.
+    pub failure_code: Option<Box<str>>,
+    /// What was wrong, for people, bounded by
+    /// [`FAILURE_DETAIL_BYTES_MAX`](crate::limits::FAILURE_DETAIL_BYTES_MAX).
+    pub detail: Box<str>,
+    /// The beginning of the receiver's answer, bounded by
+    /// [`RESPONSE_KEPT_BYTES_MAX`](crate::limits::RESPONSE_KEPT_BYTES_MAX).
+    pub response: Bytes,
+    /// Who asked for it.
+    pub trigger: AttemptTrigger,
+    /// The plugin version that shaped the request, with the fuel it spent.
+    pub plugin: Option<(PluginDigest, u64)>,
+    /// When the next attempt is due, where there is one.
+    pub next_due: Option<UnixMillis>,
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptResult {
+    /// Answered 2xx.
+    Delivered,
+    /// Failed; whether it is tried again says the delivery.
+    Failed,
+    /// A plugin dropped the event on purpose.
+    Dropped,
+}
+
+/// Who asked for an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptTrigger {
+    /// The schedule.
+    Scheduled,
+    /// A person or program, by a resend or a replay.
+    Manual,
+}
+
+/// What is unfinished or dead of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryState {
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// Attempts that were made and failed.
+    pub attempts_made: u32,
+    /// Whether it will be tried again, and when.
+    pub status: DeliveryStatus,
+}
+
+/// Whether a delivery will be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// Not before this moment.
+    Waiting(UnixMillis),
+    /// Never by itself.
+    Dead(DeadReason),
+}
+
+/// One endpoint's deliveries by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndpointCounts {
+    /// Attempts that delivered.
+    pub delivered: u64,
+    /// Unfinished deliveries that were never tried.
+    pub pending: u64,
+    /// Unfinished deliveries that failed at least once.
+    pub retrying: u64,
+    /// Deliveries that are not tried again.
+    pub dead: u64,
+}

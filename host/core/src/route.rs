@@ -1,0 +1,229 @@
+//! Which endpoints an event goes to.
+//!
+//! The [`RoutingTable`] is an immutable snapshot of the whole configuration; a change makes a new one. Reading it
+//! takes no lock and touches no disk, so one accepted event costs one look-up and one pass over its
+//! application's endpoints.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::application::{Application, EventTypeDefinition};
+use crate::endpoint::{Endpoint, EndpointState};
+use crate::event::{Event, Name};
+use crate::id::{ApplicationId, EndpointId, KeyId};
+use crate::key::{ApiKey, KeyHash};
+use crate::plugin::{PluginDigest, PluginName, PluginVersion};
+
+/// Everything that is configured, as the store holds it.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    /// All tenants.
+    pub applications: Vec<Application>,
+    /// All destinations.
+    pub endpoints: Vec<Endpoint>,
+    /// All kinds of events.
+    pub event_types: Vec<EventTypeDefinition>,
+    /// All versions of all plugins, oldest first.
+    pub plugin_versions: Vec<PluginVersion>,
+    /// Which version of each plugin runs.
+    pub current_plugins: Vec<(PluginName, PluginDigest)>,
+    /// All API keys.
+    pub keys: Vec<ApiKey>,
+}
+
+/// One tenant with its endpoints.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    /// The tenant.
+    pub application: Arc<Application>,
+    /// Its endpoints, oldest first.
+    pub endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
+}
+
+/// One plugin with its versions.
+#[derive(Debug, Clone)]
+pub struct PluginEntry {
+    /// Which version runs where none is pinned.
+    pub current: PluginDigest,
+    /// All versions, oldest first.
+    pub versions: Vec<PluginVersion>,
+}
+
+/// An immutable snapshot of the configuration, indexed for reading.
+#[derive(Debug, Clone, Default)]
+pub struct RoutingTable {
+    /// Tenants with their endpoints.
+    pub applications: BTreeMap<ApplicationId, Arc<Routes>>,
+    /// Tenants by the operator's own ids.
+    pub application_uids: HashMap<Name, ApplicationId>,
+    /// Endpoints of all tenants.
+    pub endpoints: HashMap<EndpointId, Arc<Endpoint>>,
+    /// Kinds of events by name.
+    pub event_types: BTreeMap<Name, Arc<EventTypeDefinition>>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<PluginName, Arc<PluginEntry>>,
+    /// Keys by what is known of their secret.
+    pub keys: HashMap<KeyHash, Arc<ApiKey>>,
+    /// The same keys by id.
+    pub keys_by_id: BTreeMap<KeyId, Arc<ApiKey>>,
+}
+
+impl RoutingTable {
+    /// Indexes what the store holds.
+    #[must_use]
+    pub fn new(configuration: Configuration) -> Self {
+        let mut table = Self::default();
+        for application in configuration.applications {
+            table.put_application(application);
+        }
+        for endpoint in configuration.endpoints {
+            table.put_endpoint(endpoint);
+        }
+        for definition in configuration.event_types {
+            table.event_types.insert(definition.name.clone(), Arc::new(definition));
+        }
+        for key in configuration.keys {
+            table.put_key(key);
+        }
+        let mut versions: BTreeMap<PluginName, Vec<PluginVersion>> = BTreeMap::new();
+        for version in configuration.plugin_versions {
+            versions.entry(version.name.clone()).or_default().push(version);
+        }
+        for (name, current) in configuration.current_plugins {
+            let versions = versions.remove(&name).unwrap_or_default();
+            table.plugins.insert(name, Arc::new(PluginEntry { current, versions }));
+        }
+        table
+    }
+
+    /// Adds or replaces a tenant; its endpoints stay.
+    pub fn put_application(&mut self, application: Application) {
+        let id = application.id;
+        let previous = self.applications.get(&id);
+        if let Some(uid) = previous.and_then(|routes| routes.application.uid.as_ref()) {
+            self.application_uids.remove(uid);
+        }
+        if let Some(uid) = &application.uid {
+            self.application_uids.insert(uid.clone(), id);
+        }
+        let endpoints = previous.map(|routes| routes.endpoints.clone()).unwrap_or_default();
+        self.applications.insert(id, Arc::new(Routes { application: Arc::new(application), endpoints }));
+    }
+
+    /// Removes a tenant with its endpoints and keys.
+    pub fn remove_application(&mut self, id: ApplicationId) {
+        let Some(routes) = self.applications.remove(&id) else { return };
+        if let Some(uid) = &routes.application.uid {
+            self.application_uids.remove(uid);
+        }
+        for endpoint in routes.endpoints.keys() {
+            self.endpoints.remove(endpoint);
+        }
+        self.keys.retain(|_, key| !key.scope.belongs_to(id));
+        self.keys_by_id.retain(|_, key| !key.scope.belongs_to(id));
+    }
+
+    /// Adds or replaces an endpoint of a known tenant.
+    pub fn put_endpoint(&mut self, endpoint: Endpoint) {
+        let endpoint = Arc::new(endpoint);
+        let Some(routes) = self.applications.get_mut(&endpoint.application) else { return };
+        Arc::make_mut(routes).endpoints.insert(endpoint.id, Arc::clone(&endpoint));
+        self.endpoints.insert(endpoint.id, endpoint);
+    }
+
+    /// Removes an endpoint.
+    pub fn remove_endpoint(&mut self, id: EndpointId) {
+        let Some(endpoint) = self.endpoints.remove(&id) else { return };
+        if let Some(routes) = self.applications.get_mut(&endpoint.application) {
+            Arc::make_mut(routes).endpoints.remove(&id);
+        }
+    }
+
+    /// Adds a key.
+    pub fn put_key(&mut self, key: ApiKey) {
+        let key = Arc::new(key);
+        self.keys.insert(key.hash, Arc::clone(&key));
+        self.keys_by_id.insert(key.id, key);
+    }
+
+    /// Removes a key.
+    pub fn remove_key(&mut self, id: KeyId) {
+        if let Some(key) = self.keys_by_id.remove(&id) {
+            self.keys.remove(&key.hash);
+        }
+    }
+
+    /// Adds a version of a plugin; the first one becomes its current one. A known version stays as it is.
+    pub fn put_plugin_version(&mut self, version: PluginVersion) {
+        match self.plugins.get_mut(&version.name) {
+            None => {
+                let entry = PluginEntry { current: version.digest, versions: vec![version.clone()] };
+                self.plugins.insert(version.name, Arc::new(entry));
+            }
+            Some(entry) if entry.versions.iter().any(|known| known.digest == version.digest) => {}
+            Some(entry) => Arc::make_mut(entry).versions.push(version),
+        }
+    }
+
+    /// Makes a known version the current one.
+    pub fn set_current_plugin(&mut self, name: &PluginName, digest: PluginDigest) {
+        if let Some(entry) = self.plugins.get_mut(name) {
+            Arc::make_mut(entry).current = digest;
+        }
+    }
+
+    /// The tenant that a caller names by id or by uid.
+    #[must_use]
+    pub fn application(&self, id_or_uid: &str) -> Option<&Arc<Routes>> {
+        if let Ok(id) = id_or_uid.parse::<ApplicationId>() {
+            return self.applications.get(&id);
+        }
+        let uid = id_or_uid.parse::<Name>().ok()?;
+        self.application_uids.get(&uid).and_then(|id| self.applications.get(id))
+    }
+
+    /// The version of a plugin that runs where none is pinned.
+    #[must_use]
+    pub fn current_version(&self, plugin: &PluginName) -> Option<PluginDigest> {
+        self.plugins.get(plugin).map(|entry| entry.current)
+    }
+}
+
+impl Routes {
+    /// The endpoint that a caller names by id or by uid.
+    #[must_use]
+    pub fn endpoint(&self, id_or_uid: &str) -> Option<&Arc<Endpoint>> {
+        if let Ok(id) = id_or_uid.parse::<EndpointId>() {
+            return self.endpoints.get(&id);
+        }
+        self.endpoints.values().find(|endpoint| {
+            endpoint.uid.as_ref().is_some_and(|uid| uid.as_str() == id_or_uid)
+        })
+    }
+}
+
+/// The endpoints that receive this event, oldest first.
+///
+/// The body is parsed at most once, and only where an endpoint that admits the event by name has a pattern. A
+/// body that is not JSON matches no pattern.
+#[must_use]
+pub fn plan(event: &Event, routes: &Routes) -> Vec<Arc<Endpoint>> {
+    let mut parsed: Option<Option<serde_json::Value>> = None;
+    let mut planned = Vec::new();
+    for endpoint in routes.endpoints.values() {
+        if endpoint.state != EndpointState::Enabled || !endpoint.filter.admits_names(event) {
+            continue;
+        }
+        let admitted = match &endpoint.filter.pattern {
+            None => true,
+            Some(pattern) => parsed
+                .get_or_insert_with(|| serde_json::from_slice(&event.body).ok())
+                .as_ref()
+                .is_some_and(|body| pattern.matches(body)),
+        };
+        if admitted {
+            planned.push(Arc::clone(endpoint));
+        }
+    }
+    planned
+}

@@ -1,0 +1,299 @@
+//! What the scheduler knows of one endpoint.
+//!
+//! Every unfinished delivery is in the store. The queue *holds* some of those that are due (its heads), and knows
+//! when the earliest of the others is due (`stored_due`). It also knows which deliveries are under way or settling
+//! (finished, but not yet committed), since the store still shows them and a load must not bring them back.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::rate::Gcra;
+use super::{EndpointTerms, Health};
+use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
+use crate::endpoint::Ordering;
+use crate::id::DeliveryId;
+use crate::port::store::{Loaded, OrderKey, PendingDelivery};
+use crate::time::UnixMillis;
+
+/// What the scheduler knows of one endpoint.
+#[derive(Debug)]
+pub(super) struct EndpointQueue {
+    pub(super) terms: EndpointTerms,
+    /// Due deliveries in memory, next first.
+    held: VecDeque<PendingDelivery>,
+    held_bytes: usize,
+    /// Deliveries that the store may show although they must not start: held, under way, settling.
+    known: HashMap<DeliveryId, Known>,
+    in_flight: usize,
+    /// When the earliest delivery that only the store has is due.
+    pub(super) stored_due: Option<UnixMillis>,
+    pub(super) load: LoadState,
+    /// Order keys under way.
+    busy_keys: HashSet<OrderKey>,
+    /// Order keys whose head failed and is not yet settled, or settled during the load that is under way: what a
+    /// load brings of them may be ahead of their head.
+    stalled_keys: HashSet<OrderKey>,
+    pub(super) rate: Gcra,
+    pub(super) breaker: Breaker,
+    pub(super) paused_until: UnixMillis,
+    /// Whether the endpoint is in the ring.
+    pub(super) in_ring: bool,
+    /// The moment for which a wake-up is set.
+    pub(super) wake_at: Option<UnixMillis>,
+    /// Whether the endpoint waits for its turn to load.
+    pub(super) load_wanted: bool,
+    /// Whether the endpoint waits for a place that another one frees.
+    pub(super) starved: bool,
+    /// The highest delivery that a load brought. One that is not higher and is reported as appended only now was
+    /// in that load, and may have ended since.
+    loaded_through: DeliveryId,
+}
+
+/// Where a delivery is that the store still shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Held,
+    InFlight { attempt: Attempt, order_key: Option<OrderKey> },
+    Settling { again_due: Option<UnixMillis>, order_key: Option<OrderKey> },
+}
+
+/// Whether a read of the store is under way.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum LoadState {
+    #[default]
+    Idle,
+    /// Under way; with the deliveries that were settled meanwhile, which its snapshot may still show.
+    UnderWay { settled: HashSet<DeliveryId> },
+}
+
+impl EndpointQueue {
+    pub(super) fn new(terms: EndpointTerms) -> Self {
+        Self {
+            terms,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            known: HashMap::new(),
+            in_flight: 0,
+            stored_due: None,
+            load: LoadState::Idle,
+            busy_keys: HashSet::new(),
+            stalled_keys: HashSet::new(),
+            rate: Gcra::default(),
+            breaker: Breaker::default(),
+            paused_until: UnixMillis(0),
+            in_ring: false,
+            wake_at: None,
+            load_wanted: false,
+            starved: false,
+            loaded_through: DeliveryId(0),
+        }
+    }
+
+    pub(super) fn held_len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    pub(super) fn known_len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether nothing of this endpoint is in memory.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.known.is_empty() && self.load == LoadState::Idle
+    }
+
+    /// Takes a delivery into memory, or only remembers that the store has it.
+    ///
+    /// Where order matters, a new delivery must not overtake what only the store has.
+    pub(super) fn append(&mut self, delivery: PendingDelivery, room: bool) {
+        if self.known.contains_key(&delivery.id) {
+            return;
+        }
+        let late = delivery.id <= self.loaded_through;
+        let overtakes = self.terms.ordering != Ordering::Unordered
+            && (self.stored_due.is_some()
+                || self.load != LoadState::Idle
+                || delivery.order_key.is_some_and(|key| self.stalled_keys.contains(&key)));
+        if room && !late && !overtakes && self.terms.enabled {
+            self.hold(delivery);
+        } else {
+            self.note_stored(delivery.due);
+        }
+    }
+
+    /// Remembers that the store has a delivery which is not in memory.
+    pub(super) fn note_stored(&mut self, due: UnixMillis) {
+        self.stored_due = Some(self.stored_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Gives all held deliveries back to the store, where they still are.
+    pub(super) fn release_held(&mut self) {
+        while let Some(delivery) = self.held.pop_front() {
+            self.known.remove(&delivery.id);
+            self.note_stored(delivery.due);
+        }
+        self.held_bytes = 0;
+    }
+
+    /// The body size of the delivery that would start next; none where order holds all of them back.
+    pub(super) fn next_bytes(&self) -> Option<usize> {
+        self.next_index().map(|index| self.held[index].event.body.len())
+    }
+
+    /// Starts the next delivery.
+    pub(super) fn start(&mut self, config: &BreakerConfig, now: UnixMillis) -> Option<PendingDelivery> {
+        let index = self.next_index()?;
+        let attempt = match self.breaker.permit(config, now) {
+            Permit::Normal => Attempt::Normal,
+            Permit::Probe => Attempt::Probe,
+            Permit::Wait { .. } => return None,
+        };
+        let delivery = self.held.remove(index)?;
+        self.held_bytes -= delivery.event.body.len();
+        self.in_flight += 1;
+        self.known.insert(delivery.id, Known::InFlight { attempt, order_key: delivery.order_key });
+        if let Some(key) = self.order_key(&delivery) {
+            self.busy_keys.insert(key);
+        }
+        if let Some(rate) = self.terms.rate {
+            self.rate.count(rate, now);
+        }
+        Some(delivery)
+    }
+
+    /// Frees the place of a delivery; it stays known until it is settled.
+    pub(super) fn finish(
+        &mut self,
+        config: &BreakerConfig,
+        now: UnixMillis,
+        id: DeliveryId,
+        again_due: Option<UnixMillis>,
+        health: Health,
+    ) -> Option<Change> {
+        let Some(Known::InFlight { attempt, order_key }) = self.known.get(&id).copied() else { return None };
+        self.known.insert(id, Known::Settling { again_due, order_key });
+        self.in_flight -= 1;
+        if let Some(key) = order_key {
+            self.busy_keys.remove(&key);
+            if again_due.is_some() {
+                self.stall(key);
+            }
+        }
+        match health {
+            Health::Good => self.breaker.record(config, attempt, true, now),
+            Health::Bad => self.breaker.record(config, attempt, false, now),
+            // A probe that said nothing of the receiver must not keep the breaker half-open.
+            Health::Unknown if attempt == Attempt::Probe => self.breaker.record(config, attempt, false, now),
+            Health::Unknown => None,
+        }
+    }
+
+    /// Forgets a delivery whose completion is committed.
+    pub(super) fn settle(&mut self, id: DeliveryId) {
+        let Some(Known::Settling { again_due, order_key }) = self.known.get(&id).copied() else { return };
+        self.known.remove(&id);
+        if let Some(due) = again_due {
+            self.note_stored(due);
+        }
+        match &mut self.load {
+            LoadState::UnderWay { settled } => {
+                settled.insert(id);
+            }
+            LoadState::Idle => {
+                if let Some(key) = order_key {
+                    self.stalled_keys.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Takes what a load brought, less what is known and what would overtake.
+    pub(super) fn loaded(&mut self, loaded: Loaded) {
+        let LoadState::UnderWay { settled } = std::mem::take(&mut self.load) else { return };
+        if let Some(due) = loaded.next_due {
+            self.note_stored(due);
+        }
+        for delivery in loaded.deliveries {
+            self.loaded_through = self.loaded_through.max(delivery.id);
+            if self.known.contains_key(&delivery.id) || settled.contains(&delivery.id) {
+                continue;
+            }
+            let stalled = self.order_key(&delivery).is_some_and(|key| self.stalled_keys.contains(&key));
+            if stalled || !self.terms.enabled {
+                self.note_stored(delivery.due);
+            } else {
+                self.hold(delivery);
+            }
+        }
+        let unsettled: HashSet<OrderKey> = self.known.values().filter_map(Known::stalled_key).collect();
+        self.stalled_keys.retain(|key| unsettled.contains(key));
+    }
+
+    /// A load that failed leaves the store as it was: try again later.
+    pub(super) fn load_failed(&mut self, again_at: UnixMillis) {
+        self.load = LoadState::Idle;
+        self.note_stored(again_at);
+    }
+
+    fn hold(&mut self, delivery: PendingDelivery) {
+        self.known.insert(delivery.id, Known::Held);
+        self.held_bytes += delivery.event.body.len();
+        match self.terms.ordering {
+            Ordering::Unordered => self.held.push_back(delivery),
+            // Two commits can be reported in the other order; what order means is the store's numbering.
+            Ordering::PerKey | Ordering::Strict => {
+                let index = self.held.partition_point(|earlier| earlier.id < delivery.id);
+                self.held.insert(index, delivery);
+            }
+        }
+    }
+
+    /// The head of this key failed: what is held behind it goes back to the store.
+    fn stall(&mut self, key: OrderKey) {
+        self.stalled_keys.insert(key);
+        let mut kept = VecDeque::with_capacity(self.held.len());
+        while let Some(delivery) = self.held.pop_front() {
+            if delivery.order_key == Some(key) {
+                self.known.remove(&delivery.id);
+                self.held_bytes -= delivery.event.body.len();
+                self.note_stored(delivery.due);
+            } else {
+                kept.push_back(delivery);
+            }
+        }
+        self.held = kept;
+    }
+
+    fn next_index(&self) -> Option<usize> {
+        match self.terms.ordering {
+            Ordering::Unordered => (!self.held.is_empty()).then_some(0),
+            Ordering::Strict => (self.busy_keys.is_empty() && !self.held.is_empty()).then_some(0),
+            Ordering::PerKey => self.held.iter().position(|delivery| {
+                delivery.order_key.is_none_or(|key| !self.busy_keys.contains(&key))
+            }),
+        }
+    }
+
+    fn order_key(&self, delivery: &PendingDelivery) -> Option<OrderKey> {
+        match self.terms.ordering {
+            Ordering::Unordered => None,
+            Ordering::PerKey | Ordering::Strict => delivery.order_key,
+        }
+    }
+}
+
+impl Known {
+    fn stalled_key(&self) -> Option<OrderKey> {
+        match self {
+            Self::Settling { again_due: Some(_), order_key } => *order_key,
+            Self::Held | Self::InFlight { .. } | Self::Settling { again_due: None, .. } => None,
+        }
+    }
+}

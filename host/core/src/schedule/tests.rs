@@ -1,0 +1,400 @@
+//! The scheduler against a model of the store and of receivers, in virtual time.
+//!
+//! One seed makes one history. Checked at each step: nothing starts twice at once, limits hold, order holds; and at
+//! the end: everything was delivered, and nothing twice.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{Channels, ContentType, Event};
+use crate::id::EventId;
+use crate::port::store::{AttemptTrigger, OrderKey};
+
+const START: UnixMillis = UnixMillis(1_800_000_000_000);
+
+fn endpoint(number: u8) -> EndpointId {
+    EndpointId::new(UnixMillis(1), u128::from(number))
+}
+
+fn application(number: u8) -> ApplicationId {
+    ApplicationId::new(UnixMillis(1), u128::from(number))
+}
+
+fn terms(ordering: Ordering) -> EndpointTerms {
+    EndpointTerms {
+        application: application(0),
+        enabled: true,
+        concurrency: 4,
+        rate: None,
+        application_rate: None,
+        ordering,
+    }
+}
+
+fn delivery(id: u64, endpoint: EndpointId, key: Option<u64>, due: UnixMillis) -> PendingDelivery {
+    let event = Event {
+        id: EventId::new(due, u128::from(id)),
+        application: application(0),
+        event_type: "test.event".parse().unwrap(),
+        uid: None,
+        channels: Channels::default(),
+        ordering_key: None,
+        content_type: ContentType::json(),
+        body: Bytes::from_static(b"{}"),
+    };
+    PendingDelivery {
+        id: DeliveryId(id),
+        event: Arc::new(event),
+        endpoint,
+        order_key: key.map(OrderKey),
+        attempts_made: 0,
+        trigger: AttemptTrigger::Scheduled,
+        due,
+        prepared: None,
+    }
+}
+
+/// The store, as far as the scheduler sees it.
+#[derive(Default)]
+struct Rows(BTreeMap<DeliveryId, PendingDelivery>);
+
+impl Rows {
+    fn load(&self, load: &LoadDue) -> Loaded {
+        let of_endpoint = || self.0.values().filter(|row| row.endpoint == load.endpoint);
+        let blocked = |row: &PendingDelivery| {
+            load.ordering != Ordering::Unordered
+                && row.order_key.is_some()
+                && of_endpoint().any(|other| {
+                    other.id < row.id && other.order_key == row.order_key && other.due > load.now
+                })
+        };
+        let mut due: Vec<_> =
+            of_endpoint().filter(|row| row.due <= load.now && !blocked(row)).cloned().collect();
+        if load.ordering == Ordering::Unordered {
+            due.sort_by_key(|row| (row.due, row.id));
+        }
+        let cut = due.get(load.rows_max).map(|row| row.due);
+        due.truncate(load.rows_max);
+        let later = of_endpoint().map(|row| row.due).filter(|due| *due > load.now).min();
+        Loaded { deliveries: due, next_due: cut.or(later) }
+    }
+}
+
+/// What the environment does next; numbers are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Op {
+    Append { endpoint: u8, key: u8, report_late: bool },
+    Report(u8),
+    End { which: u8, fails: bool },
+    Commit(u8),
+    AnswerLoad { which: u8, fails: bool },
+    Advance(u16),
+    Toggle(u8),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (any::<u8>(), 0..3u8, any::<bool>())
+            .prop_map(|(endpoint, key, report_late)| Op::Append { endpoint, key, report_late }),
+        3 => any::<u8>().prop_map(Op::Report),
+        6 => (any::<u8>(), prop::bool::weighted(0.3)).prop_map(|(which, fails)| Op::End { which, fails }),
+        5 => any::<u8>().prop_map(Op::Commit),
+        4 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(which, fails)| Op::AnswerLoad { which, fails }),
+        2 => (0..3000u16).prop_map(Op::Advance),
+        1 => any::<u8>().prop_map(Op::Toggle),
+    ]
+}
+
+struct World {
+    scheduler: Scheduler,
+    terms: Vec<EndpointTerms>,
+    rows: Rows,
+    now: UnixMillis,
+    next_id: u64,
+    unreported: Vec<PendingDelivery>,
+    running: Vec<PendingDelivery>,
+    uncommitted: Vec<(PendingDelivery, Option<UnixMillis>)>,
+    /// Loads under way, with what their snapshot showed.
+    loads: Vec<(EndpointId, Loaded)>,
+    delivered: HashMap<DeliveryId, u32>,
+}
+
+impl World {
+    fn new() -> Self {
+        let orderings = [Ordering::Unordered, Ordering::PerKey, Ordering::Strict];
+        let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+        let terms: Vec<_> = orderings.into_iter().map(terms).collect();
+        for (number, terms) in terms.iter().enumerate() {
+            scheduler.endpoint_changed(endpoint(number as u8), Some(*terms), START);
+        }
+        Self {
+            scheduler,
+            terms,
+            rows: Rows::default(),
+            now: START,
+            next_id: 1,
+            unreported: Vec::new(),
+            running: Vec::new(),
+            uncommitted: Vec::new(),
+            loads: Vec::new(),
+            delivered: HashMap::new(),
+        }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Append { endpoint: number, key, report_late } => {
+                let number = number % self.terms.len() as u8;
+                let key = match self.terms[usize::from(number)].ordering {
+                    Ordering::Unordered => None,
+                    Ordering::PerKey => Some(u64::from(key)),
+                    Ordering::Strict => Some(0),
+                };
+                let row = delivery(self.next_id, endpoint(number), key, self.now);
+                self.next_id += 1;
+                self.rows.0.insert(row.id, row.clone());
+                if report_late {
+                    self.unreported.push(row);
+                } else {
+                    self.scheduler.appended(row, self.now);
+                }
+            }
+            Op::Report(which) => {
+                if let Some(row) = take(&mut self.unreported, which) {
+                    self.scheduler.appended(row, self.now);
+                }
+            }
+            Op::End { which, fails } => {
+                if let Some(row) = take(&mut self.running, which) {
+                    self.end(row, fails);
+                }
+            }
+            Op::Commit(which) => {
+                if let Some((row, again_due)) = take(&mut self.uncommitted, which) {
+                    match again_due {
+                        Some(due) => self.rows.0.get_mut(&row.id).unwrap().due = due,
+                        None => {
+                            self.rows.0.remove(&row.id);
+                        }
+                    }
+                    self.scheduler.settled(row.endpoint, row.id, self.now);
+                }
+            }
+            Op::AnswerLoad { which, fails } => {
+                if let Some((endpoint, loaded)) = take(&mut self.loads, which) {
+                    if fails {
+                        self.scheduler.load_failed(endpoint, self.now);
+                    } else {
+                        self.scheduler.loaded(endpoint, loaded, self.now);
+                    }
+                }
+            }
+            Op::Advance(millis) => self.now.0 += u64::from(millis),
+            Op::Toggle(number) => {
+                let number = number % self.terms.len() as u8;
+                let terms = &mut self.terms[usize::from(number)];
+                terms.enabled = !terms.enabled;
+                self.scheduler.endpoint_changed(endpoint(number), Some(*terms), self.now);
+            }
+        }
+        self.poll();
+    }
+
+    fn end(&mut self, row: PendingDelivery, fails: bool) {
+        let again_due = fails.then(|| UnixMillis(self.now.0 + 500));
+        if !fails {
+            *self.delivered.entry(row.id).or_default() += 1;
+        }
+        let end = DeliveryEnd {
+            endpoint: row.endpoint,
+            delivery: row.id,
+            again_due,
+            health: if fails { Health::Bad } else { Health::Good },
+            pause_until: None,
+        };
+        self.scheduler.finished(&end, self.now);
+        self.uncommitted.push((row, again_due));
+    }
+
+    fn poll(&mut self) {
+        loop {
+            match self.scheduler.poll(self.now) {
+                Action::Start(row) => {
+                    self.check_start(&row);
+                    self.running.push(row);
+                }
+                Action::Load(load) => {
+                    // Half of the loads see the store as it is now, the others are answered later with the same.
+                    let loaded = self.rows.load(&load);
+                    self.loads.push((load.endpoint, loaded));
+                }
+                Action::SleepUntil(_) => break,
+            }
+        }
+    }
+
+    fn check_start(&self, row: &PendingDelivery) {
+        let terms = self.terms.iter().enumerate().find(|(n, _)| endpoint(*n as u8) == row.endpoint).unwrap().1;
+        assert!(terms.enabled, "{row:?} starts at a disabled endpoint");
+        assert!(!self.delivered.contains_key(&row.id), "{} starts again after it was delivered", row.id);
+        assert!(self.running.iter().all(|other| other.id != row.id), "{} runs already", row.id);
+        let at_endpoint = self.running.iter().filter(|other| other.endpoint == row.endpoint).count();
+        assert!(at_endpoint < terms.concurrency, "more than {} at once", terms.concurrency);
+        if row.order_key.is_some() {
+            let earlier = self.rows.0.values().find(|other| {
+                other.endpoint == row.endpoint
+                    && other.order_key == row.order_key
+                    && other.id < row.id
+                    && !self.delivered.contains_key(&other.id)
+                    // Not yet reported: its sender has no answer yet, so it is concurrent with this one.
+                    && self.unreported.iter().all(|late| late.id != other.id)
+            });
+            assert!(earlier.is_none(), "{} overtakes {earlier:?}", row.id);
+        }
+    }
+
+    /// Lets everything end well and checks that everything was delivered, once.
+    fn drain(&mut self) {
+        for number in 0..self.terms.len() as u8 {
+            if !self.terms[usize::from(number)].enabled {
+                self.apply(&Op::Toggle(number));
+            }
+        }
+        for _ in 0..10_000 {
+            self.apply(&Op::Report(0));
+            self.apply(&Op::End { which: 0, fails: false });
+            self.apply(&Op::Commit(0));
+            self.apply(&Op::AnswerLoad { which: 0, fails: false });
+            self.apply(&Op::Advance(400));
+            if self.rows.0.is_empty() && self.unreported.is_empty() {
+                break;
+            }
+        }
+        let stuck: Vec<_> = self.rows.0.keys().collect();
+        assert!(stuck.is_empty(), "never delivered: {stuck:?}");
+        let twice: HashSet<_> = self.delivered.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "delivered twice: {twice:?}");
+        assert_eq!(self.scheduler.in_flight(), 0);
+        assert_eq!(self.scheduler.held_bytes, 0);
+    }
+}
+
+fn take<T>(list: &mut Vec<T>, which: u8) -> Option<T> {
+    (!list.is_empty()).then(|| list.remove(usize::from(which) % list.len()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_delivers_everything_once_and_in_order(ops in prop::collection::vec(op(), 0..200)) {
+        let mut world = World::new();
+        for op in &ops {
+            world.apply(op);
+        }
+        world.drain();
+    }
+}
+
+fn start(scheduler: &mut Scheduler, now: UnixMillis) -> Option<PendingDelivery> {
+    match scheduler.poll(now) {
+        Action::Start(delivery) => Some(delivery),
+        Action::Load(_) | Action::SleepUntil(_) => None,
+    }
+}
+
+#[test]
+fn endpoints_that_hang_leave_places_to_others() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let hanging = 60u8;
+    let mut id = 0;
+    for number in 0..hanging {
+        let terms = EndpointTerms { concurrency: 1024, ..terms(Ordering::Unordered) };
+        scheduler.endpoint_changed(endpoint(number), Some(terms), START);
+        for _ in 0..200 {
+            id += 1;
+            scheduler.appended(delivery(id, endpoint(number), None, START), START);
+        }
+    }
+    while start(&mut scheduler, START).is_some() {}
+    let taken = scheduler.in_flight();
+    assert!(taken < ROUTER_CONCURRENCY_MAX, "{taken} places taken");
+
+    scheduler.endpoint_changed(endpoint(hanging), Some(terms(Ordering::Unordered)), START);
+    scheduler.appended(delivery(id + 1, endpoint(hanging), None, START), START);
+    assert_eq!(start(&mut scheduler, START).map(|row| row.endpoint), Some(endpoint(hanging)));
+}
+
+#[test]
+fn one_who_waits_for_a_place_gets_the_next_free_one() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let mut running = Vec::new();
+    let count = ROUTER_CONCURRENCY_MAX as u64;
+    for id in 0..count {
+        let endpoint = EndpointId::new(UnixMillis(2), u128::from(id));
+        scheduler.endpoint_changed(endpoint, Some(terms(Ordering::Unordered)), START);
+        scheduler.appended(delivery(id, endpoint, None, START), START);
+        running.extend(start(&mut scheduler, START));
+    }
+    assert_eq!(scheduler.in_flight(), ROUTER_CONCURRENCY_MAX);
+    scheduler.endpoint_changed(endpoint(1), Some(terms(Ordering::Unordered)), START);
+    scheduler.appended(delivery(count, endpoint(1), None, START), START);
+    assert!(start(&mut scheduler, START).is_none());
+
+    let ended = running.pop().unwrap();
+    let end = DeliveryEnd {
+        endpoint: ended.endpoint,
+        delivery: ended.id,
+        again_due: None,
+        health: Health::Good,
+        pause_until: None,
+    };
+    scheduler.finished(&end, START);
+    assert_eq!(start(&mut scheduler, START).map(|row| row.id), Some(DeliveryId(count)));
+}
+
+#[test]
+fn a_rate_is_kept_without_taking_a_place() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let limited = EndpointTerms { rate: Some(Rate::new(2, 10).unwrap()), ..terms(Ordering::Unordered) };
+    scheduler.endpoint_changed(endpoint(0), Some(limited), START);
+    for id in 0..3 {
+        scheduler.appended(delivery(id, endpoint(0), None, START), START);
+    }
+    assert!(start(&mut scheduler, START).is_some());
+    assert!(start(&mut scheduler, START).is_some());
+    let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the rate is exceeded") };
+    assert_eq!(at, UnixMillis(START.0 + 5000));
+    assert_eq!(scheduler.in_flight(), 2);
+    assert!(start(&mut scheduler, at).is_some());
+}
+
+#[test]
+fn a_pause_gives_held_deliveries_back_and_reads_them_again_later() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let serial = EndpointTerms { concurrency: 1, ..terms(Ordering::Unordered) };
+    scheduler.endpoint_changed(endpoint(0), Some(serial), START);
+    for id in 0..2 {
+        scheduler.appended(delivery(id, endpoint(0), None, START), START);
+    }
+    let first = start(&mut scheduler, START).unwrap();
+    let resumes = UnixMillis(START.0 + 60_000);
+    let end = DeliveryEnd {
+        endpoint: endpoint(0),
+        delivery: first.id,
+        again_due: Some(resumes),
+        health: Health::Bad,
+        pause_until: Some(resumes),
+    };
+    scheduler.finished(&end, START);
+    scheduler.settled(endpoint(0), first.id, START);
+    assert_eq!(scheduler.held_bytes, 0);
+    let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the endpoint is paused") };
+    assert_eq!(at, resumes);
+    let Action::Load(load) = scheduler.poll(resumes) else { panic!("the pause is over") };
+    assert_eq!((load.endpoint, load.now), (endpoint(0), resumes));
+}
