@@ -40,7 +40,8 @@ pub trait Store: Send + Sync {
     ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>>;
 
     /// Records what came of deliveries, in one transaction with whatever else is committed. A delivery that is
-    /// gone meanwhile (its endpoint was deleted) is skipped.
+    /// gone meanwhile (its endpoint was deleted) is skipped. Never answers [`StoreError::Busy`] or
+    /// [`StoreError::Full`]: it waits until there is room.
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>>;
 
     /// Reads deliveries of one endpoint that are due, earliest first.
@@ -415,6 +416,8 @@ pub enum AttemptResult {
     Failed,
     /// A plugin dropped the event on purpose.
     Dropped,
+    /// A plugin made several deliveries of it, which go on by themselves.
+    Split,
 }
 
 /// Who asked for an attempt.

@@ -183,7 +183,7 @@ impl Scheduler {
         let room = queue.held_len() < ENDPOINT_HEADS_MAX && (room || queue.held_len() == 0);
         let before = queue.held_bytes();
         queue.append(delivery, room);
-        self.held_bytes += queue.held_bytes() - before;
+        self.held_bytes = self.held_bytes - before + queue.held_bytes();
         self.refresh(endpoint, now);
     }
 

@@ -45,7 +45,7 @@ pub(super) struct EndpointQueue {
     pub(super) starved: bool,
     /// The highest delivery that a load brought. One that is not higher and is reported as appended only now was
     /// in that load, and may have ended since.
-    loaded_through: DeliveryId,
+    loaded_through: Option<DeliveryId>,
 }
 
 /// Where a delivery is that the store still shows.
@@ -84,7 +84,7 @@ impl EndpointQueue {
             wake_at: None,
             load_wanted: false,
             starved: false,
-            loaded_through: DeliveryId(0),
+            loaded_through: None,
         }
     }
 
@@ -116,7 +116,7 @@ impl EndpointQueue {
         if self.known.contains_key(&delivery.id) {
             return;
         }
-        let late = delivery.id <= self.loaded_through;
+        let late = Some(delivery.id) <= self.loaded_through;
         let overtakes = self.terms.ordering != Ordering::Unordered
             && (self.stored_due.is_some()
                 || self.load != LoadState::Idle
@@ -125,6 +125,10 @@ impl EndpointQueue {
             self.hold(delivery);
         } else {
             self.note_stored(delivery.due);
+            // What is held behind it must not start before it.
+            if let Some(key) = self.order_key(&delivery) {
+                self.release_key(key);
+            }
         }
     }
 
@@ -183,7 +187,8 @@ impl EndpointQueue {
         if let Some(key) = order_key {
             self.busy_keys.remove(&key);
             if again_due.is_some() {
-                self.stall(key);
+                self.stalled_keys.insert(key);
+                self.release_key(key);
             }
         }
         match health {
@@ -197,7 +202,7 @@ impl EndpointQueue {
 
     /// Forgets a delivery whose completion is committed.
     pub(super) fn settle(&mut self, id: DeliveryId) {
-        let Some(Known::Settling { again_due, order_key }) = self.known.get(&id).copied() else { return };
+        let Some(Known::Settling { again_due, order_key: _ }) = self.known.get(&id).copied() else { return };
         self.known.remove(&id);
         if let Some(due) = again_due {
             self.note_stored(due);
@@ -206,11 +211,7 @@ impl EndpointQueue {
             LoadState::UnderWay { settled } => {
                 settled.insert(id);
             }
-            LoadState::Idle => {
-                if let Some(key) = order_key {
-                    self.stalled_keys.remove(&key);
-                }
-            }
+            LoadState::Idle => self.forget_settled_keys(),
         }
     }
 
@@ -221,7 +222,7 @@ impl EndpointQueue {
             self.note_stored(due);
         }
         for delivery in loaded.deliveries {
-            self.loaded_through = self.loaded_through.max(delivery.id);
+            self.loaded_through = self.loaded_through.max(Some(delivery.id));
             if self.known.contains_key(&delivery.id) || settled.contains(&delivery.id) {
                 continue;
             }
@@ -232,14 +233,22 @@ impl EndpointQueue {
                 self.hold(delivery);
             }
         }
-        let unsettled: HashSet<OrderKey> = self.known.values().filter_map(Known::stalled_key).collect();
-        self.stalled_keys.retain(|key| unsettled.contains(key));
+        self.forget_settled_keys();
     }
 
     /// A load that failed leaves the store as it was: try again later.
     pub(super) fn load_failed(&mut self, again_at: UnixMillis) {
         self.load = LoadState::Idle;
         self.note_stored(again_at);
+        self.forget_settled_keys();
+    }
+
+    /// With no load under way, a key is stalled only while its failed head is unsettled.
+    fn forget_settled_keys(&mut self) {
+        if !self.stalled_keys.is_empty() {
+            let unsettled: HashSet<OrderKey> = self.known.values().filter_map(Known::stalled_key).collect();
+            self.stalled_keys.retain(|key| unsettled.contains(key));
+        }
     }
 
     fn hold(&mut self, delivery: PendingDelivery) {
@@ -255,9 +264,8 @@ impl EndpointQueue {
         }
     }
 
-    /// The head of this key failed: what is held behind it goes back to the store.
-    fn stall(&mut self, key: OrderKey) {
-        self.stalled_keys.insert(key);
+    /// Gives the held deliveries of one key back to the store.
+    fn release_key(&mut self, key: OrderKey) {
         let mut kept = VecDeque::with_capacity(self.held.len());
         while let Some(delivery) = self.held.pop_front() {
             if delivery.order_key == Some(key) {

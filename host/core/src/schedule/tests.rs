@@ -288,7 +288,7 @@ fn take<T>(list: &mut Vec<T>, which: u8) -> Option<T> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_delivers_everything_once_and_in_order(ops in prop::collection::vec(op(), 0..200)) {

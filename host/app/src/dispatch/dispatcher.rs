@@ -1,0 +1,368 @@
+//! The task that owns the scheduler.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
+use hookmill_core::endpoint::{Endpoint, EndpointState, Rate};
+use hookmill_core::id::{DeliveryId, EndpointId};
+use hookmill_core::port::store::{Finished, LoadDue, PendingDelivery};
+use hookmill_core::port::{Clock, Store, Transport};
+use hookmill_core::schedule::{Action, DeliveryEnd, EndpointTerms, Health, Scheduler};
+use hookmill_core::time::UnixMillis;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{Attempt, Ended, bypasses};
+use super::{DispatcherInbox, Message};
+use crate::App;
+
+/// Messages taken at once.
+const MESSAGES_AT_ONCE: usize = 512;
+/// Batches of completions under way at once; while they are, the next batch grows.
+const COMMITS_IN_FLIGHT_MAX: usize = 2;
+/// Ended deliveries that may wait for a commit; beyond, none is started until the disk catches up.
+const UNSAVED_MAX: usize = 8192;
+/// The longest sleep. The wall clock may jump; no wait relies on a longer one.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How long a backlog that could not be read waits.
+const BACKLOG_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a [`Dispatcher`] is made of.
+pub struct DispatcherParts {
+    /// The use cases, for configuration, plugins and store.
+    pub app: Arc<App>,
+    /// HTTP to foreign hosts.
+    pub transport: Arc<dyn Transport>,
+    /// The end that [`channel`](super::channel) made.
+    pub inbox: DispatcherInbox,
+}
+
+/// The task that owns the scheduler.
+pub struct Dispatcher {
+    app: Arc<App>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    transport: Arc<dyn Transport>,
+    scheduler: Scheduler,
+    plugin_breakers: HashMap<EndpointId, PluginBreaker>,
+    inbox: DispatcherInbox,
+    /// Ended deliveries that wait for a commit.
+    unsaved: Vec<Finished>,
+    unsaved_ids: Vec<(EndpointId, DeliveryId)>,
+    commits_in_flight: usize,
+    backlog: BacklogState,
+    stopping: bool,
+}
+
+struct PluginBreaker {
+    breaker: Breaker,
+    /// The kind of the last permit, which the next outcome is reported with.
+    attempt: breaker::Attempt,
+}
+
+enum BacklogState {
+    /// Must be read, at the earliest then.
+    Wanted(Instant),
+    Reading,
+    Known,
+}
+
+impl Dispatcher {
+    /// Makes a dispatcher that knows nothing yet; [`run`](Self::run) reads the backlog first.
+    #[must_use]
+    pub fn new(parts: DispatcherParts) -> Self {
+        Self {
+            store: Arc::clone(&parts.app.store),
+            clock: Arc::clone(&parts.app.clock),
+            app: parts.app,
+            transport: parts.transport,
+            scheduler: Scheduler::new(BreakerConfig::ENDPOINT),
+            plugin_breakers: HashMap::new(),
+            inbox: parts.inbox,
+            unsaved: Vec::new(),
+            unsaved_ids: Vec::new(),
+            commits_in_flight: 0,
+            backlog: BacklogState::Wanted(Instant::now()),
+            stopping: false,
+        }
+    }
+
+    /// Dispatches until `shutdown` is cancelled, then lets what is under way end for at most `grace`. What has not
+    /// ended then is tried again after the next start.
+    pub async fn run(mut self, shutdown: CancellationToken, grace: Duration) {
+        let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
+        loop {
+            let sleep_until = self.act();
+            tokio::select! {
+                taken = self.inbox.receiver.recv_many(&mut messages, MESSAGES_AT_ONCE) => {
+                    debug_assert!(taken > 0, "the dispatcher holds a sender itself");
+                }
+                () = tokio::time::sleep_until(sleep_until) => {}
+                () = shutdown.cancelled() => break,
+            }
+            self.handle(&mut messages);
+        }
+        self.stopping = true;
+        let deadline = Instant::now() + grace;
+        while self.scheduler.in_flight() > 0 || self.commits_in_flight > 0 || !self.unsaved.is_empty() {
+            self.save();
+            tokio::select! {
+                _ = self.inbox.receiver.recv_many(&mut messages, MESSAGES_AT_ONCE) => {}
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+            self.handle(&mut messages);
+        }
+        let left = self.scheduler.in_flight();
+        if left > 0 {
+            tracing::warn!(left, "deliveries still under way were given up; they are tried again at the next start");
+        }
+    }
+
+    /// Carries out all that can be done now; answers when to look again.
+    fn act(&mut self) -> Instant {
+        self.read_backlog();
+        let now = self.clock.now();
+        let until = loop {
+            if self.unsaved.len() >= UNSAVED_MAX {
+                break None;
+            }
+            match self.scheduler.poll(now) {
+                Action::Start(delivery) => self.start(delivery, now),
+                Action::Load(load) => self.load(load),
+                Action::SleepUntil(until) => break until,
+            }
+        };
+        self.save();
+        let sleep = until.map_or(SLEEP_MAX, |until| until.since(now).min(SLEEP_MAX));
+        // Rounded up, so that the wake-up is not a moment too early and spins.
+        Instant::now() + sleep + Duration::from_millis(1)
+    }
+
+    fn handle(&mut self, messages: &mut Vec<Message>) {
+        let now = self.clock.now();
+        if self.inbox.hint_lost.swap(false, Ordering::AcqRel) {
+            self.backlog = BacklogState::Wanted(Instant::now());
+        }
+        for message in messages.drain(..) {
+            match message {
+                Message::Appended(deliveries) => {
+                    for delivery in deliveries {
+                        self.introduce(delivery.endpoint, now);
+                        self.scheduler.appended(delivery, now);
+                    }
+                }
+                Message::EndpointChanged(endpoint) => {
+                    let terms = self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));
+                    self.scheduler.endpoint_changed(endpoint, terms, now);
+                    self.plugin_breakers.remove(&endpoint);
+                }
+                Message::Ended(ended) => self.ended(*ended, now),
+                Message::Loaded(endpoint, Some(loaded)) => self.scheduler.loaded(endpoint, loaded, now),
+                Message::Loaded(endpoint, None) => self.scheduler.load_failed(endpoint, now),
+                Message::Backlog(Some(backlog)) => {
+                    self.backlog = BacklogState::Known;
+                    for waiting in backlog {
+                        self.introduce(waiting.endpoint, now);
+                        self.scheduler.stored(waiting.endpoint, waiting.earliest_due, now);
+                    }
+                }
+                Message::Backlog(None) => {
+                    self.backlog = BacklogState::Wanted(Instant::now() + BACKLOG_AGAIN);
+                }
+                Message::Settled(deliveries) => {
+                    self.commits_in_flight -= 1;
+                    for (endpoint, delivery) in deliveries {
+                        self.scheduler.settled(endpoint, delivery, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the scheduler of an endpoint that it does not know: at the start, or when an event overtakes the news
+    /// of its endpoint.
+    fn introduce(&mut self, endpoint: EndpointId, now: UnixMillis) {
+        if self.scheduler.knows(endpoint) {
+            return;
+        }
+        let terms = self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));
+        if terms.is_some() {
+            self.scheduler.endpoint_changed(endpoint, terms, now);
+        }
+    }
+
+    fn terms(&self, endpoint: &Endpoint) -> EndpointTerms {
+        let table = self.app.table();
+        let application_rate = table
+            .applications
+            .get(&endpoint.application)
+            .and_then(|routes| routes.application.rate_limit)
+            .and_then(|per_second| Rate::new(per_second, 1).ok());
+        EndpointTerms {
+            application: endpoint.application,
+            enabled: endpoint.state == EndpointState::Enabled,
+            concurrency: usize::from(endpoint.policy.concurrency.get()),
+            rate: endpoint.policy.rate,
+            application_rate,
+            ordering: endpoint.policy.ordering,
+        }
+    }
+
+    fn start(&mut self, delivery: PendingDelivery, now: UnixMillis) {
+        let Some(endpoint) = self.app.table().endpoints.get(&delivery.endpoint).map(Arc::clone) else {
+            // Deleted since; its deliveries went with it, and its queue goes with this message.
+            let sender = self.inbox.sender.clone();
+            let gone = delivery.endpoint;
+            tokio::spawn(async move { sender.send(Message::EndpointChanged(gone)).await });
+            let end = DeliveryEnd {
+                endpoint: delivery.endpoint,
+                delivery: delivery.id,
+                again_due: None,
+                health: Health::Unknown,
+                pause_until: None,
+            };
+            let _ = self.scheduler.finished(&end, now);
+            self.scheduler.settled(delivery.endpoint, delivery.id, now);
+            return;
+        };
+        let bypass_plugin = bypasses(&endpoint) && !self.plugin_permitted(endpoint.id, now);
+        let attempt = Attempt {
+            app: Arc::clone(&self.app),
+            transport: Arc::clone(&self.transport),
+            endpoint,
+            delivery,
+            bypass_plugin,
+        };
+        let sender = self.inbox.sender.clone();
+        tokio::spawn(async move {
+            let ended = Box::new(attempt.run().await);
+            // Fails only when the dispatcher is gone, and with it the process.
+            let _ = sender.send(Message::Ended(ended)).await;
+        });
+    }
+
+    fn load(&self, load: LoadDue) {
+        let store = Arc::clone(&self.store);
+        let sender = self.inbox.sender.clone();
+        tokio::spawn(async move {
+            let loaded = store.load_due(load).await;
+            if let Err(error) = &loaded {
+                tracing::warn!(endpoint = %load.endpoint, %error, "due deliveries could not be read");
+            }
+            let _ = sender.send(Message::Loaded(load.endpoint, loaded.ok())).await;
+        });
+    }
+
+    fn read_backlog(&mut self) {
+        match self.backlog {
+            BacklogState::Wanted(at) if at <= Instant::now() => {}
+            BacklogState::Wanted(_) | BacklogState::Reading | BacklogState::Known => return,
+        }
+        self.backlog = BacklogState::Reading;
+        let store = Arc::clone(&self.store);
+        let sender = self.inbox.sender.clone();
+        tokio::spawn(async move {
+            let backlog = store.backlog().await;
+            if let Err(error) = &backlog {
+                tracing::warn!(%error, "the backlog could not be read");
+            }
+            let _ = sender.send(Message::Backlog(backlog.ok())).await;
+        });
+    }
+
+    fn ended(&mut self, mut ended: Ended, now: UnixMillis) {
+        let endpoint = ended.end.endpoint;
+        if let Some(fault) = ended.plugin_fault {
+            let paused = self.record_plugin(endpoint, fault, now);
+            ended.end.pause_until = ended.end.pause_until.max(paused);
+        }
+        match self.scheduler.finished(&ended.end, now) {
+            Some(Change::Opened { until }) => {
+                tracing::warn!(%endpoint, %until, "endpoint fails; its deliveries wait");
+            }
+            Some(Change::Closed) => tracing::info!(%endpoint, "endpoint works again"),
+            None => {}
+        }
+        if ended.gone {
+            let app = Arc::clone(&self.app);
+            tokio::spawn(async move { app.disable_gone_endpoint(endpoint).await });
+        }
+        self.unsaved_ids.push((endpoint, ended.end.delivery));
+        self.unsaved.push(ended.finished);
+    }
+
+    /// Whether the plugin of this endpoint may run now.
+    fn plugin_permitted(&mut self, endpoint: EndpointId, now: UnixMillis) -> bool {
+        let Some(state) = self.plugin_breakers.get_mut(&endpoint) else { return true };
+        match state.breaker.permit(&BreakerConfig::PLUGIN, now) {
+            Permit::Normal => state.attempt = breaker::Attempt::Normal,
+            Permit::Probe => state.attempt = breaker::Attempt::Probe,
+            Permit::Wait { .. } => return false,
+        }
+        true
+    }
+
+    /// Counts a plugin run; answers until when the endpoint waits, if its plugin fails too often. An endpoint that
+    /// wants the original then does not wait.
+    fn record_plugin(&mut self, endpoint: EndpointId, fault: bool, now: UnixMillis) -> Option<UnixMillis> {
+        if !fault && !self.plugin_breakers.contains_key(&endpoint) {
+            return None;
+        }
+        let bypasses = self.app.table().endpoints.get(&endpoint).is_some_and(|endpoint| bypasses(endpoint));
+        let state = self.plugin_breakers.entry(endpoint).or_insert_with(|| PluginBreaker {
+            breaker: Breaker::default(),
+            attempt: breaker::Attempt::Normal,
+        });
+        if !bypasses {
+            // The endpoint waits as a whole, so whatever ran after the pause was let through as the probe.
+            state.attempt = match state.breaker.permit(&BreakerConfig::PLUGIN, now) {
+                Permit::Normal | Permit::Wait { .. } => breaker::Attempt::Normal,
+                Permit::Probe => breaker::Attempt::Probe,
+            };
+        }
+        match state.breaker.record(&BreakerConfig::PLUGIN, state.attempt, !fault, now) {
+            Some(Change::Opened { until }) => {
+                tracing::warn!(%endpoint, %until, "plugin fails too often; it is not run for a while");
+                (!bypasses).then_some(until)
+            }
+            Some(Change::Closed) => {
+                self.plugin_breakers.remove(&endpoint);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Hands ended deliveries to the store, several at once.
+    fn save(&mut self) {
+        if self.unsaved.is_empty() || self.commits_in_flight == COMMITS_IN_FLIGHT_MAX {
+            return;
+        }
+        self.commits_in_flight += 1;
+        let finished = std::mem::take(&mut self.unsaved);
+        let ids = std::mem::take(&mut self.unsaved_ids);
+        let store = Arc::clone(&self.store);
+        let sender = self.inbox.sender.clone();
+        tokio::spawn(save(store, sender, finished, ids));
+    }
+}
+
+/// Saves completions. A store that can't has failed for good, which ends the process elsewhere; until then its
+/// deliveries stay unsettled, so that none of them starts again.
+async fn save(
+    store: Arc<dyn Store>,
+    sender: mpsc::Sender<Message>,
+    finished: Vec<Finished>,
+    ids: Vec<(EndpointId, DeliveryId)>,
+) {
+    match store.finish(finished).await {
+        Ok(()) => {
+            let _ = sender.send(Message::Settled(ids)).await;
+        }
+        Err(error) => tracing::error!(%error, "completions could not be saved"),
+    }
+}

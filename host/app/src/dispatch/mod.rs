@@ -1,0 +1,88 @@
+//! The second bow: from a committed delivery to its receiver.
+//!
+//! Who is who: the [`DispatcherHandle`] is what the rest of the program has of it; it never waits. The
+//! [`Dispatcher`] is one task that owns the [scheduler](hookmill_core::schedule): it carries out the scheduler's
+//! actions and tells it what came of them. Each started delivery is a task of its own ([`attempt`]) that transforms,
+//! signs, sends and decides; what came of several deliveries goes to the store in one batch.
+//!
+//! A message to the dispatcher is a hint, never the only copy of anything: whatever it says is in the store. When
+//! the inbox is full, the handle drops the hint and notes that one was lost, and the dispatcher asks the store for
+//! its backlog, which is also what it does when it starts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hookmill_core::id::{DeliveryId, EndpointId};
+use hookmill_core::port::store::{Backlog, Loaded, PendingDelivery};
+use tokio::sync::mpsc;
+
+mod attempt;
+mod dispatcher;
+#[cfg(test)]
+mod tests;
+
+pub use dispatcher::{Dispatcher, DispatcherParts};
+
+/// Messages that may wait for the dispatcher.
+const INBOX_MAX: usize = 16_384;
+
+/// Makes a dispatcher's two ends.
+#[must_use]
+pub fn channel() -> (DispatcherHandle, DispatcherInbox) {
+    let (sender, receiver) = mpsc::channel(INBOX_MAX);
+    let hint_lost = Arc::new(AtomicBool::new(false));
+    let handle = DispatcherHandle { sender: sender.clone(), hint_lost: Arc::clone(&hint_lost) };
+    (handle, DispatcherInbox { sender, receiver, hint_lost })
+}
+
+/// Tells the dispatcher what happened elsewhere. Never waits.
+#[derive(Debug, Clone)]
+pub struct DispatcherHandle {
+    sender: mpsc::Sender<Message>,
+    hint_lost: Arc<AtomicBool>,
+}
+
+impl DispatcherHandle {
+    /// These deliveries were committed just now.
+    pub fn appended(&self, deliveries: Vec<PendingDelivery>) {
+        if !deliveries.is_empty() {
+            self.hint(Message::Appended(deliveries));
+        }
+    }
+
+    /// This endpoint was added, changed or removed.
+    pub fn endpoint_changed(&self, endpoint: EndpointId) {
+        self.hint(Message::EndpointChanged(endpoint));
+    }
+
+    fn hint(&self, message: Message) {
+        if self.sender.try_send(message).is_err() {
+            self.hint_lost.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// What a [`Dispatcher`] is made of, beside the ports.
+#[derive(Debug)]
+pub struct DispatcherInbox {
+    sender: mpsc::Sender<Message>,
+    receiver: mpsc::Receiver<Message>,
+    hint_lost: Arc<AtomicBool>,
+}
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+enum Message {
+    /// Committed just now.
+    Appended(Vec<PendingDelivery>),
+    /// Added, changed or removed.
+    EndpointChanged(EndpointId),
+    /// A delivery's task is done.
+    Ended(Box<attempt::Ended>),
+    /// A read of the store is done; none where it failed.
+    Loaded(EndpointId, Option<Loaded>),
+    /// The backlog was read; none where that failed.
+    Backlog(Option<Vec<Backlog>>),
+    /// The completions of these deliveries are committed.
+    Settled(Vec<(EndpointId, DeliveryId)>),
+}

@@ -1,0 +1,140 @@
+//! The first bow: from a caller's event to one committed transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hookmill_core::event::{Channels, ContentType, Event, Name};
+use hookmill_core::id::EventId;
+use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
+use hookmill_core::port::store::{
+    Appended, AttemptTrigger, EventLookup, IdempotencyKey, NewDelivery, NewEvent, PendingDelivery, order_key,
+};
+use hookmill_core::route::{Routes, plan};
+use sha2::{Digest, Sha256};
+
+use crate::{App, AppError, ErrorKind};
+
+/// An event as a caller brings it; names are validated already.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// What happened.
+    pub event_type: Name,
+    /// The sender's own id: a second event with it is the first one again.
+    pub uid: Option<Name>,
+    /// A second dimension to filter on.
+    pub channels: Channels,
+    /// Deliveries with equal keys keep their order at endpoints that ask for it.
+    pub ordering_key: Option<Name>,
+    /// Media type of the body.
+    pub content_type: ContentType,
+    /// The payload.
+    pub body: Bytes,
+    /// The caller's `Idempotency-Key`, if it sent one.
+    pub idempotency_key: Option<String>,
+}
+
+/// An accepted event. It is durable, and so are all of its deliveries.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The event; where the call was a repeat, the first one.
+    pub event: Arc<Event>,
+    /// Whether the event was known before.
+    pub repeated: bool,
+}
+
+impl App {
+    /// Accepts one event of an application: routes it, stores it with its deliveries, hands them to the dispatcher.
+    ///
+    /// # Errors
+    /// A body over the limit, an id or idempotency key that was used for another event, a full queue or disk.
+    pub async fn accept(&self, routes: &Routes, incoming: Incoming) -> Result<Accepted, AppError> {
+        if incoming.body.len() > EVENT_BODY_BYTES_MAX {
+            return Err(AppError::new(
+                ErrorKind::TooLarge,
+                "event_body_too_large",
+                format!("the body has {} bytes, an event has at most {EVENT_BODY_BYTES_MAX}", incoming.body.len()),
+            ));
+        }
+        let idempotency_key = incoming.idempotency_key.as_deref().map(|key| idempotency_key(routes, key)).transpose()?;
+        let deduplicated = idempotency_key.is_some() || incoming.uid.is_some();
+        let fingerprint = if deduplicated { fingerprint(&incoming) } else { [0; 32] };
+
+        let event = Arc::new(Event {
+            id: EventId::new(self.clock.now(), self.entropy.id_bits()),
+            application: routes.application.id,
+            event_type: incoming.event_type,
+            uid: incoming.uid,
+            channels: incoming.channels,
+            ordering_key: incoming.ordering_key,
+            content_type: incoming.content_type,
+            body: incoming.body,
+        });
+        let deliveries: Vec<NewDelivery> = plan(&event, routes)
+            .iter()
+            .map(|endpoint| NewDelivery {
+                endpoint: endpoint.id,
+                order_key: order_key(endpoint.policy.ordering, &event),
+            })
+            .collect();
+        let new = NewEvent { event: Arc::clone(&event), deliveries: deliveries.clone(), idempotency_key, fingerprint };
+        match self.store.append(new).await? {
+            Appended::Stored(ids) => {
+                let pending = ids.into_iter().zip(deliveries).map(|(id, delivery)| PendingDelivery {
+                    id,
+                    event: Arc::clone(&event),
+                    endpoint: delivery.endpoint,
+                    order_key: delivery.order_key,
+                    attempts_made: 0,
+                    trigger: AttemptTrigger::Scheduled,
+                    due: event.accepted_at(),
+                    prepared: None,
+                });
+                self.dispatcher.appended(pending.collect());
+                Ok(Accepted { event, repeated: false })
+            }
+            Appended::Duplicate { first, same: true } => {
+                let stored = self.store.event(routes.application.id, EventLookup::Id(first)).await?;
+                let event = stored.ok_or_else(|| AppError::not_found("event"))?;
+                Ok(Accepted { event, repeated: true })
+            }
+            Appended::Duplicate { first, same: false } => Err(AppError::new(
+                ErrorKind::Conflict,
+                "event_id_reused",
+                format!("this event id or idempotency key was used for another event, {first}; choose a new one"),
+            )),
+        }
+    }
+}
+
+/// Scopes the caller's key to its application. A key that is empty or too long is refused.
+fn idempotency_key(routes: &Routes, key: &str) -> Result<IdempotencyKey, AppError> {
+    if !(1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) {
+        return Err(AppError::invalid(
+            "idempotency_key_invalid",
+            format!("an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters"),
+        ));
+    }
+    let digest = Sha256::new()
+        .chain_update(b"event\0")
+        .chain_update(routes.application.id.to_bytes())
+        .chain_update(key.as_bytes())
+        .finalize();
+    Ok(IdempotencyKey(digest.into()))
+}
+
+/// Tells a repeat from a reuse: everything that the caller said about the event but its ids.
+fn fingerprint(incoming: &Incoming) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let mut field = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    field(incoming.event_type.as_str().as_bytes());
+    field(incoming.content_type.as_str().as_bytes());
+    field(incoming.ordering_key.as_ref().map(Name::as_str).unwrap_or_default().as_bytes());
+    for channel in incoming.channels.as_slice() {
+        field(channel.as_str().as_bytes());
+    }
+    field(&incoming.body);
+    digest.finalize().into()
+}

@@ -1,0 +1,162 @@
+//! Use cases over the ports: accept, deliver, administer.
+//!
+//! Dramatis personae: [`App`] owns the ports and the current [`RoutingTable`] snapshot. [`ingest`] is the first bow
+//! of an event's way (from the caller to one committed transaction), [`dispatch`] the second (from there to the
+//! receiver). [`administer`] changes the configuration: store first, snapshot second, dispatcher told last.
+//! [`history`] reads what happened. Decisions are made in `hookmill-core`; here they are carried out.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use hookmill_core::address::AddressPolicy;
+use hookmill_core::endpoint::{DisabledReason, Endpoint, EndpointState};
+use hookmill_core::id::EndpointId;
+use hookmill_core::port::store::Change;
+use hookmill_core::port::{Clock, Entropy, Plugins, Store};
+use hookmill_core::route::RoutingTable;
+use hookmill_core::time::UnixMillis;
+use tokio::sync::Mutex;
+
+pub mod administer;
+pub mod dispatch;
+mod error;
+pub mod history;
+pub mod ingest;
+pub mod retention;
+
+pub use error::{AppError, ErrorKind};
+
+use crate::dispatch::DispatcherHandle;
+
+/// The ports and the current configuration.
+pub struct App {
+    store: Arc<dyn Store>,
+    plugins: Arc<dyn Plugins>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    address_policy: AddressPolicy,
+    table: ArcSwap<RoutingTable>,
+    /// Held while the configuration changes, so that store and snapshot change in one order.
+    changing: Mutex<()>,
+    dispatcher: DispatcherHandle,
+}
+
+/// What an [`App`] is made of.
+pub struct AppParts {
+    /// What must survive a crash.
+    pub store: Arc<dyn Store>,
+    /// Hosting of uploaded code.
+    pub plugins: Arc<dyn Plugins>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// The operating system's entropy.
+    pub entropy: Arc<dyn Entropy>,
+    /// Which addresses endpoints may have; the transport checks again what names resolve to.
+    pub address_policy: AddressPolicy,
+    /// Where accepted deliveries go.
+    pub dispatcher: DispatcherHandle,
+}
+
+impl App {
+    /// Reads the configuration from the store.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn load(parts: AppParts) -> Result<Self, AppError> {
+        let table = RoutingTable::new(parts.store.configuration().await?);
+        Ok(Self {
+            store: parts.store,
+            plugins: parts.plugins,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            address_policy: parts.address_policy,
+            table: ArcSwap::from_pointee(table),
+            changing: Mutex::new(()),
+            dispatcher: parts.dispatcher,
+        })
+    }
+
+    /// The current configuration. Cheap; hold it for one request, not longer.
+    pub fn table(&self) -> Guard<Arc<RoutingTable>> {
+        self.table.load()
+    }
+
+    /// The current configuration, to keep.
+    #[must_use]
+    pub fn table_full(&self) -> Arc<RoutingTable> {
+        self.table.load_full()
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Disables an endpoint whose receiver answered 410 Gone.
+    async fn disable_gone_endpoint(&self, id: EndpointId) {
+        let _changing = self.changing.lock().await;
+        let Some(endpoint) = self.table().endpoints.get(&id).map(|endpoint| Endpoint::clone(endpoint)) else {
+            return;
+        };
+        let now = self.now();
+        let state = EndpointState::Disabled { reason: DisabledReason::Gone, since: now };
+        let disabled = Endpoint { state, updated_at: now, ..endpoint };
+        tracing::warn!(endpoint = %id, "receiver answered 410 gone; endpoint disabled");
+        if let Err(error) = self.apply(vec![Change::PutEndpoint(Box::new(disabled))]).await {
+            tracing::error!(endpoint = %id, %error, "gone endpoint could not be disabled");
+        }
+    }
+
+    /// Applies changes to the store, then to the snapshot, then tells the dispatcher. The caller holds
+    /// [`changing`](Self::changing) since before it read what the changes are based on.
+    async fn apply(&self, changes: Vec<Change>) -> Result<(), AppError> {
+        self.store.apply(changes.clone()).await?;
+        let mut table = RoutingTable::clone(&self.table.load());
+        let mut touched: Vec<EndpointId> = Vec::new();
+        for change in changes {
+            apply_to_table(&mut table, change, &mut touched);
+        }
+        self.table.store(Arc::new(table));
+        for endpoint in touched {
+            self.dispatcher.endpoint_changed(endpoint);
+        }
+        Ok(())
+    }
+}
+
+fn apply_to_table(table: &mut RoutingTable, change: Change, touched: &mut Vec<EndpointId>) {
+    match change {
+        Change::PutApplication(application) => {
+            let id = application.id;
+            table.put_application(application);
+            touched.extend(table.applications[&id].endpoints.keys());
+        }
+        Change::DeleteApplication(id) => {
+            touched.extend(table.applications.get(&id).iter().flat_map(|routes| routes.endpoints.keys()));
+            table.remove_application(id);
+        }
+        Change::PutEndpoint(endpoint) => {
+            touched.push(endpoint.id);
+            table.put_endpoint(*endpoint);
+        }
+        Change::DeleteEndpoint(id) => {
+            touched.push(id);
+            table.remove_endpoint(id);
+        }
+        Change::PutEventType(definition) => {
+            table.event_types.insert(definition.name.clone(), Arc::new(definition));
+        }
+        Change::DeleteEventType(name) => {
+            table.event_types.remove(&name);
+        }
+        Change::PutPluginVersion(version, _bytes) => table.put_plugin_version(version),
+        Change::SetCurrentPlugin(name, digest) => table.set_current_plugin(&name, digest),
+        Change::DeletePlugin(name) => {
+            table.plugins.remove(&name);
+        }
+        Change::PutKey(key) => table.put_key(key),
+        Change::DeleteKey(id) => table.remove_key(id),
+        Change::Remember(..) => {}
+    }
+}
