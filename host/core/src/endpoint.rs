@@ -297,7 +297,8 @@ impl CustomHeaders {
         let mut headers = HeaderMap::new();
         let mut bytes = 0;
         for (name, value) in entries {
-            let parsed: HeaderName = name.parse().map_err(|_| InvalidHeaders::Name { name: shorten(name) })?;
+            let parsed: HeaderName =
+                name.parse().map_err(|_| InvalidHeaders::Name { name: shorten(name) })?;
             if header_is_reserved(&parsed) {
                 return Err(InvalidHeaders::Reserved { name: parsed.to_string() });
             }

@@ -96,7 +96,11 @@ impl Channels {
     /// When there are more, or one stands twice.
     pub fn new(channels: Vec<Name>) -> Result<Self, InvalidChannels> {
         let distinct = channels.iter().enumerate().all(|(index, name)| !channels[..index].contains(name));
-        if distinct && channels.len() <= EVENT_CHANNELS_MAX { Ok(Self(channels)) } else { Err(InvalidChannels) }
+        if distinct && channels.len() <= EVENT_CHANNELS_MAX {
+            Ok(Self(channels))
+        } else {
+            Err(InvalidChannels)
+        }
     }
 
     /// The channels.
@@ -174,7 +178,8 @@ mod tests {
 
     #[test]
     fn content_types_cannot_inject_headers() {
-        let check = |text: &str, valid: bool| assert_eq!(text.parse::<ContentType>().is_ok(), valid, "{text:?}");
+        let check =
+            |text: &str, valid: bool| assert_eq!(text.parse::<ContentType>().is_ok(), valid, "{text:?}");
         check("application/json; charset=utf-8", true);
         check("text/plain\r\nx-injected: 1", false);
         check("", false);

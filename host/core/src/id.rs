@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn refuses_other_kinds_and_other_text() {
-        let check = |text: &str| assert_eq!(text.parse::<EventId>(), Err(InvalidId { prefix: "msg" }), "{text}");
+        let check =
+            |text: &str| assert_eq!(text.parse::<EventId>(), Err(InvalidId { prefix: "msg" }), "{text}");
         check("");
         check("msg_");
         check("ep_01k0000000000000000000000a");

@@ -21,7 +21,9 @@ pub struct PluginName(Box<str>);
 
 /// Text that is no plugin name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a plugin's name has 1 to {PLUGIN_NAME_CHARS_MAX} characters of `a-z 0-9 -` and begins with a letter")]
+#[error(
+    "a plugin's name has 1 to {PLUGIN_NAME_CHARS_MAX} characters of `a-z 0-9 -` and begins with a letter"
+)]
 pub struct InvalidPluginName;
 
 impl PluginName {
@@ -186,7 +188,8 @@ mod tests {
 
     #[test]
     fn names_are_lowercase_words() {
-        let check = |text: &str, valid: bool| assert_eq!(text.parse::<PluginName>().is_ok(), valid, "{text:?}");
+        let check =
+            |text: &str, valid: bool| assert_eq!(text.parse::<PluginName>().is_ok(), valid, "{text:?}");
         check("osmox-notification", true);
         check("a", true);
         check("", false);

@@ -88,7 +88,12 @@ pub struct OutgoingRequest {
 /// Precedence of headers, weakest first: ours, the endpoint's, the plugin's; the three of Standard Webhooks
 /// can't be overridden, since both kinds of custom headers refuse reserved names.
 #[must_use]
-pub fn build(endpoint: &Endpoint, event: &Event, prepared: &PreparedRequest, now: UnixMillis) -> OutgoingRequest {
+pub fn build(
+    endpoint: &Endpoint,
+    event: &Event,
+    prepared: &PreparedRequest,
+    now: UnixMillis,
+) -> OutgoingRequest {
     let body = prepared.body_of(event);
     let message_id = message_id(event, prepared.part.as_ref());
     let timestamp = now.as_secs();

@@ -196,9 +196,9 @@ impl Routes {
         if let Ok(id) = id_or_uid.parse::<EndpointId>() {
             return self.endpoints.get(&id);
         }
-        self.endpoints.values().find(|endpoint| {
-            endpoint.uid.as_ref().is_some_and(|uid| uid.as_str() == id_or_uid)
-        })
+        self.endpoints
+            .values()
+            .find(|endpoint| endpoint.uid.as_ref().is_some_and(|uid| uid.as_str() == id_or_uid))
     }
 }
 

@@ -154,7 +154,10 @@ impl Attempt {
     async fn transform(&self, used: &PluginUse) -> (Option<PluginDigest>, TransformReport) {
         let current = used.pinned.or_else(|| self.app.table().current_version(&used.plugin));
         let Some(digest) = current else {
-            return (None, failed("plugin_missing", format!("plugin `{}` does not exist any more", used.plugin)));
+            return (
+                None,
+                failed("plugin_missing", format!("plugin `{}` does not exist any more", used.plugin)),
+            );
         };
         let run = TransformRun {
             digest,

@@ -118,7 +118,10 @@ impl Dispatcher {
         }
         let left = self.scheduler.in_flight();
         if left > 0 {
-            tracing::warn!(left, "deliveries still under way were given up; they are tried again at the next start");
+            tracing::warn!(
+                left,
+                "deliveries still under way were given up; they are tried again at the next start"
+            );
         }
     }
 
@@ -156,7 +159,8 @@ impl Dispatcher {
                     }
                 }
                 Message::EndpointChanged(endpoint) => {
-                    let terms = self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));
+                    let terms =
+                        self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));
                     self.scheduler.endpoint_changed(endpoint, terms, now);
                     self.plugin_breakers.remove(&endpoint);
                 }

@@ -1,0 +1,363 @@
+//! The dispatcher over the model store, scripted plugins and a scripted receiver, in the test's own time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookmill_core::address::{AddressPolicy, DeliveryUrl};
+use hookmill_core::application::{Application, Metadata};
+use hookmill_core::attempt::{Outcome, TransportFailure};
+use hookmill_core::delivery::{OnTransformFailure, TransformFailure};
+use hookmill_core::endpoint::{
+    CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
+};
+use hookmill_core::event::{Channels, ContentType};
+use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::plugin::{PluginDigest, PluginUse, PluginVersion, RunCost, TransformOutcome};
+use hookmill_core::port::Store;
+use hookmill_core::port::plugins::TransformReport;
+use hookmill_core::port::store::{
+    AttemptQuery, AttemptRecord, AttemptResult, Change, DeliveryStatus, PageFrom,
+};
+use hookmill_core::request::{PreparedRequest, RequestBody, WEBHOOK_ID, WEBHOOK_TIMESTAMP};
+use hookmill_core::signature::{SigningKey, SigningKeys};
+use hookmill_core::time::UnixMillis;
+use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
+use hookmill_testkit::model_store::ModelStore;
+use tokio_util::sync::CancellationToken;
+
+use super::{Dispatcher, DispatcherParts, channel};
+use crate::ingest::Incoming;
+use crate::{App, AppParts};
+
+const START: UnixMillis = UnixMillis(1_800_000_000_000);
+
+/// A running dispatcher with one application and one endpoint.
+struct World {
+    app: Arc<App>,
+    store: Arc<ModelStore>,
+    plugins: Arc<RecordingPlugins>,
+    transport: Arc<ScriptedTransport>,
+    clock: Arc<ManualClock>,
+    shutdown: CancellationToken,
+}
+
+impl World {
+    async fn start(transformation: Transformation) -> Self {
+        let store = Arc::new(ModelStore::default());
+        let changes = vec![
+            Change::PutApplication(application()),
+            Change::PutEndpoint(Box::new(endpoint(transformation))),
+        ];
+        store.apply(changes).await.unwrap();
+        Self::over(store, Arc::new(ScriptedTransport::default())).await
+    }
+
+    /// Starts over what the store holds, as after a restart.
+    async fn over(store: Arc<ModelStore>, transport: Arc<ScriptedTransport>) -> Self {
+        let plugins = Arc::new(RecordingPlugins::default());
+        let clock = Arc::new(ManualClock::at(START));
+        let (dispatcher, inbox) = channel();
+        let parts = AppParts {
+            store: store.clone(),
+            plugins: plugins.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(CountingEntropy::default()),
+            address_policy: AddressPolicy::default(),
+            dispatcher,
+        };
+        let app = Arc::new(App::load(parts).await.unwrap());
+        let shutdown = CancellationToken::new();
+        let parts = DispatcherParts { app: app.clone(), transport: transport.clone(), inbox };
+        tokio::spawn(Dispatcher::new(parts).run(shutdown.clone(), Duration::from_secs(10)));
+        Self { app, store, plugins, transport, clock, shutdown }
+    }
+
+    async fn accept(&self, body: &'static str) {
+        let routes = self.app.table_full().applications[&application().id].clone();
+        let incoming = Incoming {
+            event_type: "test.event".parse().unwrap(),
+            uid: None,
+            channels: Channels::default(),
+            ordering_key: None,
+            content_type: ContentType::json(),
+            body: Bytes::from_static(body.as_bytes()),
+            idempotency_key: None,
+        };
+        self.app.accept(&routes, incoming).await.unwrap();
+    }
+
+    /// Moves time and lets the dispatcher look at it.
+    fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.app.dispatcher.endpoint_changed(endpoint_id());
+    }
+
+    /// Waits until that many attempts are on record, oldest first.
+    async fn attempts(&self, count: usize) -> Vec<AttemptRecord> {
+        let query = AttemptQuery {
+            application: application().id,
+            event: None,
+            endpoint: None,
+            from: PageFrom::Newest,
+            limit: 100,
+            result: None,
+            before: None,
+            after: None,
+        };
+        loop {
+            let mut attempts = self.store.attempts(query.clone()).await.unwrap();
+            if attempts.len() >= count {
+                attempts.reverse();
+                return attempts;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn backlog_is_empty(&self) {
+        while !self.store.backlog().await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn application() -> Application {
+    Application {
+        id: ApplicationId::new(START, 1),
+        uid: None,
+        name: "test".to_owned(),
+        rate_limit: None,
+        metadata: Metadata::default(),
+        created_at: START,
+        updated_at: START,
+    }
+}
+
+fn endpoint_id() -> EndpointId {
+    EndpointId::new(START, 2)
+}
+
+fn endpoint(transformation: Transformation) -> Endpoint {
+    Endpoint {
+        id: endpoint_id(),
+        application: application().id,
+        uid: None,
+        url: DeliveryUrl::parse("https://receiver.example/hook").unwrap(),
+        description: String::new(),
+        filter: Filter::default(),
+        state: EndpointState::Enabled,
+        headers: CustomHeaders::default(),
+        metadata: Metadata::default(),
+        signing: SigningKeys::new(SigningKey::generate_symmetric([7; 32])),
+        transformation,
+        policy: DeliveryPolicy::default(),
+        created_at: START,
+        updated_at: START,
+    }
+}
+
+fn plugin(on_failure: OnTransformFailure) -> Transformation {
+    Transformation::Plugin(PluginUse {
+        plugin: "shaper".parse().unwrap(),
+        pinned: Some(PluginDigest::of(b"shaper")),
+        settings: "{}".into(),
+        on_failure,
+    })
+}
+
+fn answered(status: u16) -> Outcome {
+    Outcome::Answered { status, retry_after: None, body: Bytes::from_static(b"answer") }
+}
+
+fn report(result: Result<TransformOutcome, TransformFailure>) -> TransformReport {
+    TransformReport { result, cost: RunCost { fuel: 9, ..RunCost::default() }, logs: Vec::new() }
+}
+
+fn shaped(body: &'static str) -> PreparedRequest {
+    let original = PreparedRequest::original(&endpoint(Transformation::None));
+    PreparedRequest { body: RequestBody::Replaced(Bytes::from_static(body.as_bytes())), ..original }
+}
+
+fn fault() -> TransformFailure {
+    TransformFailure::Fault { code: "plugin_trapped", detail: "unreachable in `run`".to_owned() }
+}
+
+#[tokio::test]
+async fn an_accepted_event_is_delivered_and_recorded() {
+    let world = World::start(Transformation::None).await;
+    world.accept(r#"{"exact":  "bytes"}"#).await;
+    let attempts = world.attempts(1).await;
+    assert_eq!(
+        (attempts[0].result, attempts[0].status, attempts[0].number),
+        (AttemptResult::Delivered, Some(200), 1)
+    );
+    assert_eq!(world.transport.sent()[0].body, r#"{"exact":  "bytes"}"#);
+    world.backlog_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_made_again_with_the_same_id_and_a_new_timestamp() {
+    let world = World::start(Transformation::None).await;
+    world.transport.script(answered(500));
+    world.transport.script(Outcome::failed(TransportFailure::ConnectRefused, "refused"));
+    world.accept("{}").await;
+    let first = world.attempts(1).await.remove(0);
+    assert_eq!(
+        (first.result, first.status, &first.response[..]),
+        (AttemptResult::Failed, Some(500), &b"answer"[..])
+    );
+    assert!(first.next_due.unwrap() > START);
+
+    world.advance(Duration::from_secs(10));
+    let second = world.attempts(2).await.remove(1);
+    assert_eq!((second.number, second.failure_code.as_deref()), (2, Some("connect_refused")));
+    world.advance(Duration::from_secs(600));
+    assert_eq!(world.attempts(3).await[2].result, AttemptResult::Delivered);
+    world.backlog_is_empty().await;
+
+    let sent = world.transport.sent();
+    assert!(sent.iter().all(|request| request.headers[WEBHOOK_ID] == sent[0].headers[WEBHOOK_ID]));
+    assert!(sent[0].headers[WEBHOOK_TIMESTAMP] < sent[1].headers[WEBHOOK_TIMESTAMP]);
+}
+
+#[tokio::test]
+async fn what_the_store_holds_is_delivered_after_a_restart() {
+    let world = World::start(Transformation::None).await;
+    world.transport.script(answered(503));
+    world.accept("{}").await;
+    world.attempts(1).await;
+    world.shutdown.cancel();
+
+    let again = World::over(world.store.clone(), Arc::default()).await;
+    again.advance(Duration::from_secs(60));
+    assert_eq!(again.attempts(2).await[1].result, AttemptResult::Delivered);
+}
+
+#[tokio::test]
+async fn a_retry_sends_what_the_plugin_made_at_first() {
+    let world = World::start(plugin(OnTransformFailure::Hold)).await;
+    world.transport.script(answered(500));
+    world.plugins.script(report(Ok(TransformOutcome::Deliver(vec![shaped("first")]))));
+    world.plugins.script(report(Ok(TransformOutcome::Deliver(vec![shaped("second")]))));
+    world.accept("{}").await;
+    let attempts = world.attempts(1).await;
+    assert_eq!(attempts[0].plugin, Some((PluginDigest::of(b"shaper"), 9)));
+    world.advance(Duration::from_secs(10));
+    world.attempts(2).await;
+    let bodies: Vec<_> = world.transport.sent().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, ["first", "first"]);
+    assert_eq!(world.plugins.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn several_requests_become_deliveries_of_their_own() {
+    let world = World::start(plugin(OnTransformFailure::Hold)).await;
+    let part = |key: &str, body| PreparedRequest { part: Some(key.parse().unwrap()), ..shaped(body) };
+    world.plugins.script(report(Ok(TransformOutcome::Deliver(vec![part("a.1", "one"), part("b", "two")]))));
+    world.accept("{}").await;
+    let attempts = world.attempts(3).await;
+    assert_eq!(attempts.iter().filter(|attempt| attempt.result == AttemptResult::Delivered).count(), 2);
+    assert_eq!(attempts.iter().filter(|attempt| attempt.result == AttemptResult::Split).count(), 1);
+    world.backlog_is_empty().await;
+    let mut ids: Vec<_> = world
+        .transport
+        .sent()
+        .iter()
+        .map(|sent| sent.headers[WEBHOOK_ID].to_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    assert!(ids[0].ends_with("_a-1") && ids[1].ends_with("_b"), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_dropped_event_is_finished() {
+    let world = World::start(plugin(OnTransformFailure::Hold)).await;
+    world.plugins.script(report(Ok(TransformOutcome::Drop("not for us".to_owned()))));
+    world.accept("{}").await;
+    let attempts = world.attempts(1).await;
+    assert_eq!((attempts[0].result, &*attempts[0].detail), (AttemptResult::Dropped, "not for us"));
+    world.backlog_is_empty().await;
+    assert!(world.transport.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_plugin_at_fault_is_treated_as_the_endpoint_wants() {
+    for (on_failure, expect) in [
+        (OnTransformFailure::Hold, None),
+        (OnTransformFailure::Bypass, Some(AttemptResult::Delivered)),
+        (OnTransformFailure::DeadLetter, None),
+    ] {
+        let world = World::start(plugin(on_failure)).await;
+        world.plugins.script(report(Err(fault())));
+        world.accept("original").await;
+        let attempts = world.attempts(1).await;
+        assert_eq!(
+            world.transport.sent().first().map(|request| request.body.clone()),
+            expect.map(|_| "original".into())
+        );
+        let states = world.store.deliveries_of(attempts[0].event).await.unwrap();
+        match on_failure {
+            OnTransformFailure::Hold => assert!(matches!(states[0].status, DeliveryStatus::Waiting(_))),
+            OnTransformFailure::Bypass => assert!(states.is_empty()),
+            OnTransformFailure::DeadLetter => assert!(matches!(states[0].status, DeliveryStatus::Dead(_))),
+        }
+        if on_failure != OnTransformFailure::Bypass {
+            assert_eq!(attempts[0].failure_code.as_deref(), Some("plugin_trapped"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_the_host_lost_comes_back_from_the_store() {
+    let world = World::start(plugin(OnTransformFailure::Hold)).await;
+    let bytes = Bytes::from_static(b"shaper");
+    let version = PluginVersion {
+        name: "shaper".parse().unwrap(),
+        digest: PluginDigest::of(&bytes),
+        size_bytes: 6,
+        created_at: START,
+    };
+    world.store.apply(vec![Change::PutPluginVersion(version, bytes.clone())]).await.unwrap();
+    let lost = TransformFailure::Fault { code: "plugin_not_loaded", detail: String::new() };
+    world.plugins.script(report(Err(lost)));
+    world.accept("{}").await;
+    assert_eq!(world.attempts(1).await[0].result, AttemptResult::Delivered);
+    assert_eq!(world.plugins.prepared(), [PluginDigest::of(&bytes)]);
+    assert_eq!(world.plugins.runs().len(), 2);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_disables_its_endpoint() {
+    let world = World::start(Transformation::None).await;
+    world.transport.script(answered(410));
+    world.accept("{}").await;
+    world.attempts(1).await;
+    loop {
+        let state = world.app.table().endpoints[&endpoint_id()].state;
+        if state != EndpointState::Enabled {
+            assert_eq!(state, EndpointState::Disabled { reason: DisabledReason::Gone, since: START });
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    world.backlog_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_what_is_under_way_end() {
+    let store = Arc::new(ModelStore::default());
+    let changes = vec![
+        Change::PutApplication(application()),
+        Change::PutEndpoint(Box::new(endpoint(Transformation::None))),
+    ];
+    store.apply(changes).await.unwrap();
+    let world = World::over(store, Arc::default()).await;
+    for _ in 0..50 {
+        world.accept("{}").await;
+    }
+    world.shutdown.cancel();
+    let records = world.transport.sent().len();
+    let attempts = world.attempts(records).await;
+    assert!(attempts.len() >= records, "what was sent is recorded");
+}

@@ -57,10 +57,14 @@ pub trait Store: Send + Sync {
     fn apply(&self, changes: Vec<Change>) -> PortFuture<'_, Result<(), StoreError>>;
 
     /// Reads the answer that was remembered under an idempotency key.
-    fn remembered(&self, key: IdempotencyKey) -> PortFuture<'_, Result<Option<RememberedAnswer>, StoreError>>;
+    fn remembered(&self, key: IdempotencyKey)
+    -> PortFuture<'_, Result<Option<RememberedAnswer>, StoreError>>;
 
     /// Reads the bytes of one plugin version.
-    fn plugin_bytes(&self, digest: PluginDigest) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>>;
+    fn plugin_bytes(
+        &self,
+        digest: PluginDigest,
+    ) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>>;
 
     /// Reads one event of one application.
     fn event(
@@ -295,7 +299,8 @@ pub enum Change {
     PutKey(ApiKey),
     /// Removes a key.
     DeleteKey(KeyId),
-    /// Remembers the answer to a request, so that a repeat is answered alike.
+    /// Remembers the answer to a request, so that a repeat is answered alike. A key that is remembered already, and
+    /// not yet for [`IDEMPOTENCY_KEY_KEPT`](crate::limits::IDEMPOTENCY_KEY_KEPT), is a conflict.
     Remember(IdempotencyKey, RememberedAnswer),
 }
 

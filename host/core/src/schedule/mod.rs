@@ -293,10 +293,11 @@ impl Scheduler {
         let free = ROUTER_CONCURRENCY_MAX.saturating_sub(*in_flight);
         let mut left: Vec<EndpointId> = Vec::new();
         let chosen = ring.next(|endpoint| {
-            let cost = queues.get(&endpoint).and_then(|queue| match go(queue, application_rates, free, now) {
-                Go::Now { body_bytes } => Some(ring::cost(body_bytes)),
-                Go::Later(_) | Go::WhenSomethingEnds | Go::WhenAPlaceIsFree => None,
-            });
+            let cost =
+                queues.get(&endpoint).and_then(|queue| match go(queue, application_rates, free, now) {
+                    Go::Now { body_bytes } => Some(ring::cost(body_bytes)),
+                    Go::Later(_) | Go::WhenSomethingEnds | Go::WhenAPlaceIsFree => None,
+                });
             if cost.is_none() {
                 left.push(endpoint);
             }

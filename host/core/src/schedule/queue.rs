@@ -283,9 +283,10 @@ impl EndpointQueue {
         match self.terms.ordering {
             Ordering::Unordered => (!self.held.is_empty()).then_some(0),
             Ordering::Strict => (self.busy_keys.is_empty() && !self.held.is_empty()).then_some(0),
-            Ordering::PerKey => self.held.iter().position(|delivery| {
-                delivery.order_key.is_none_or(|key| !self.busy_keys.contains(&key))
-            }),
+            Ordering::PerKey => self
+                .held
+                .iter()
+                .position(|delivery| delivery.order_key.is_none_or(|key| !self.busy_keys.contains(&key))),
         }
     }
 

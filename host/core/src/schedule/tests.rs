@@ -238,7 +238,8 @@ impl World {
     }
 
     fn check_start(&self, row: &PendingDelivery) {
-        let terms = self.terms.iter().enumerate().find(|(n, _)| endpoint(*n as u8) == row.endpoint).unwrap().1;
+        let terms =
+            self.terms.iter().enumerate().find(|(n, _)| endpoint(*n as u8) == row.endpoint).unwrap().1;
         assert!(terms.enabled, "{row:?} starts at a disabled endpoint");
         assert!(!self.delivered.contains_key(&row.id), "{} starts again after it was delivered", row.id);
         assert!(self.running.iter().all(|other| other.id != row.id), "{} runs already", row.id);
