@@ -1,0 +1,121 @@
+//! Write Hookmill plugins in Rust: one function and one macro.
+//!
+//! A *transform* reshapes events on their way to one endpoint. This is a whole plugin; it renames two fields and adds a
+//! header:
+//!
+//! ```
+//! use hookmill_plugin::{Event, Request, Result, Target, transform};
+//!
+//! fn reshape(event: &Event, _target: &Target) -> Result<Request> {
+//!     let mut ticket = event.object()?;
+//!     ticket.rename("id", "reference");
+//!     ticket.rename("subject", "title");
+//!     Request::new().header("x-kind", "ticket").json(&ticket)
+//! }
+//!
+//! transform!(reshape);
+//!
+//! // The same function runs in plain `cargo test`:
+//! use hookmill_plugin::test;
+//! let outcome = test::run(reshape, test::event(r#"{"id": 7, "subject": "Help"}"#), test::target("{}"));
+//! let outcome = outcome.expect("the event is an object");
+//! assert_eq!(outcome.requests()[0].body.text(), Some(r#"{"reference":7,"title":"Help"}"#));
+//! ```
+//!
+//! # Who is who
+//! - [`Event`]: what happened. [`Event::object`] takes it apart field by field, [`Event::json`] reads it as a type of
+//!   your own, [`Event::find`] asks the router for one field of a large event.
+//! - [`Target`]: the endpoint that the event goes to, and its [settings](Target::settings) for your plugin.
+//! - [`Request`]: what is sent. A function returns one, several, or an [`Outcome`]: sending nothing is
+//!   [`Outcome::drop`].
+//! - [`Failure`]: `?` makes it of any error. [`Failure::retryable`] asks for another run later.
+//! - [`info!`] and its siblings write to the event's timeline. A panic's message goes there too.
+//! - [`now_ms`] and [`random_u64`]: time and chance, the same when the run is repeated.
+//!
+//! # Building
+//! A plugin is a library with `crate-type = ["cdylib"]` (and `"rlib"` for tests in files of their own), built with
+//! `cargo build --release --target wasm32-unknown-unknown` and uploaded as it is. Keep the instance small, as
+//! `plugins/.cargo/config.toml` does with two linker arguments; it halves the cost of a run.
+//!
+//! # Memory
+//! A plugin runs in a new instance for each delivery, so by default this crate's allocator only hands out: see the feature
+//! `bump-allocator`, which is to be turned off where an instance is to live for many runs.
+
+#[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
+mod allocator;
+mod event;
+mod failure;
+mod host;
+pub mod log;
+mod object;
+mod outcome;
+mod request;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod test;
+
+pub use serde_json::{self, Value, json};
+
+pub use crate::event::{Event, Target};
+pub use crate::failure::{Failure, Result};
+pub use crate::object::{Kind, Object, Raw};
+pub use crate::outcome::Outcome;
+pub use crate::request::{Body, Header, Method, Request};
+
+/// Milliseconds since 1970 when this run was first scheduled. It stands still during the run, and is the same when the
+/// run is repeated.
+#[must_use]
+pub fn now_ms() -> u64 {
+    host::now_ms()
+}
+
+/// The next number of a sequence that depends on the event, the endpoint and the plugin's version only. Fit for sampling
+/// and identifiers; anyone who knows these three knows the numbers, so not for keys.
+#[must_use]
+pub fn random_u64() -> u64 {
+    host::random_u64()
+}
+
+/// Makes a function the plugin's transform: `transform!(reshape);`, once in a plugin.
+///
+/// The function takes `&`[`Event`] and `&`[`Target`] and returns a [`Result`] of a [`Request`], of several, or of an
+/// [`Outcome`]. On other targets than WebAssembly the macro only checks that.
+#[macro_export]
+macro_rules! transform {
+    ($function:path) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Plugin;
+
+            impl $crate::__private::Transform for Plugin {
+                fn run(
+                    event: &$crate::__private::Event,
+                    target: &$crate::__private::Target,
+                ) -> $crate::Result<$crate::__private::Outcome, $crate::__private::Failure> {
+                    $crate::__private::run(event, target, $function)
+                }
+            }
+
+    $crate::__private::bindings::export!(Plugin with_types_in $crate::__private::bindings);
+        };
+
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = $crate::__private::check($function);
+    };
+}
+
+/// What the macro expands to. Not for plugins, and it may change at any time.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::host::wasm::bindings::exports::hookmill::plugin::transform::{
+        Failure, Guest as Transform, Outcome,
+    };
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::host::wasm::bindings::hookmill::plugin::event::{Event, Target};
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::host::wasm::{bindings, run};
+
+    /// Takes what can be a transform and nothing else.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub const fn check<R: Into<crate::Outcome>>(_: fn(&crate::Event, &crate::Target) -> crate::Result<R>) {}
+}
