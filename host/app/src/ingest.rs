@@ -52,10 +52,14 @@ impl App {
             return Err(AppError::new(
                 ErrorKind::TooLarge,
                 "event_body_too_large",
-                format!("the body has {} bytes, an event has at most {EVENT_BODY_BYTES_MAX}", incoming.body.len()),
+                format!(
+                    "the body has {} bytes, an event has at most {EVENT_BODY_BYTES_MAX}",
+                    incoming.body.len()
+                ),
             ));
         }
-        let idempotency_key = incoming.idempotency_key.as_deref().map(|key| idempotency_key(routes, key)).transpose()?;
+        let idempotency_key =
+            incoming.idempotency_key.as_deref().map(|key| idempotency_key(routes, key)).transpose()?;
         let deduplicated = idempotency_key.is_some() || incoming.uid.is_some();
         let fingerprint = if deduplicated { fingerprint(&incoming) } else { [0; 32] };
 
@@ -76,7 +80,12 @@ impl App {
                 order_key: order_key(endpoint.policy.ordering, &event),
             })
             .collect();
-        let new = NewEvent { event: Arc::clone(&event), deliveries: deliveries.clone(), idempotency_key, fingerprint };
+        let new = NewEvent {
+            event: Arc::clone(&event),
+            deliveries: deliveries.clone(),
+            idempotency_key,
+            fingerprint,
+        };
         match self.store.append(new).await? {
             Appended::Stored(ids) => {
                 let pending = ids.into_iter().zip(deliveries).map(|(id, delivery)| PendingDelivery {
@@ -100,7 +109,9 @@ impl App {
             Appended::Duplicate { first, same: false } => Err(AppError::new(
                 ErrorKind::Conflict,
                 "event_id_reused",
-                format!("this event id or idempotency key was used for another event, {first}; choose a new one"),
+                format!(
+                    "this event id or idempotency key was used for another event, {first}; choose a new one"
+                ),
             )),
         }
     }

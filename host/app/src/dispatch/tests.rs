@@ -149,7 +149,7 @@ fn endpoint(transformation: Transformation) -> Endpoint {
         state: EndpointState::Enabled,
         headers: CustomHeaders::default(),
         metadata: Metadata::default(),
-        signing: SigningKeys::new(SigningKey::generate_symmetric([7; 32])),
+        signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),
         transformation,
         policy: DeliveryPolicy::default(),
         created_at: START,
