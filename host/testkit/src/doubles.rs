@@ -1,0 +1,183 @@
+//! Doubles of the small ports: a clock that is moved by hand, entropy that counts, plugins and a transport that do
+//! as they were told and remember what they were asked.
+//!
+//! They are plain data behind a mutex, so a test reads what happened as values.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookmill_core::attempt::Outcome;
+use hookmill_core::plugin::{ComponentBytes, PluginDigest, RunCost, TransformOutcome};
+use hookmill_core::port::plugins::{PluginRejected, TransformReport, TransformRun};
+use hookmill_core::port::{Clock, Entropy, Plugins, PortFuture, Transport};
+use hookmill_core::request::{OutgoingRequest, PreparedRequest};
+use hookmill_core::time::UnixMillis;
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn at(now: UnixMillis) -> Self {
+        Self(AtomicU64::new(now.0))
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Sets it, forwards or back.
+    pub fn set(&self, now: UnixMillis) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Entropy that counts: every draw differs, every run of a test is the same.
+#[derive(Debug, Default)]
+pub struct CountingEntropy(AtomicU64);
+
+impl Entropy for CountingEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        let count = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        buffer.fill(0);
+        let bytes = count.to_le_bytes();
+        let length = bytes.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&bytes[..length]);
+    }
+}
+
+/// Plugins that take every upload but those told otherwise, and answer runs from a script.
+#[derive(Debug, Default)]
+pub struct RecordingPlugins(Mutex<PluginsState>);
+
+#[derive(Debug, Default)]
+struct PluginsState {
+    refused: BTreeMap<Bytes, PluginRejected>,
+    script: VecDeque<TransformReport>,
+    prepared: Vec<PluginDigest>,
+    runs: Vec<TransformRun>,
+    forgotten: Vec<PluginDigest>,
+}
+
+impl RecordingPlugins {
+    /// Refuses this component from now on.
+    pub fn refuse(&self, component: Bytes, code: &'static str, message: &str) {
+        self.state(|state| {
+            state.refused.insert(component, PluginRejected { code, message: message.to_owned() })
+        });
+    }
+
+    /// Answers the next run that no earlier script answers.
+    pub fn script(&self, report: TransformReport) {
+        self.state(|state| state.script.push_back(report));
+    }
+
+    /// What was prepared, in order.
+    #[must_use]
+    pub fn prepared(&self) -> Vec<PluginDigest> {
+        self.state(|state| state.prepared.clone())
+    }
+
+    /// What was run, in order.
+    #[must_use]
+    pub fn runs(&self) -> Vec<TransformRun> {
+        self.state(|state| state.runs.clone())
+    }
+
+    /// What was forgotten, in order.
+    #[must_use]
+    pub fn forgotten(&self) -> Vec<PluginDigest> {
+        self.state(|state| state.forgotten.clone())
+    }
+
+    fn state<T>(&self, access: impl FnOnce(&mut PluginsState) -> T) -> T {
+        access(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Plugins for RecordingPlugins {
+    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<PluginDigest, PluginRejected>> {
+        Box::pin(async move {
+            self.state(|state| {
+                if let Some(rejected) = state.refused.get(&component) {
+                    return Err(rejected.clone());
+                }
+                let digest = PluginDigest::of(&component);
+                state.prepared.push(digest);
+                Ok(digest)
+            })
+        })
+    }
+
+    /// The next report of the script; without one, the event as it came.
+    fn run(&self, run: TransformRun) -> PortFuture<'_, TransformReport> {
+        Box::pin(async move {
+            self.state(|state| {
+                let original = PreparedRequest::original(&run.endpoint);
+                state.runs.push(run);
+                state.script.pop_front().unwrap_or_else(|| TransformReport {
+                    result: Ok(TransformOutcome::Deliver(vec![original])),
+                    cost: RunCost::default(),
+                    logs: Vec::new(),
+                })
+            })
+        })
+    }
+
+    fn forget(&self, digest: PluginDigest) -> PortFuture<'_, ()> {
+        Box::pin(async move { self.state(|state| state.forgotten.push(digest)) })
+    }
+}
+
+/// A transport that answers from a script and keeps what it was given.
+#[derive(Debug, Default)]
+pub struct ScriptedTransport(Mutex<TransportState>);
+
+#[derive(Debug, Default)]
+struct TransportState {
+    script: VecDeque<Outcome>,
+    sent: Vec<OutgoingRequest>,
+}
+
+impl ScriptedTransport {
+    /// Answers the next request that no earlier script answers.
+    pub fn script(&self, outcome: Outcome) {
+        self.state(|state| state.script.push_back(outcome));
+    }
+
+    /// What was sent, in order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<OutgoingRequest> {
+        self.state(|state| state.sent.clone())
+    }
+
+    fn state<T>(&self, access: impl FnOnce(&mut TransportState) -> T) -> T {
+        access(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Transport for ScriptedTransport {
+    /// The next outcome of the script; without one, 200 with an empty body.
+    fn send(&self, request: OutgoingRequest, _timeout: Duration) -> PortFuture<'_, Outcome> {
+        Box::pin(async move {
+            self.state(|state| {
+                state.sent.push(request);
+                let delivered = Outcome::Answered { status: 200, retry_after: None, body: Bytes::new() };
+                state.script.pop_front().unwrap_or(delivered)
+            })
+        })
+    }
+}

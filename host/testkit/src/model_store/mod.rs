@@ -1,0 +1,189 @@
+//! A store in memory, simple enough to be right by reading: the model that real stores are compared with.
+//!
+//! It keeps everything in ordered maps and answers at once. What it does not do is survive its process.
+
+mod configure;
+mod deliver;
+mod history;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hookmill_core::application::{Application, EventTypeDefinition};
+use hookmill_core::delivery::DeadReason;
+use hookmill_core::endpoint::Endpoint;
+use hookmill_core::event::{Event, Name};
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId};
+use hookmill_core::key::ApiKey;
+use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginName, PluginVersion};
+use hookmill_core::port::PortFuture;
+use hookmill_core::port::store::{
+    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
+    EventQuery, Finished, IdempotencyKey, LoadDue, Loaded, NewDelivery, NewEvent, PendingDelivery,
+    RememberedAnswer, Store, StoreError,
+};
+use hookmill_core::route::Configuration;
+use hookmill_core::time::UnixMillis;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct ModelStore(Mutex<State>);
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    applications: BTreeMap<ApplicationId, Application>,
+    endpoints: BTreeMap<EndpointId, Endpoint>,
+    event_types: BTreeMap<Name, EventTypeDefinition>,
+    plugin_versions: Vec<PluginVersion>,
+    plugin_bytes: HashMap<PluginDigest, ComponentBytes>,
+    current_plugins: BTreeMap<PluginName, PluginDigest>,
+    keys: BTreeMap<KeyId, ApiKey>,
+    remembered: HashMap<IdempotencyKey, RememberedAnswer>,
+    events: BTreeMap<EventId, StoredEvent>,
+    /// In the order they came, for their age.
+    idempotency_keys: Vec<(IdempotencyKey, EventId, [u8; 32])>,
+    unfinished: BTreeMap<DeliveryId, PendingDelivery>,
+    dead: BTreeMap<DeliveryId, Dead>,
+    attempts: BTreeMap<AttemptId, AttemptRecord>,
+    delivered: HashMap<EndpointId, u64>,
+    deliveries_made: u64,
+}
+
+#[derive(Debug, Clone)]
+struct StoredEvent {
+    event: Arc<Event>,
+    fingerprint: [u8; 32],
+}
+
+#[derive(Debug, Clone)]
+struct Dead {
+    event: EventId,
+    endpoint: EndpointId,
+    attempts_made: u32,
+    reason: DeadReason,
+}
+
+impl ModelStore {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every answer is there at once.
+fn ready<'a, T: Send + 'a>(value: T) -> PortFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Store for ModelStore {
+    fn append(&self, new: NewEvent) -> PortFuture<'_, Result<Appended, StoreError>> {
+        ready(self.state().append(&new))
+    }
+
+    fn redeliver(
+        &self,
+        event: EventId,
+        deliveries: Vec<NewDelivery>,
+        due: UnixMillis,
+    ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>> {
+        ready(self.state().redeliver(event, &deliveries, due))
+    }
+
+    fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>> {
+        let mut state = self.state();
+        for finished in finished {
+            state.finish(finished);
+        }
+        ready(Ok(()))
+    }
+
+    fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>> {
+        ready(Ok(self.state().load_due(&load)))
+    }
+
+    fn backlog(&self) -> PortFuture<'_, Result<Vec<Backlog>, StoreError>> {
+        ready(Ok(self.state().backlog()))
+    }
+
+    fn configuration(&self) -> PortFuture<'_, Result<Configuration, StoreError>> {
+        ready(Ok(self.state().configuration()))
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> PortFuture<'_, Result<(), StoreError>> {
+        ready(self.state().apply(changes))
+    }
+
+    fn remembered(
+        &self,
+        key: IdempotencyKey,
+    ) -> PortFuture<'_, Result<Option<RememberedAnswer>, StoreError>> {
+        ready(Ok(self.state().remembered.get(&key).cloned()))
+    }
+
+    fn plugin_bytes(
+        &self,
+        digest: PluginDigest,
+    ) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>> {
+        ready(Ok(self.state().plugin_bytes.get(&digest).cloned()))
+    }
+
+    fn event(
+        &self,
+        application: ApplicationId,
+        lookup: EventLookup,
+    ) -> PortFuture<'_, Result<Option<Arc<Event>>, StoreError>> {
+        ready(Ok(self.state().event(application, &lookup)))
+    }
+
+    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
+        ready(Ok(self.state().events(&query)))
+    }
+
+    fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+        ready(Ok(self.state().attempts(&query)))
+    }
+
+    fn attempt(
+        &self,
+        application: ApplicationId,
+        id: AttemptId,
+    ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>> {
+        let attempt =
+            self.state().attempts.get(&id).filter(|attempt| attempt.application == application).cloned();
+        ready(Ok(attempt))
+    }
+
+    fn deliveries_of(&self, event: EventId) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
+        ready(Ok(self.state().deliveries_of(event)))
+    }
+
+    fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {
+        ready(Ok(self.state().endpoint_counts(endpoint)))
+    }
+
+    fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>> {
+        ready(Ok(self.state().retain(before)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ModelStore;
+    use crate::store_contract::Factory;
+
+    /// A model outlives every restart.
+    struct Memory;
+
+    impl Factory for Memory {
+        type Store = ModelStore;
+
+        fn create(&self) -> ModelStore {
+            ModelStore::default()
+        }
+
+        fn reopen(&self, store: ModelStore) -> ModelStore {
+            store
+        }
+    }
+
+    crate::store_contract!(Memory);
+}

@@ -1,0 +1,309 @@
+//! Changes of the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookmill_core::application::{EventTypeDefinition, Metadata};
+use hookmill_core::delivery::OnTransformFailure;
+use hookmill_core::endpoint::{
+    Concurrency, CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Ordering,
+    Rate, Timeout, Transformation,
+};
+use hookmill_core::id::KeyId;
+use hookmill_core::key::{ApiKey, KeyHash, Scope};
+use hookmill_core::pattern::EventPattern;
+use hookmill_core::plugin::{PluginDigest, PluginName, PluginUse, PluginVersion};
+use hookmill_core::port::Store;
+use hookmill_core::port::store::{
+    Change, EndpointCounts, EventLookup, EventQuery, IdempotencyKey, PageFrom, RememberedAnswer, StoreError,
+};
+use hookmill_core::retry::{RawRetryPolicy, RetryPolicy, Schedule};
+use hookmill_core::signature::{SigningKey, SigningKeys};
+
+use super::Factory;
+use super::fixture::{
+    NOW, append, application, application_id, at, conflict, endpoint, endpoint_id, event, furnish, load,
+    name, new_event,
+};
+
+/// Everything that is configured comes back field by field, also after a restart.
+pub async fn every_field_comes_back(factory: &impl Factory) {
+    let store = factory.create();
+    let mut tenant = application(1);
+    tenant.uid = Some(name("tenant-1"));
+    tenant.rate_limit = Some(65_535);
+    tenant.metadata = metadata();
+    tenant.updated_at = at(5);
+    let full = full_endpoint();
+    let definition = EventTypeDefinition {
+        name: name("invoice.paid"),
+        description: "paid \u{1f4b6}".into(),
+        schemas: Some(r#"{"1":{"type":"object"}}"#.into()),
+        archived: true,
+        group: Some(name("invoice")),
+        created_at: NOW,
+        updated_at: at(6),
+    };
+    let keys = [Scope::Admin, Scope::Application(tenant.id), Scope::Ingest(tenant.id)];
+    let keys: Vec<ApiKey> = (1..).zip(keys).map(|(number, scope)| key(number, scope)).collect();
+    let version = version("reshape", b"component");
+    let mut changes = vec![
+        Change::PutApplication(tenant.clone()),
+        Change::PutEndpoint(Box::new(full.clone())),
+        Change::PutEndpoint(Box::new(endpoint(12, 1))),
+        Change::PutEventType(definition.clone()),
+        Change::PutPluginVersion(version.clone(), Bytes::from_static(b"component")),
+        Change::SetCurrentPlugin(version.name.clone(), version.digest),
+    ];
+    changes.extend(keys.iter().cloned().map(Change::PutKey));
+    store.apply(changes).await.expect("an empty store takes a configuration");
+
+    let store = factory.reopen(store);
+    let read = store.configuration().await.expect("a store reads");
+    assert_eq!(read.applications, [tenant]);
+    let show = |endpoints: &[Endpoint]| format!("{endpoints:#?}");
+    assert_eq!(show(&read.endpoints), show(&[full.clone(), endpoint(12, 1)]));
+    assert_eq!(read.endpoints[0].signing, full.signing, "keys do not show in the comparison above");
+    assert_eq!(read.event_types, [definition]);
+    assert_eq!(read.current_plugins, [(version.name.clone(), version.digest)]);
+    assert_eq!(store.plugin_bytes(version.digest).await, Ok(Some(Bytes::from_static(b"component"))));
+    assert_eq!(read.plugin_versions, [version]);
+    assert_eq!(read.keys, keys);
+
+    // What was there is replaced, and what is deleted is gone.
+    let changes = vec![
+        Change::PutApplication(application(1)),
+        Change::PutEndpoint(Box::new(endpoint(11, 1))),
+        Change::DeleteEventType(name("invoice.paid")),
+        Change::DeleteKey(keys[0].id),
+    ];
+    store.apply(changes).await.expect("changes of what is there");
+    let read = factory.reopen(store).configuration().await.expect("a store reads");
+    assert_eq!(read.applications, [application(1)]);
+    assert_eq!(show(&read.endpoints), show(&[endpoint(11, 1), endpoint(12, 1)]));
+    assert_eq!((read.event_types, read.keys), (Vec::new(), keys[1..].to_vec()));
+}
+
+/// Of changes that belong together none stays when one is refused.
+pub async fn conflicts_undo_all_of_their_changes(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let mut first = application(1);
+    first.uid = Some(name("taken"));
+    let mut first_endpoint = endpoint(11, 1);
+    first_endpoint.uid = Some(name("taken"));
+    let setup = vec![
+        Change::PutApplication(first.clone()),
+        Change::PutEndpoint(Box::new(first_endpoint)),
+        Change::PutKey(key(1, Scope::Admin)),
+    ];
+    store.apply(setup).await.expect("a free uid is taken");
+
+    let mut second = application(2);
+    second.uid = Some(name("taken"));
+    let mut second_endpoint = endpoint(12, 1);
+    second_endpoint.uid = Some(name("taken"));
+    let mut elsewhere = endpoint(21, 2);
+    elsewhere.uid = Some(name("taken"));
+    let mut same_hash = key(2, Scope::Admin);
+    same_hash.hash = key(1, Scope::Admin).hash;
+    let missing = |what| Err(StoreError::NotFound { what });
+    let version = version("absent", b"x");
+    let cases: Vec<(Change, Result<(), StoreError>)> = vec![
+        (Change::PutApplication(second), conflict("the application's uid")),
+        (Change::PutEndpoint(Box::new(second_endpoint)), conflict("the endpoint's uid")),
+        (Change::PutEndpoint(Box::new(elsewhere)), Ok(())),
+        (Change::PutEndpoint(Box::new(endpoint(31, 3))), missing("the application")),
+        (Change::PutKey(same_hash), conflict("the key")),
+        (Change::PutKey(key(3, Scope::Ingest(application_id(3)))), missing("the application")),
+        (Change::SetCurrentPlugin(version.name, version.digest), missing("the plugin version")),
+        (Change::PutApplication(first), Ok(())),
+    ];
+    for (index, (change, expect)) in cases.into_iter().enumerate() {
+        let companion = application(100 + index as u128);
+        let result = store.apply(vec![Change::PutApplication(companion.clone()), change]).await;
+        assert_eq!(result, expect, "case {index}");
+        let read = store.configuration().await.expect("a store reads");
+        assert_eq!(read.applications.contains(&companion), expect.is_ok(), "case {index}");
+    }
+}
+
+/// A refused call does not disturb those that are committed with it.
+pub async fn a_conflict_fails_only_its_own_call(factory: &impl Factory) {
+    let store = std::sync::Arc::new(factory.create());
+    furnish(&*store).await;
+    let mut calls = Vec::new();
+    for number in 0..60 {
+        let store = std::sync::Arc::clone(&store);
+        calls.push(tokio::spawn(async move {
+            if number % 3 == 0 {
+                let mut tenant = application(100 + number);
+                tenant.uid = Some(name("wanted-by-all"));
+                store.apply(vec![Change::PutApplication(tenant)]).await.is_ok()
+            } else {
+                store.append(new_event(event(number, 1, NOW), &[11])).await.is_ok()
+            }
+        }));
+    }
+    let mut succeeded = 0;
+    for call in calls {
+        succeeded += usize::from(call.await.expect("no call panics"));
+    }
+    assert_eq!(succeeded, 1 + 40);
+    assert_eq!(load(&*store, 11, Ordering::Unordered, NOW).await.deliveries.len(), 40);
+}
+
+/// Versions are known by their content; bytes stay as long as one plugin has them.
+pub async fn plugins_share_bytes(factory: &impl Factory) {
+    let store = factory.create();
+    let bytes = Bytes::from_static(b"shared");
+    let (left, right) = (version("left", &bytes), version("right", &bytes));
+    let mut again = left.clone();
+    again.created_at = at(9);
+    let changes = vec![
+        Change::PutPluginVersion(left.clone(), bytes.clone()),
+        Change::SetCurrentPlugin(left.name.clone(), left.digest),
+        Change::PutPluginVersion(right.clone(), bytes.clone()),
+        Change::PutPluginVersion(again, bytes.clone()),
+    ];
+    store.apply(changes).await.expect("an empty store takes plugins");
+    let read = store.configuration().await.expect("a store reads");
+    assert_eq!(read.plugin_versions, [left.clone(), right.clone()], "a known version stays as it is");
+
+    store.apply(vec![Change::DeletePlugin(left.name)]).await.expect("a plugin can go");
+    let read = store.configuration().await.expect("a store reads");
+    assert_eq!((read.plugin_versions, read.current_plugins.len()), (vec![right.clone()], 0));
+    assert_eq!(store.plugin_bytes(right.digest).await, Ok(Some(bytes)));
+    store.apply(vec![Change::DeletePlugin(right.name)]).await.expect("a plugin can go");
+    assert_eq!(store.plugin_bytes(right.digest).await, Ok(None));
+}
+
+/// An answer is remembered with the change that it answers, once.
+pub async fn remembers_answers(factory: &impl Factory) {
+    let store = factory.create();
+    let key = IdempotencyKey([7; 32]);
+    let answer = |status, at| RememberedAnswer {
+        fingerprint: [3; 32],
+        status,
+        body: Bytes::from_static(b"{\"id\":1}"),
+        at,
+    };
+    assert_eq!(store.remembered(key).await, Ok(None));
+    let first = vec![Change::PutApplication(application(1)), Change::Remember(key, answer(201, NOW))];
+    assert_eq!(store.apply(first).await, Ok(()));
+    let second = vec![Change::PutApplication(application(2)), Change::Remember(key, answer(202, at(1)))];
+    assert_eq!(store.apply(second).await, conflict("the idempotency key"));
+
+    let store = factory.reopen(store);
+    assert_eq!(store.remembered(key).await, Ok(Some(answer(201, NOW))));
+    assert_eq!(store.configuration().await.expect("a store reads").applications, [application(1)]);
+    let much_later = NOW.after(hookmill_core::limits::IDEMPOTENCY_KEY_KEPT);
+    assert_eq!(store.apply(vec![Change::Remember(key, answer(203, much_later))]).await, Ok(()));
+    assert_eq!(store.remembered(key).await, Ok(Some(answer(203, much_later))));
+}
+
+/// A destination takes its deliveries along, a tenant takes everything.
+pub async fn deleting_takes_along_what_belongs_to_it(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let sent = event(1, 1, NOW);
+    append(&store, new_event(sent.clone(), &[11, 12])).await;
+    append(&store, new_event(event(2, 2, NOW), &[21])).await;
+    store.apply(vec![Change::PutKey(key(1, Scope::Ingest(application_id(1))))]).await.expect("a key");
+
+    store.apply(vec![Change::DeleteEndpoint(endpoint_id(11))]).await.expect("an endpoint can go");
+    let backlog = store.backlog().await.expect("a store reads");
+    let endpoints: Vec<_> = backlog.iter().map(|backlog| backlog.endpoint).collect();
+    assert_eq!(endpoints, [endpoint_id(12), endpoint_id(21)]);
+    let late = append(&store, new_event(event(3, 1, at(1)), &[11, 12])).await;
+    assert_eq!(late.len(), 2, "an event that was routed a moment before the change is taken");
+    assert!(load(&store, 11, Ordering::Unordered, at(1)).await.deliveries.is_empty());
+
+    store.apply(vec![Change::DeleteApplication(application_id(1))]).await.expect("a tenant can go");
+    let store = factory.reopen(store);
+    let read = store.configuration().await.expect("a store reads");
+    assert_eq!((read.applications.len(), read.endpoints.len(), read.keys.len()), (1, 1, 0));
+    assert_eq!(store.event(application_id(1), EventLookup::Id(sent.id)).await, Ok(None));
+    let all = |number| EventQuery {
+        application: application_id(number),
+        from: PageFrom::Newest,
+        limit: 10,
+        event_types: Vec::new(),
+        channel: None,
+        before: None,
+        after: None,
+    };
+    assert_eq!(store.events(all(1)).await, Ok(Vec::new()));
+    assert_eq!(store.events(all(2)).await.map(|events| events.len()), Ok(1));
+    assert_eq!(store.deliveries_of(sent.id).await, Ok(Vec::new()));
+    assert_eq!(store.endpoint_counts(endpoint_id(12)).await, Ok(EndpointCounts::default()));
+    let gone = Err(StoreError::NotFound { what: "the event" });
+    assert_eq!(store.redeliver(sent.id, Vec::new(), NOW).await, gone);
+    while store.retain(NOW).await.expect("retention runs") > 0 {}
+    assert_eq!(store.events(all(2)).await.map(|events| events.len()), Ok(1));
+}
+
+/// An endpoint with something in every field.
+fn full_endpoint() -> Endpoint {
+    let names = |list: &[&str]| Some(list.iter().map(|text| name(text)).collect::<BTreeSet<_>>());
+    let mut signing = SigningKeys::new(SigningKey::generate_ed25519([5; 32]));
+    let next = SigningKey::generate_symmetric(&[6; 40]).expect("40 bytes are enough");
+    signing.rotate(next, NOW, Duration::from_secs(60)).expect("one rotation");
+    let schedule = Schedule::Exponential {
+        base: Duration::from_millis(250),
+        factor_percent: 150,
+        cap: Duration::from_secs(600),
+        attempts_max: 7,
+    };
+    let headers: [(&str, &[u8]); 3] =
+        [("authorization", b"Bearer abc"), ("x-two", b"1"), ("x-two", b"caf\xe9")];
+    Endpoint {
+        uid: Some(name("ep-1")),
+        description: "all \u{1f4e6}".into(),
+        filter: Filter {
+            event_types: names(&["a", "b"]),
+            channels: names(&["eu"]),
+            pattern: Some(EventPattern::parse(r#"{"amount":[{"numeric":[">",10]}]}"#).expect("a pattern")),
+        },
+        state: EndpointState::Disabled { reason: DisabledReason::Gone, since: at(3) },
+        headers: CustomHeaders::new(headers).expect("headers that may be added"),
+        metadata: metadata(),
+        signing,
+        transformation: Transformation::Disabled(PluginUse {
+            plugin: "reshape".parse().expect("a plugin's name"),
+            pinned: Some(PluginDigest::of(b"component")),
+            settings: r#"{"k":1}"#.into(),
+            on_failure: OnTransformFailure::DeadLetter,
+        }),
+        policy: DeliveryPolicy {
+            retry: RetryPolicy::try_from(RawRetryPolicy { schedule, jitter_percent: 40 }).expect("a policy"),
+            timeout: Timeout::new(Duration::from_millis(1500)).expect("a timeout"),
+            concurrency: Concurrency::new(3).expect("a concurrency"),
+            rate: Some(Rate::new(100, 60).expect("a rate")),
+            ordering: Ordering::PerKey,
+        },
+        updated_at: at(4),
+        ..endpoint(11, 1)
+    }
+}
+
+fn metadata() -> Metadata {
+    let entries = BTreeMap::from([("plan".to_owned(), "\"pro\"".to_owned()), (String::new(), String::new())]);
+    Metadata::new(entries).expect("two small labels")
+}
+
+fn key(number: u128, scope: Scope) -> ApiKey {
+    let hash = KeyHash::of(&format!("hmk_{number}"));
+    ApiKey { id: KeyId::new(NOW, number), hash, scope, label: format!("key {number}"), created_at: NOW }
+}
+
+fn version(plugin: &str, bytes: &[u8]) -> PluginVersion {
+    let plugin: PluginName = plugin.parse().expect("a plugin's name");
+    PluginVersion {
+        name: plugin,
+        digest: PluginDigest::of(bytes),
+        size_bytes: bytes.len() as u64,
+        created_at: NOW,
+    }
+}

@@ -1,0 +1,191 @@
+//! Pages for people.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookmill_core::endpoint::Ordering;
+use hookmill_core::event::{Channels, Event};
+use hookmill_core::id::{AttemptId, EventId};
+use hookmill_core::plugin::PluginDigest;
+use hookmill_core::port::Store;
+use hookmill_core::port::store::{
+    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, Completion, EventLookup, EventQuery,
+    Finished, PageFrom,
+};
+
+use super::Factory;
+use super::fixture::{
+    NOW, append, application_id, at, attempt, endpoint_id, event, finish, finished, furnish, load, name,
+    new_event,
+};
+
+/// All events of a tenant, newest first.
+#[must_use]
+pub fn all_events(application: u128) -> EventQuery {
+    EventQuery {
+        application: application_id(application),
+        from: PageFrom::Newest,
+        limit: 100,
+        event_types: Vec::new(),
+        channel: None,
+        before: None,
+        after: None,
+    }
+}
+
+/// All attempts of a tenant, newest first.
+#[must_use]
+pub fn all_attempts(application: u128) -> AttemptQuery {
+    AttemptQuery {
+        application: application_id(application),
+        event: None,
+        endpoint: None,
+        from: PageFrom::Newest,
+        limit: 100,
+        result: None,
+        before: None,
+        after: None,
+    }
+}
+
+/// Pages go on towards older and newer events, always answered newest first.
+pub async fn pages_go_both_ways(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    for number in 1..=5 {
+        let accepted_at = at(u64::try_from(number).expect("a small number"));
+        append(&store, new_event(event(number, 1, accepted_at), &[])).await;
+        append(&store, new_event(event(number, 2, accepted_at.after(Duration::from_secs(1))), &[])).await;
+    }
+    let id = |number: u64| EventId::new(at(number), u128::from(number));
+    let check = async |from, limit, expect: &[u64]| {
+        let query = EventQuery { from, limit, ..all_events(1) };
+        let page = store.events(query).await.expect("a store reads");
+        let found: Vec<_> = page.iter().map(|event| event.id).collect();
+        let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
+        assert_eq!(found, expect, "{from:?}");
+    };
+    check(PageFrom::Newest, 2, &[5, 4]).await;
+    check(PageFrom::OlderThan(id(4)), 2, &[3, 2]).await;
+    check(PageFrom::OlderThan(id(2)), 2, &[1]).await;
+    check(PageFrom::OlderThan(id(1)), 2, &[]).await;
+    check(PageFrom::NewerThan(id(1)), 2, &[3, 2]).await;
+    check(PageFrom::NewerThan(id(3)), 2, &[5, 4]).await;
+    check(PageFrom::NewerThan(id(4)), 2, &[5]).await;
+    check(PageFrom::NewerThan(id(5)), 2, &[]).await;
+    let found = store.event(application_id(1), EventLookup::Id(id(3))).await.expect("a store reads");
+    assert_eq!(found.map(|event| event.id), Some(id(3)));
+    assert_eq!(store.event(application_id(2), EventLookup::Id(id(3))).await, Ok(None));
+}
+
+/// Attempts are listed by event, by endpoint, by both and by neither.
+pub async fn attempts_are_found_by_event_and_endpoint(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let mut number = 0;
+    for (sent, endpoints) in [(event(1, 1, NOW), vec![11, 12]), (event(2, 1, NOW), vec![11])] {
+        append(&store, new_event(sent, &endpoints)).await;
+        for endpoint in endpoints {
+            let delivery = load(&store, endpoint, Ordering::Unordered, NOW).await.deliveries.remove(0);
+            number += 1;
+            finish(&store, finished(&delivery, number, NOW, Completion::Delivered)).await;
+        }
+    }
+    let store = factory.reopen(store);
+    let id = |number| AttemptId::new(NOW, number);
+    let check = async |query: AttemptQuery, expect: &[u128]| {
+        let page = store.attempts(query.clone()).await.expect("a store reads");
+        let found: Vec<_> = page.iter().map(|attempt| attempt.id).collect();
+        let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
+        assert_eq!(found, expect, "{query:?}");
+    };
+    let of_event = |number| AttemptQuery { event: Some(EventId::new(NOW, number)), ..all_attempts(1) };
+    let of_endpoint = |number| AttemptQuery { endpoint: Some(endpoint_id(number)), ..all_attempts(1) };
+    check(all_attempts(1), &[3, 2, 1]).await;
+    check(all_attempts(2), &[]).await;
+    check(of_event(1), &[2, 1]).await;
+    check(of_endpoint(11), &[3, 1]).await;
+    check(AttemptQuery { endpoint: Some(endpoint_id(12)), ..of_event(1) }, &[2]).await;
+    check(AttemptQuery { application: application_id(2), ..of_event(1) }, &[]).await;
+    for all in [all_attempts(1), of_endpoint(11)] {
+        check(AttemptQuery { limit: 1, ..all.clone() }, &[3]).await;
+        check(AttemptQuery { from: PageFrom::OlderThan(id(2)), ..all.clone() }, &[1]).await;
+        check(AttemptQuery { from: PageFrom::NewerThan(id(2)), limit: 1, ..all }, &[3]).await;
+    }
+    let found = store.attempt(application_id(1), id(2)).await.expect("a store reads");
+    assert_eq!(found.map(|attempt| attempt.endpoint), Some(endpoint_id(12)));
+    assert_eq!(store.attempt(application_id(2), id(2)).await, Ok(None));
+}
+
+/// Types, channels, results and times narrow a page.
+pub async fn filters_narrow_a_page(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    for (number, event_type, channels) in
+        [(1, "a", vec!["eu"]), (2, "b", vec!["eu", "us"]), (3, "a", vec![]), (4, "c", vec!["e"])]
+    {
+        let channels = channels.into_iter().map(name).collect();
+        let sent = Event {
+            event_type: name(event_type),
+            channels: Channels::new(channels).expect("distinct channels"),
+            ..event(number, 1, at(u64::try_from(number).expect("a small number")))
+        };
+        append(&store, new_event(sent, &[11])).await;
+        let delivery = load(&store, 11, Ordering::Unordered, at(9)).await.deliveries.remove(0);
+        let completion = if number % 2 == 0 { Completion::Delivered } else { Completion::Dropped };
+        finish(&store, finished(&delivery, number, delivery.due, completion)).await;
+    }
+    let check = async |query: EventQuery, expect: &[u64]| {
+        let page = store.events(query.clone()).await.expect("a store reads");
+        let found: Vec<_> = page.iter().map(|event| event.accepted_at().0 - NOW.0).collect();
+        assert_eq!(found, expect, "{query:?}");
+    };
+    check(EventQuery { event_types: vec![name("a"), name("c")], ..all_events(1) }, &[4, 3, 1]).await;
+    check(EventQuery { event_types: vec![name("a")], limit: 1, ..all_events(1) }, &[3]).await;
+    check(EventQuery { channel: Some(name("eu")), ..all_events(1) }, &[2, 1]).await;
+    check(EventQuery { before: Some(at(3)), ..all_events(1) }, &[2, 1]).await;
+    check(EventQuery { after: Some(at(3)), ..all_events(1) }, &[4]).await;
+    check(EventQuery { after: Some(at(1)), before: Some(at(4)), ..all_events(1) }, &[3, 2]).await;
+
+    let check = async |query: AttemptQuery, expect: &[u64]| {
+        let page = store.attempts(query.clone()).await.expect("a store reads");
+        let found: Vec<_> = page.iter().map(|attempt| attempt.id.created_at().0 - NOW.0).collect();
+        assert_eq!(found, expect, "{query:?}");
+    };
+    let of_endpoint = || AttemptQuery { endpoint: Some(endpoint_id(11)), ..all_attempts(1) };
+    check(AttemptQuery { result: Some(AttemptResult::Dropped), ..of_endpoint() }, &[3, 1]).await;
+    check(AttemptQuery { result: Some(AttemptResult::Delivered), limit: 1, ..of_endpoint() }, &[4]).await;
+    check(AttemptQuery { before: Some(at(3)), ..of_endpoint() }, &[2, 1]).await;
+    check(AttemptQuery { after: Some(at(3)), ..all_attempts(1) }, &[4]).await;
+}
+
+/// An attempt comes back with all that was recorded of it.
+pub async fn every_field_of_an_attempt_comes_back(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    append(&store, new_event(event(1, 1, NOW), &[11])).await;
+    let delivery = load(&store, 11, Ordering::Unordered, NOW).await.deliveries.remove(0);
+    let plain = attempt(&delivery, 1, NOW);
+    let full = AttemptRecord {
+        id: AttemptId::new(NOW, 2),
+        number: 2,
+        duration: Duration::from_micros(1_234_567),
+        result: AttemptResult::Failed,
+        status: Some(503),
+        failure_code: Some("timeout".into()),
+        detail: "no answer \u{23f3}".into(),
+        response: Bytes::from_static(b"\0half an ans\xff"),
+        trigger: AttemptTrigger::Manual,
+        plugin: Some((PluginDigest::of(b"component"), 37_593)),
+        next_due: Some(at(5)),
+        ..plain.clone()
+    };
+    let split = AttemptRecord { id: AttemptId::new(NOW, 3), result: AttemptResult::Split, ..plain.clone() };
+    for recorded in [&plain, &full, &split] {
+        let completion = Completion::Retry { due: at(5), prepared: None };
+        finish(&store, Finished { delivery: delivery.id, attempt: recorded.clone(), completion }).await;
+    }
+    let store = factory.reopen(store);
+    let page = store.attempts(all_attempts(1)).await;
+    assert_eq!(page, Ok(vec![split, full, plain]));
+}

@@ -1,0 +1,111 @@
+//! The end of what is old.
+
+use hookmill_core::delivery::DeadReason;
+use hookmill_core::endpoint::Ordering;
+use hookmill_core::event::Event;
+use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
+use hookmill_core::port::Store;
+use hookmill_core::port::store::{
+    Appended, Change, Completion, EndpointCounts, IdempotencyKey, NewEvent, RememberedAnswer,
+};
+use hookmill_core::time::UnixMillis;
+
+use super::Factory;
+use super::fixture::{
+    NOW, append, at, endpoint_id, event, finish, finished, furnish, load, name, new_event, unordered,
+};
+use super::history::{all_attempts, all_events};
+
+/// Runs retention until nothing old is left; answers how many rows went.
+async fn retain_all(store: &impl Store, before: UnixMillis) -> u64 {
+    let mut rows = 0;
+    loop {
+        match store.retain(before).await.expect("retention runs") {
+            0 => return rows,
+            chunk => rows += chunk,
+        }
+    }
+}
+
+/// Old finished events go with their attempts and dead letters; what is young or unfinished stays.
+pub async fn takes_what_is_old_and_finished(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let old = Event { uid: Some(name("old")), ..event(1, 1, NOW) };
+    append(&store, new_event(old.clone(), &[11, 12])).await;
+    append(&store, new_event(event(2, 1, at(1)), &[12])).await;
+    append(&store, new_event(event(3, 1, at(10)), &[])).await;
+    let delivery = load(&store, 11, Ordering::Unordered, NOW).await.deliveries.remove(0);
+    finish(&store, finished(&delivery, 1, NOW, Completion::Dead(DeadReason::Exhausted))).await;
+    assert_eq!(retain_all(&store, at(10)).await, 0, "both old events have unfinished deliveries");
+    let deliveries = load(&store, 12, Ordering::Unordered, at(1)).await.deliveries;
+    finish(&store, finished(&deliveries[0], 2, NOW, Completion::Delivered)).await;
+    assert_eq!(retain_all(&store, NOW).await, 0, "what was accepted at that moment is not before it");
+    assert_eq!(retain_all(&store, at(10)).await, 1 + 2 + 1, "an event, two attempts, a dead letter");
+    assert_eq!(retain_all(&store, at(10)).await, 0);
+
+    let store = factory.reopen(store);
+    let events = store.events(all_events(1)).await.expect("a store reads");
+    let left: Vec<_> = events.iter().map(|event| event.accepted_at()).collect();
+    assert_eq!(left, [at(10), at(1)]);
+    assert_eq!(store.attempts(all_attempts(1)).await, Ok(Vec::new()));
+    assert_eq!(store.deliveries_of(old.id).await, Ok(Vec::new()));
+    let counts = store.endpoint_counts(endpoint_id(11)).await;
+    assert_eq!(counts, Ok(EndpointCounts::default()), "its dead letter went along");
+    let again = Event { uid: Some(name("old")), ..event(4, 1, at(20)) };
+    append(&store, new_event(again, &[])).await;
+}
+
+/// Old events that are unfinished hold up neither those behind them nor their own end.
+pub async fn gets_past_what_is_unfinished(factory: &impl Factory) {
+    let store = std::sync::Arc::new(factory.create());
+    furnish(&*store).await;
+    let unfinished = RETENTION_ROWS_MAX as u128 + 50;
+    let mut calls = Vec::new();
+    for number in 1..=unfinished + 30 {
+        let endpoints: &[u128] = if number <= unfinished { &[11] } else { &[] };
+        let new = new_event(event(number, 1, NOW), endpoints);
+        let store = std::sync::Arc::clone(&store);
+        calls.push(tokio::spawn(async move { store.append(new).await }));
+    }
+    for call in calls {
+        assert!(matches!(call.await.expect("no call panics"), Ok(Appended::Stored(_))));
+    }
+    assert_eq!(retain_all(&*store, at(1)).await, 30);
+    let asked = super::fixture::load_due(11, Ordering::Unordered, NOW);
+    let asked = hookmill_core::port::store::LoadDue { rows_max: 1, ..asked };
+    let delivery = store.load_due(asked).await.expect("a store reads").deliveries.remove(0);
+    finish(&*store, finished(&delivery, 1, NOW, Completion::Delivered)).await;
+    store.redeliver(delivery.event.id, vec![unordered(12)], NOW).await.expect("a stored event");
+    assert_eq!(retain_all(&*store, at(1)).await, 0, "a redelivery is unfinished too");
+    let again = load(&*store, 12, Ordering::Unordered, NOW).await.deliveries.remove(0);
+    finish(&*store, finished(&again, 2, NOW, Completion::Delivered)).await;
+    assert_eq!(retain_all(&*store, at(1)).await, 1 + 2);
+}
+
+/// Keys and answers are forgotten when they are older than they are kept, whatever retention says of events.
+pub async fn forgets_old_keys(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let with_key = |number, key, accepted_at| NewEvent {
+        idempotency_key: Some(IdempotencyKey([key; 32])),
+        ..new_event(event(number, 1, accepted_at), &[])
+    };
+    let answer = |at| RememberedAnswer { fingerprint: [1; 32], status: 201, body: "{}".into(), at };
+    let later = NOW.after(IDEMPOTENCY_KEY_KEPT);
+    for (number, key, moment) in [(1, 1, NOW), (2, 2, at(1)), (3, 3, later)] {
+        append(&store, with_key(number, key, moment)).await;
+        let remember = Change::Remember(IdempotencyKey([key; 32]), answer(moment));
+        store.apply(vec![remember]).await.expect("a new key");
+    }
+    assert_eq!(retain_all(&store, NOW).await, 0, "none is older than it is kept");
+    append(&store, with_key(4, 4, UnixMillis(later.0 + 1))).await;
+    let remember = Change::Remember(IdempotencyKey([4; 32]), answer(UnixMillis(later.0 + 1)));
+    store.apply(vec![remember]).await.expect("a new key");
+    assert_eq!(retain_all(&store, NOW).await, 2, "one key and one answer");
+    assert_eq!(store.remembered(IdempotencyKey([1; 32])).await, Ok(None));
+    assert_eq!(store.remembered(IdempotencyKey([2; 32])).await, Ok(Some(answer(at(1)))));
+    append(&store, with_key(5, 1, later)).await;
+    let known = store.append(with_key(6, 2, later)).await;
+    assert!(matches!(known, Ok(Appended::Duplicate { same: true, .. })), "{known:?}");
+}

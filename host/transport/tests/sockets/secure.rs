@@ -1,0 +1,191 @@
+//! TLS, and HTTP/2 in it.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hookmill_core::limits::RESPONSE_BODY_BYTES_MAX;
+use hookmill_testkit::receiver::{Behaviour, Receiver};
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+/// A receiver with a certificate that it signed itself.
+struct SecureReceiver {
+    port: u16,
+    certificate: CertificateDer<'static>,
+    connections: Arc<AtomicUsize>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl SecureReceiver {
+    /// Answers with the version, host and body of each request; its certificate is good for `hosts`.
+    async fn start(hosts: &[&str], alpn: &[&str]) -> Self {
+        let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(hosts).unwrap();
+        let certificate = cert.der().clone();
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&connections)));
+        Self { port, certificate, connections, accepting }
+    }
+
+    fn transport(&self, trusted: bool) -> HttpTransport {
+        let names =
+            Names::of(&["hooks.example: 127.0.0.1", "hooks.example.: 127.0.0.1", "other.example: 127.0.0.1"]);
+        let extra_roots = if trusted { vec![self.certificate.clone()] } else { Vec::new() };
+        HttpTransport::new(TransportConfig { extra_roots, ..config(private_too(), names) }).unwrap()
+    }
+
+    fn url(&self, host: &str) -> String {
+        format!("https://{host}:{}/path?query", self.port)
+    }
+}
+
+impl Drop for SecureReceiver {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, connections: Arc<AtomicUsize>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (acceptor, connections) = (acceptor.clone(), Arc::clone(&connections));
+        tokio::spawn(async move {
+            // A client that does not trust the certificate ends here.
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            connections.fetch_add(1, Ordering::SeqCst);
+            let server = auto::Builder::new(TokioExecutor::new());
+            let _ = server.serve_connection(TokioIo::new(stream), service_fn(tell)).await;
+        });
+    }
+}
+
+/// `/large` gets a large answer, everything else what it asked.
+async fn tell(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let version = if request.version() == Version::HTTP_2 { "h2" } else { "http/1.1" };
+    let host = match request.headers().get("host") {
+        Some(host) => host.to_str().unwrap().to_owned(),
+        None => request.uri().authority().unwrap().to_string(),
+    };
+    let path = request.uri().path_and_query().unwrap().to_string();
+    let length = request.into_body().collect().await.unwrap().to_bytes().len();
+    let answer = match path.as_str() {
+        "/large" => "l".repeat(1 << 20),
+        _ => format!("{version} {host} {path} {length}"),
+    };
+    Ok(Response::new(Full::from(answer)))
+}
+
+fn body(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Answered { status: 200, body, .. } => String::from_utf8(body.to_vec()).unwrap(),
+        other => panic!("not answered with 200: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn speaks_what_alpn_agrees_on() {
+    let check = async |alpn: &[&str], expect: &str| {
+        let receiver = SecureReceiver::start(&["hooks.example"], alpn).await;
+        let transport = receiver.transport(true);
+        let host = format!("hooks.example:{}", receiver.port);
+        let outcome = send(&transport, &receiver.url("hooks.example")).await;
+        assert_eq!(body(outcome), format!("{expect} {host} /path?query 7"));
+    };
+    check(&["h2", "http/1.1"], "h2").await;
+    check(&["h2"], "h2").await;
+    check(&["http/1.1"], "http/1.1").await;
+    check(&[], "http/1.1").await;
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_trusted_and_name_the_host() {
+    let receiver = SecureReceiver::start(&["hooks.example", "127.0.0.1"], &["h2"]).await;
+    let check = async |trusted: bool, host: &str, expect: Option<TransportFailure>| {
+        let outcome = send(&receiver.transport(trusted), &receiver.url(host)).await;
+        assert_eq!(failure_class(&outcome), expect, "{host}: {outcome:?}");
+    };
+    check(true, "hooks.example", None).await;
+    check(true, "hooks.example.", None).await;
+    check(true, "127.0.0.1", None).await;
+    check(true, "other.example", Some(TransportFailure::TlsFailed)).await;
+    check(true, "127.0.0.2", Some(TransportFailure::ConnectRefused)).await;
+    check(false, "hooks.example", Some(TransportFailure::TlsFailed)).await;
+    check(false, "127.0.0.1", Some(TransportFailure::TlsFailed)).await;
+}
+
+#[tokio::test]
+async fn a_plain_receiver_behind_an_https_url_fails_the_handshake() {
+    let plain = Behaviour::Says(Bytes::from_static(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    for (behaviour, timeout, expect) in [
+        // The handshake is no request, so a receiver that reads one closes or waits.
+        (plain, SHORT, TransportFailure::ConnectTimeout),
+        (Behaviour::NeverReads, SHORT, TransportFailure::ConnectTimeout),
+        (Behaviour::ResetsOnAccept, AMPLE, TransportFailure::TlsFailed),
+    ] {
+        let receiver = Receiver::start(behaviour).await;
+        let url = receiver.url("/").replace("http:", "https:");
+        let outcome = local().send(post(&url, "{}"), timeout).await;
+        assert_eq!(failure_class(&outcome), Some(expect), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn http2_requests_share_a_connection() {
+    let receiver = SecureReceiver::start(&["hooks.example"], &["h2"]).await;
+    let transport = Arc::new(receiver.transport(true));
+    assert!(body(send(&transport, &receiver.url("hooks.example")).await).starts_with("h2"));
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let (transport, url) = (Arc::clone(&transport), receiver.url("hooks.example"));
+            tokio::spawn(async move { transport.send(post(&url, vec![b'a'; 100_000]), AMPLE).await })
+        })
+        .collect();
+    for task in tasks {
+        assert!(body(task.await.unwrap()).ends_with(" 100000"));
+    }
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_ends_its_stream_alone() {
+    let receiver = SecureReceiver::start(&["hooks.example"], &["h2"]).await;
+    let transport = receiver.transport(true);
+    let url = format!("https://hooks.example:{}/large", receiver.port);
+    for _ in 0..3 {
+        assert_eq!(body(send(&transport, &url).await).len(), RESPONSE_BODY_BYTES_MAX);
+    }
+    assert!(body(send(&transport, &receiver.url("hooks.example")).await).starts_with("h2"));
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn https_connections_are_reused() {
+    let receiver = SecureReceiver::start(&["hooks.example"], &["http/1.1"]).await;
+    let transport = receiver.transport(true);
+    for _ in 0..10 {
+        assert!(body(send(&transport, &receiver.url("hooks.example")).await).starts_with("http/1.1"));
+    }
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
