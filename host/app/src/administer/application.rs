@@ -1,0 +1,150 @@
+//! Applications: the tenants.
+
+use hookmill_core::application::{Application, Metadata};
+use hookmill_core::event::Name;
+use hookmill_core::id::ApplicationId;
+use hookmill_core::limits::APPLICATIONS_MAX;
+use hookmill_core::port::store::Change;
+
+use super::{Edit, Text, Written, conflict};
+use crate::AppError;
+
+/// Everything that an operator says about an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationInput {
+    /// For people.
+    pub name: Text,
+    /// The operator's own id.
+    pub uid: Option<Name>,
+    /// Deliveries a second to all of its endpoints together, at least 1.
+    pub rate_limit: Option<u16>,
+    /// The operator's own labels.
+    pub metadata: Metadata,
+}
+
+/// What an operator wants changed of an application; the rest stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApplicationPatch {
+    /// For people.
+    pub name: Option<Text>,
+    /// The operator's own id, or none.
+    pub uid: Option<Option<Name>>,
+    /// Deliveries a second, or no limit.
+    pub rate_limit: Option<Option<u16>>,
+    /// The operator's own labels, all of them.
+    pub metadata: Option<Metadata>,
+}
+
+impl Edit<'_> {
+    /// Creates an application. With `get_if_exists`, one that has the uid already is the answer, unchanged.
+    ///
+    /// # Errors
+    /// A uid that is taken or looks like an id, or too many applications.
+    pub fn create_application(
+        &mut self,
+        input: ApplicationInput,
+        get_if_exists: bool,
+    ) -> Result<Written<Application>, AppError> {
+        if get_if_exists {
+            let existing = input.uid.as_ref().and_then(|uid| self.table.application(uid.as_str()));
+            if let Some(routes) = existing {
+                return Ok(Written::Existing(Application::clone(&routes.application)));
+            }
+        }
+        if self.table.applications.len() >= APPLICATIONS_MAX {
+            return Err(conflict(
+                "too_many_applications",
+                format!("there are {APPLICATIONS_MAX} applications, the most there may be; delete one first"),
+            ));
+        }
+        let id = ApplicationId::new(self.now, self.app.entropy.id_bits());
+        self.check_application_uid(id, input.uid.as_ref())?;
+        let application = Application {
+            id,
+            uid: input.uid,
+            name: input.name.into_string(),
+            rate_limit: input.rate_limit,
+            metadata: input.metadata,
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        Ok(Written::Created(self.put_application(application)))
+    }
+
+    /// Gives an application new content.
+    ///
+    /// # Errors
+    /// No such application, or a uid that is taken.
+    pub fn replace_application(
+        &mut self,
+        id: ApplicationId,
+        input: ApplicationInput,
+    ) -> Result<Application, AppError> {
+        let patch = ApplicationPatch {
+            name: Some(input.name),
+            uid: Some(input.uid),
+            rate_limit: Some(input.rate_limit),
+            metadata: Some(input.metadata),
+        };
+        self.patch_application(id, patch)
+    }
+
+    /// Changes some of an application.
+    ///
+    /// # Errors
+    /// As [`replace_application`](Self::replace_application).
+    pub fn patch_application(
+        &mut self,
+        id: ApplicationId,
+        patch: ApplicationPatch,
+    ) -> Result<Application, AppError> {
+        let mut application = self.application(id)?;
+        if let Some(name) = patch.name {
+            application.name = name.into_string();
+        }
+        if let Some(uid) = patch.uid {
+            self.check_application_uid(id, uid.as_ref())?;
+            application.uid = uid;
+        }
+        if let Some(rate_limit) = patch.rate_limit {
+            application.rate_limit = rate_limit;
+        }
+        if let Some(metadata) = patch.metadata {
+            application.metadata = metadata;
+        }
+        application.updated_at = self.now;
+        Ok(self.put_application(application))
+    }
+
+    /// Deletes an application with all that is its own.
+    ///
+    /// # Errors
+    /// No such application.
+    pub fn delete_application(&mut self, id: ApplicationId) -> Result<(), AppError> {
+        self.routes(id)?;
+        self.changes.push(Change::DeleteApplication(id));
+        Ok(())
+    }
+
+    fn put_application(&mut self, application: Application) -> Application {
+        self.changes.push(Change::PutApplication(application.clone()));
+        application
+    }
+
+    fn check_application_uid(&self, id: ApplicationId, uid: Option<&Name>) -> Result<(), AppError> {
+        let Some(uid) = uid else { return Ok(()) };
+        if uid.as_str().parse::<ApplicationId>().is_ok() {
+            return Err(AppError::invalid(
+                "uid_is_id",
+                "this uid has the form of an id that the router makes; choose another",
+            ));
+        }
+        match self.table.application_uids.get(uid) {
+            Some(owner) if *owner != id => Err(conflict(
+                "conflict",
+                format!("an application with the uid `{uid}` exists; choose another"),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

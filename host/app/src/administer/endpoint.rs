@@ -1,0 +1,185 @@
+//! Endpoints: the destinations of an application.
+
+use hookmill_core::address::DeliveryUrl;
+use hookmill_core::application::Metadata;
+use hookmill_core::endpoint::{
+    CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Rate, Transformation,
+};
+use hookmill_core::event::Name;
+use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::limits::APPLICATION_ENDPOINTS_MAX;
+use hookmill_core::pattern::EventPattern;
+use hookmill_core::port::store::Change;
+use hookmill_core::signature::{SigningKey, SigningKeys};
+
+use std::collections::BTreeSet;
+
+use super::{Edit, Text, conflict};
+use crate::AppError;
+
+/// Everything that an operator says about a new endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointInput {
+    /// Where deliveries go.
+    pub url: DeliveryUrl,
+    /// The first signing key; one is made where there is none.
+    pub signing_key: Option<SigningKey>,
+    /// All else.
+    pub details: EndpointPatch,
+}
+
+/// What an operator wants changed of an endpoint; the rest stays.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointPatch {
+    /// Where deliveries go.
+    pub url: Option<DeliveryUrl>,
+    /// For people.
+    pub description: Option<Text>,
+    /// The operator's own id, or none.
+    pub uid: Option<Option<Name>>,
+    /// Deliveries a second, or no limit.
+    pub rate: Option<Option<Rate>>,
+    /// Whether it receives nothing.
+    pub disabled: Option<bool>,
+    /// These types only, or all.
+    pub event_types: Option<Option<BTreeSet<Name>>>,
+    /// Events with one of these channels only, or all.
+    pub channels: Option<Option<BTreeSet<Name>>>,
+    /// Events that match only, or all.
+    pub pattern: Option<Option<EventPattern>>,
+    /// The operator's own labels, all of them.
+    pub metadata: Option<Metadata>,
+}
+
+impl Edit<'_> {
+    /// Creates an endpoint.
+    ///
+    /// # Errors
+    /// An address where deliveries are not sent, a uid that is taken, or too many endpoints.
+    pub fn create_endpoint(
+        &mut self,
+        application: ApplicationId,
+        input: EndpointInput,
+    ) -> Result<Endpoint, AppError> {
+        let routes = self.routes(application)?;
+        if routes.endpoints.len() >= APPLICATION_ENDPOINTS_MAX {
+            return Err(conflict(
+                "too_many_endpoints",
+                format!("the application has {APPLICATION_ENDPOINTS_MAX} endpoints, the most it may have"),
+            ));
+        }
+        self.check_url(&input.url)?;
+        let signing_key = input.signing_key.unwrap_or_else(|| self.new_signing_key());
+        let mut endpoint = Endpoint {
+            id: EndpointId::new(self.now, self.app.entropy.id_bits()),
+            application,
+            uid: None,
+            url: input.url,
+            description: String::new(),
+            filter: Filter::default(),
+            state: EndpointState::Enabled,
+            headers: CustomHeaders::default(),
+            metadata: Metadata::default(),
+            signing: SigningKeys::new(signing_key),
+            transformation: Transformation::default(),
+            policy: DeliveryPolicy::default(),
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        self.patch(&mut endpoint, input.details)?;
+        Ok(self.put_endpoint(endpoint))
+    }
+
+    /// Changes some of an endpoint.
+    ///
+    /// # Errors
+    /// No such endpoint, an address where deliveries are not sent, or a uid that is taken.
+    pub fn patch_endpoint(
+        &mut self,
+        application: ApplicationId,
+        id: EndpointId,
+        patch: EndpointPatch,
+    ) -> Result<Endpoint, AppError> {
+        let mut endpoint = self.endpoint(application, id)?;
+        self.patch(&mut endpoint, patch)?;
+        Ok(self.put_endpoint(endpoint))
+    }
+
+    /// Deletes an endpoint with what it is still owed.
+    ///
+    /// # Errors
+    /// No such endpoint.
+    pub fn delete_endpoint(&mut self, application: ApplicationId, id: EndpointId) -> Result<(), AppError> {
+        self.endpoint(application, id)?;
+        self.changes.push(Change::DeleteEndpoint(id));
+        Ok(())
+    }
+
+    fn patch(&self, endpoint: &mut Endpoint, patch: EndpointPatch) -> Result<(), AppError> {
+        if let Some(url) = patch.url {
+            self.check_url(&url)?;
+            endpoint.url = url;
+        }
+        if let Some(uid) = patch.uid {
+            self.check_endpoint_uid(endpoint, uid.as_ref())?;
+            endpoint.uid = uid;
+        }
+        if let Some(description) = patch.description {
+            endpoint.description = description.into_string();
+        }
+        if let Some(rate) = patch.rate {
+            endpoint.policy.rate = rate;
+        }
+        if let Some(disabled) = patch.disabled {
+            endpoint.state = self.state(endpoint.state, disabled);
+        }
+        if let Some(event_types) = patch.event_types {
+            endpoint.filter.event_types = event_types;
+        }
+        if let Some(channels) = patch.channels {
+            endpoint.filter.channels = channels;
+        }
+        if let Some(pattern) = patch.pattern {
+            endpoint.filter.pattern = pattern;
+        }
+        if let Some(metadata) = patch.metadata {
+            endpoint.metadata = metadata;
+        }
+        Ok(())
+    }
+
+    /// An endpoint that was turned off keeps who turned it off, and when.
+    fn state(&self, current: EndpointState, disabled: bool) -> EndpointState {
+        match (current, disabled) {
+            (_, false) => EndpointState::Enabled,
+            (EndpointState::Disabled { .. }, true) => current,
+            (EndpointState::Enabled, true) => {
+                EndpointState::Disabled { reason: DisabledReason::Operator, since: self.now }
+            }
+        }
+    }
+
+    fn check_url(&self, url: &DeliveryUrl) -> Result<(), AppError> {
+        self.app.address_policy.check_url(url).map_err(|blocked| {
+            let hint = "start the router with --allow-private-network if this is meant";
+            AppError::invalid(blocked.code(), format!("{blocked}; {hint}"))
+        })
+    }
+
+    fn check_endpoint_uid(&self, endpoint: &Endpoint, uid: Option<&Name>) -> Result<(), AppError> {
+        let Some(uid) = uid else { return Ok(()) };
+        if uid.as_str().parse::<EndpointId>().is_ok() {
+            return Err(AppError::invalid(
+                "uid_is_id",
+                "this uid has the form of an id that the router makes; choose another",
+            ));
+        }
+        match self.routes(endpoint.application)?.endpoint(uid.as_str()) {
+            Some(owner) if owner.id != endpoint.id => Err(conflict(
+                "conflict",
+                format!("the application has an endpoint with the uid `{uid}`; choose another"),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Changes of the configuration.
+//!
+//! Dramatis personae: an [`Edit`] is one change under way. It holds the lock that puts changes in one order, and the
+//! snapshot that it is based on; the use cases are its methods. They are not asynchronous: each checks its rules
+//! against the snapshot, notes the [`Change`]s and returns what the caller will see. [`Edit::commit`] then stores
+//! them in one transaction. So an answer is known before the commit and, where the request carries an
+//! `Idempotency-Key`, is remembered in the same transaction ([`Edit::remember`]): a repeat gets the first answer
+//! even if the process died between the commit and the answer.
+//!
+//! What comes in here was parsed at the edge (names, URLs, patterns, policies); what is checked here are rules
+//! between things: uids that are taken, plugins that don't exist, limits on how many there may be.
+//!
+//! A commit must not be abandoned half-way, since the store would be ahead of the snapshot: callers run an edit in
+//! a task of its own, not in a request that may be dropped.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hookmill_core::application::Application;
+use hookmill_core::endpoint::Endpoint;
+use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
+use hookmill_core::port::store::{Change, RememberedAnswer};
+use hookmill_core::route::{Routes, RoutingTable};
+use hookmill_core::time::UnixMillis;
+use tokio::sync::MutexGuard;
+
+pub mod application;
+pub mod endpoint;
+pub mod event_type;
+pub mod headers;
+pub mod key;
+mod once;
+pub mod plugin;
+pub mod policy;
+pub mod signing;
+#[cfg(test)]
+mod tests;
+mod text;
+pub mod transformation;
+
+pub use once::{Begun, Once};
+pub use text::{InvalidText, Text};
+
+use crate::{App, AppError, ErrorKind};
+
+/// One change of the configuration under way. Dropped without [`commit`](Self::commit) it changes nothing.
+#[must_use = "an edit changes nothing until it is committed"]
+pub struct Edit<'app> {
+    app: &'app App,
+    _changing: MutexGuard<'app, ()>,
+    table: Arc<RoutingTable>,
+    now: UnixMillis,
+    once: Option<Once>,
+    changes: Vec<Change>,
+}
+
+/// Whether a thing was made or was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written<T> {
+    /// New.
+    Created(T),
+    /// Was there before; changed or not.
+    Existing(T),
+}
+
+impl<T> Written<T> {
+    /// The thing.
+    pub fn get(&self) -> &T {
+        match self {
+            Self::Created(value) | Self::Existing(value) => value,
+        }
+    }
+}
+
+impl App {
+    /// Begins a change; waits for the one under way.
+    pub async fn edit(&self) -> Edit<'_> {
+        let changing = self.changing.lock().await;
+        Edit {
+            app: self,
+            _changing: changing,
+            table: self.table.load_full(),
+            now: self.clock.now(),
+            once: None,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Begins a change that is to happen once, however often it is asked for.
+    ///
+    /// # Errors
+    /// When the same idempotency key came with another request before, or the store fails.
+    pub async fn edit_once(&self, once: Option<Once>) -> Result<Begun<'_>, AppError> {
+        let mut edit = self.edit().await;
+        if let Some(once) = once {
+            // Read under the lock, so that two repeats at the same moment can't both be the first.
+            let remembered = self.store.remembered(once.key()).await?;
+            let oldest = edit.now.before(IDEMPOTENCY_KEY_KEPT);
+            if let Some(answer) = remembered.filter(|answer| answer.at > oldest) {
+                return once.repeat(answer).map(Begun::Repeat);
+            }
+            edit.once = Some(once);
+        }
+        Ok(Begun::Fresh(Box::new(edit)))
+    }
+}
+
+impl Edit<'_> {
+    /// The snapshot that this change is based on.
+    #[must_use]
+    pub fn table(&self) -> &RoutingTable {
+        &self.table
+    }
+
+    /// The moment of this change.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.now
+    }
+
+    /// Remembers the answer to this request with the change, where it carries an idempotency key.
+    pub fn remember(&mut self, status: u16, body: Bytes) {
+        if let Some(once) = self.once.take() {
+            let answer = RememberedAnswer { fingerprint: once.fingerprint(), status, body, at: self.now };
+            self.changes.push(Change::Remember(once.key(), answer));
+        }
+    }
+
+    /// Stores what was noted, in one transaction; then it is in force.
+    ///
+    /// # Errors
+    /// A value that is taken, a full disk, a store that fails; nothing has changed then.
+    pub async fn commit(self) -> Result<(), AppError> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        self.app.apply(self.changes).await
+    }
+
+    fn routes(&self, id: ApplicationId) -> Result<Arc<Routes>, AppError> {
+        self.table.applications.get(&id).cloned().ok_or_else(|| AppError::not_found("application"))
+    }
+
+    fn application(&self, id: ApplicationId) -> Result<Application, AppError> {
+        Ok(Application::clone(&self.routes(id)?.application))
+    }
+
+    /// The endpoint as it is, to be changed.
+    fn endpoint(&self, application: ApplicationId, id: EndpointId) -> Result<Endpoint, AppError> {
+        let endpoint = self.table.endpoints.get(&id).filter(|endpoint| endpoint.application == application);
+        endpoint.map(|endpoint| Endpoint::clone(endpoint)).ok_or_else(|| AppError::not_found("endpoint"))
+    }
+
+    /// Notes a changed endpoint.
+    fn put_endpoint(&mut self, mut endpoint: Endpoint) -> Endpoint {
+        endpoint.updated_at = self.now;
+        self.changes.push(Change::PutEndpoint(Box::new(endpoint.clone())));
+        endpoint
+    }
+}
+
+fn conflict(code: &'static str, message: impl Into<String>) -> AppError {
+    AppError::new(ErrorKind::Conflict, code, message)
+}

@@ -1,0 +1,316 @@
+//! What happened: events, attempts, where each delivery stands, and sending again.
+//!
+//! Everything here reads the store a page at a time, newest first. A filter that the store has no index for
+//! ([`AttemptFilter`]) is applied to what is read; how much is read for one page is bounded ([`SCANNED_MAX`]), and a
+//! page that ends there says where to go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hookmill_core::event::{Event, Name};
+use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
+use hookmill_core::limits::PAGE_ITEMS_MAX;
+use hookmill_core::port::store::{
+    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, DeliveryStatus, EndpointCounts, EventLookup,
+    EventQuery, NewDelivery, PageFrom, PendingDelivery, order_key,
+};
+use hookmill_core::route::Routes;
+use hookmill_core::time::UnixMillis;
+
+use crate::{App, AppError};
+
+mod page;
+mod recover;
+
+pub use page::{Page, PageRequest};
+pub use recover::Recovery;
+
+/// Rows that are read from the store for one page, at most.
+pub const SCANNED_MAX: usize = 5000;
+
+/// Which attempts a reader wants.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptFilter {
+    /// Of this event.
+    pub event: Option<EventId>,
+    /// To this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// With one of these results; any where there are none.
+    pub results: Vec<AttemptResult>,
+    /// With a status in this hundred; 0 for those without an answer.
+    pub status_class: Option<u16>,
+    /// Of events of these types; any where there are none.
+    pub event_types: Vec<Name>,
+    /// Of events with this channel.
+    pub channel: Option<Name>,
+    /// Started before.
+    pub before: Option<UnixMillis>,
+    /// Started after.
+    pub after: Option<UnixMillis>,
+}
+
+/// Where the delivery of one event to one endpoint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is done.
+    Done,
+    /// It was not tried yet.
+    Pending {
+        /// When it is.
+        due: UnixMillis,
+    },
+    /// It failed and is tried again.
+    Retrying {
+        /// When it is.
+        due: UnixMillis,
+    },
+    /// It failed for good.
+    Failed,
+}
+
+impl App {
+    /// Reads one event by the router's id or the sender's.
+    ///
+    /// # Errors
+    /// No such event.
+    pub async fn event(&self, application: ApplicationId, id_or_uid: &str) -> Result<Arc<Event>, AppError> {
+        let lookup = match (id_or_uid.parse(), id_or_uid.parse()) {
+            (Ok(id), _) => EventLookup::Id(id),
+            (Err(_), Ok(uid)) => EventLookup::Uid(uid),
+            (Err(_), Err(_)) => return Err(AppError::not_found("message")),
+        };
+        let event = self.store.event(application, lookup).await?;
+        event.ok_or_else(|| AppError::not_found("message"))
+    }
+
+    /// Reads a page of events. `query.limit` is what the page may hold.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn events(&self, mut query: EventQuery) -> Result<Page<EventId, Arc<Event>>, AppError> {
+        let (from, limit) = (query.from, query.limit);
+        // One more than asked for tells whether there is more.
+        query.limit = limit + 1;
+        Ok(Page::cut(self.store.events(query).await?, from, limit, |event| event.id))
+    }
+
+    /// Reads one attempt of one event.
+    ///
+    /// # Errors
+    /// No such attempt.
+    pub async fn attempt(
+        &self,
+        application: ApplicationId,
+        event: EventId,
+        attempt: &str,
+    ) -> Result<AttemptRecord, AppError> {
+        let missing = || AppError::not_found("message attempt");
+        let id: AttemptId = attempt.parse().map_err(|_| missing())?;
+        let record = self.store.attempt(application, id).await?;
+        record.filter(|record| record.event == event).ok_or_else(missing)
+    }
+
+    /// Reads a page of attempts.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn attempts(
+        &self,
+        application: ApplicationId,
+        filter: &AttemptFilter,
+        request: PageRequest<AttemptId>,
+    ) -> Result<Page<AttemptId, AttemptRecord>, AppError> {
+        let mut scan = page::Scan::new(request);
+        while let Some(step) = scan.next_step() {
+            let query = AttemptQuery {
+                application,
+                event: filter.event,
+                endpoint: filter.endpoint,
+                from: step.from,
+                limit: step.limit,
+                result: filter.single_result(),
+                before: filter.before,
+                after: filter.after,
+            };
+            let records = self.store.attempts(query).await?;
+            let read: Vec<AttemptId> = records.iter().map(|record| record.id).collect();
+            let mut admitted = Vec::with_capacity(records.len());
+            for record in records {
+                if filter.admits(&record) && self.admits_event(application, filter, &record).await? {
+                    admitted.push((record.id, record));
+                }
+            }
+            scan.take(&step, &read, admitted);
+        }
+        Ok(scan.finish())
+    }
+
+    /// Reads a page of events that were tried, or wait to be tried, at one endpoint, with where each stands.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn events_at(
+        &self,
+        endpoint: EndpointId,
+        mut query: EventQuery,
+        wanted: impl Fn(Standing) -> bool + Send,
+    ) -> Result<Page<EventId, (Arc<Event>, Standing)>, AppError> {
+        let mut scan = page::Scan::new(PageRequest { from: query.from, limit: query.limit });
+        while let Some(step) = scan.next_step() {
+            (query.from, query.limit) = (step.from, step.limit);
+            let events = self.store.events(query.clone()).await?;
+            let read: Vec<EventId> = events.iter().map(|event| event.id).collect();
+            let mut admitted = Vec::new();
+            for event in events {
+                match self.standing(&event, endpoint).await? {
+                    Some(standing) if wanted(standing) => admitted.push((event.id, (event, standing))),
+                    Some(_) | None => {}
+                }
+            }
+            scan.take(&step, &read, admitted);
+        }
+        Ok(scan.finish())
+    }
+
+    /// Where an event stands at each of the application's endpoints that it went to, by endpoint.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn destinations(
+        &self,
+        routes: &Routes,
+        event: &Event,
+    ) -> Result<BTreeMap<EndpointId, Standing>, AppError> {
+        let mut touched: BTreeSet<EndpointId> =
+            self.store.deliveries_of(event.id).await?.iter().map(|state| state.endpoint).collect();
+        let filter = AttemptFilter { event: Some(event.id), ..AttemptFilter::default() };
+        let mut from = PageFrom::Newest;
+        for _ in 0..SCANNED_MAX / PAGE_ITEMS_MAX {
+            let request = PageRequest { from, limit: PAGE_ITEMS_MAX };
+            let page = self.attempts(event.application, &filter, request).await?;
+            touched.extend(page.items.iter().map(|record| record.endpoint));
+            match page.next {
+                Some(last) if !page.done => from = PageFrom::OlderThan(last),
+                Some(_) | None => break,
+            }
+        }
+        let mut standings = BTreeMap::new();
+        for endpoint in touched.into_iter().filter(|endpoint| routes.endpoints.contains_key(endpoint)) {
+            if let Some(standing) = self.standing(event, endpoint).await? {
+                standings.insert(endpoint, standing);
+            }
+        }
+        Ok(standings)
+    }
+
+    /// Counts one endpoint's deliveries by state.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn endpoint_counts(&self, endpoint: EndpointId) -> Result<EndpointCounts, AppError> {
+        Ok(self.store.endpoint_counts(endpoint).await?)
+    }
+
+    /// Sends an event to an endpoint once more, whatever its filter and earlier deliveries say.
+    ///
+    /// # Errors
+    /// No such event or endpoint, a full queue or disk.
+    pub async fn resend(
+        &self,
+        routes: &Routes,
+        event: &Arc<Event>,
+        endpoint: EndpointId,
+    ) -> Result<(), AppError> {
+        let endpoint = routes.endpoints.get(&endpoint).ok_or_else(|| AppError::not_found("endpoint"))?;
+        let due = self.clock.now();
+        let order_key = order_key(endpoint.policy.ordering, event);
+        let delivery = NewDelivery { endpoint: endpoint.id, order_key };
+        let ids = self.store.redeliver(event.id, vec![delivery], due).await?;
+        let pending = ids.into_iter().map(|id| PendingDelivery {
+            id,
+            event: Arc::clone(event),
+            endpoint: endpoint.id,
+            order_key,
+            attempts_made: 0,
+            trigger: AttemptTrigger::Manual,
+            due,
+            prepared: None,
+        });
+        self.dispatcher.appended(pending.collect());
+        Ok(())
+    }
+
+    /// Where one event stands at one endpoint; nowhere, if it did not go there.
+    async fn standing(&self, event: &Event, endpoint: EndpointId) -> Result<Option<Standing>, AppError> {
+        let states = self.store.deliveries_of(event.id).await?;
+        let here = states.iter().filter(|state| state.endpoint == endpoint);
+        let waiting = here.clone().find_map(|state| match state.status {
+            DeliveryStatus::Waiting(due) => Some((state.attempts_made, due)),
+            DeliveryStatus::Dead(_) => None,
+        });
+        if let Some((attempts_made, due)) = waiting {
+            let untried = attempts_made == 0;
+            return Ok(Some(if untried { Standing::Pending { due } } else { Standing::Retrying { due } }));
+        }
+        let latest = self.latest_attempt(event, endpoint).await?;
+        Ok(match latest.map(|record| record.result) {
+            Some(AttemptResult::Delivered | AttemptResult::Dropped | AttemptResult::Split) => {
+                Some(Standing::Done)
+            }
+            Some(AttemptResult::Failed) => Some(Standing::Failed),
+            None => here.count().checked_sub(1).map(|_| Standing::Failed),
+        })
+    }
+
+    async fn latest_attempt(
+        &self,
+        event: &Event,
+        endpoint: EndpointId,
+    ) -> Result<Option<AttemptRecord>, AppError> {
+        let query = AttemptQuery {
+            application: event.application,
+            event: Some(event.id),
+            endpoint: Some(endpoint),
+            from: PageFrom::Newest,
+            limit: 1,
+            result: None,
+            before: None,
+            after: None,
+        };
+        Ok(self.store.attempts(query).await?.pop())
+    }
+
+    async fn admits_event(
+        &self,
+        application: ApplicationId,
+        filter: &AttemptFilter,
+        record: &AttemptRecord,
+    ) -> Result<bool, AppError> {
+        if filter.event_types.is_empty() && filter.channel.is_none() {
+            return Ok(true);
+        }
+        let event = self.store.event(application, EventLookup::Id(record.event)).await?;
+        Ok(event.is_some_and(|event| {
+            let type_admitted =
+                filter.event_types.is_empty() || filter.event_types.contains(&event.event_type);
+            let channels = event.channels.as_slice();
+            type_admitted && filter.channel.as_ref().is_none_or(|channel| channels.contains(channel))
+        }))
+    }
+}
+
+impl AttemptFilter {
+    /// The one result that the store can look for.
+    fn single_result(&self) -> Option<AttemptResult> {
+        match self.results.as_slice() {
+            [result] => Some(*result),
+            _ => None,
+        }
+    }
+
+    fn admits(&self, record: &AttemptRecord) -> bool {
+        let result_admitted = self.results.is_empty() || self.results.contains(&record.result);
+        let class = record.status.unwrap_or_default() / 100 * 100;
+        result_admitted && self.status_class.is_none_or(|wanted| wanted == class)
+    }
+}

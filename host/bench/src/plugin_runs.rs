@@ -1,0 +1,155 @@
+//! One run of a plugin, without HTTP and disk, beside native code that does as much.
+//!
+//! The plugin host is the router's own, and so are its limits: each run gets a fresh instance, fuel is counted, the clock
+//! is watched. The time of a run is what the host itself measures on its thread, from taking the instance to giving back
+//! its memory; "as the dispatcher waits" adds the way through the queue and two threads. Native code parses and writes the
+//! same text.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use hookmill_core::plugin::PluginDigest;
+use hookmill_core::port::plugins::{Plugins as _, TransformRun};
+use hookmill_core::time::UnixMillis;
+use hookmill_testkit::store_contract::fixture;
+use hookmill_wasm::{WasmConfig, WasmHost};
+use zeroize::Zeroizing;
+
+use crate::clock;
+use crate::error::BenchError;
+use crate::event;
+use crate::report::{Figure, Quantiles, Target};
+
+const SIZES: [(usize, &str); 2] = [(512, "0.5 KB"), (10 * 1024, "10 KB")];
+const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
+const WARM_UP_RUNS: u32 = 500;
+
+/// Medians of a fresh instance that takes 0.5 KB, without and with the kernel's list of dirty pages.
+const FRESH_US_MAX: f64 = 45.0;
+const FRESH_SCANNED_US_MAX: f64 = 22.0;
+
+/// What many runs of one kind took.
+struct Runs {
+    on_thread_ns: Histogram<u64>,
+    awaited_ns: Histogram<u64>,
+    fuel: u64,
+}
+
+/// Measures `runs` runs of each kind.
+pub(crate) async fn measure(
+    plugin: &Path,
+    directory: &Path,
+    runs: u32,
+) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
+    let component =
+        std::fs::read(plugin).map_err(|source| BenchError::Read { path: plugin.to_owned(), source })?;
+    let component = Bytes::from(component);
+    let (mut figures, mut remarks) = (Vec::new(), Vec::new());
+    for pagemap_scan in [false, true] {
+        if pagemap_scan && !pagemap_scan_is_used() {
+            remarks.push("PAGEMAP_SCAN is not used here: an older kernel, or swap is active".into());
+            continue;
+        }
+        let (suffix, aim_us) =
+            if pagemap_scan { (", PAGEMAP_SCAN", FRESH_SCANNED_US_MAX) } else { ("", FRESH_US_MAX) };
+        let unusable = |reason| BenchError::Plugin { path: plugin.to_owned(), reason };
+        let cache = directory.join(format!("plugins-{pagemap_scan}"));
+        let config = WasmConfig { pagemap_scan, ..WasmConfig::new(cache, Zeroizing::new([7; 32])) };
+        let host = WasmHost::new(config).map_err(|error| unusable(error.to_string()))?;
+        let digest = host.prepare(component.clone()).await.map_err(|refusal| unusable(refusal.message))?;
+        for (bytes, size) in SIZES {
+            let run = run_of(digest, bytes);
+            repeat(&host, &run, WARM_UP_RUNS).await.map_err(unusable)?;
+            let found = repeat(&host, &run, runs).await.map_err(unusable)?;
+            let Quantiles { p50, p99, .. } = Quantiles::in_microseconds(&found.on_thread_ns);
+            let mut median = Figure::new(format!("fresh instance, {size}{suffix}, p50"), "us", p50);
+            if bytes == SIZES[0].0 {
+                median = median.target(Target::AtMost(aim_us));
+            }
+            figures.push(median);
+            figures.push(Figure::new(format!("fresh instance, {size}{suffix}, p99"), "us", p99));
+            let awaited = Quantiles::in_microseconds(&found.awaited_ns);
+            remarks.push(format!(
+                "{size}{suffix}: {:.1} / {:.1} us p50 / p99 as the dispatcher waits; {} units of fuel a run",
+                awaited.p50, awaited.p99, found.fuel,
+            ));
+        }
+    }
+    for (bytes, size) in SIZES {
+        let native = native(&event::notification(bytes), runs);
+        figures.push(Figure::new(format!("native serde_json, {size}, p50"), "us", native.p50));
+    }
+    Ok((figures, remarks))
+}
+
+async fn repeat(host: &WasmHost, run: &TransformRun, times: u32) -> Result<Runs, String> {
+    let mut found =
+        Runs { on_thread_ns: Quantiles::histogram(), awaited_ns: Quantiles::histogram(), fuel: 0 };
+    for _ in 0..times {
+        let started_ns = clock::now_ns();
+        let report = host.run(run.clone()).await;
+        found.awaited_ns.saturating_record(clock::now_ns() - started_ns);
+        report.result.map_err(|failure| format!("{failure:?}"))?;
+        let on_thread_ns = u64::try_from(report.cost.wall.as_nanos()).unwrap_or(u64::MAX);
+        found.on_thread_ns.saturating_record(on_thread_ns);
+        found.fuel = report.cost.fuel;
+    }
+    Ok(found)
+}
+
+fn run_of(digest: PluginDigest, bytes: usize) -> TransformRun {
+    let mut event = fixture::event(1, 1, NOW);
+    event.body = Bytes::from(event::notification(bytes));
+    TransformRun {
+        digest,
+        event: Arc::new(event),
+        endpoint: Arc::new(fixture::endpoint(1, 1)),
+        settings: "{}".into(),
+        attempt: 1,
+        now: NOW,
+    }
+}
+
+/// Parses the notification and writes it again, as a native transform would at the least.
+fn native(notification: &str, runs: u32) -> Quantiles {
+    let mut times_ns = Quantiles::histogram();
+    for _ in 0..runs {
+        let started_ns = clock::now_ns();
+        let value: serde_json::Value = serde_json::from_str(notification).expect("the notification is JSON");
+        let written = serde_json::to_vec(&value).expect("a value can be written");
+        std::hint::black_box(written);
+        times_ns.saturating_record(clock::now_ns() - started_ns);
+    }
+    Quantiles::in_microseconds(&times_ns)
+}
+
+/// The plugin host's own rule: Linux 6.7 brought the call, and swap makes it unsafe.
+fn pagemap_scan_is_used() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    has_pagemap_scan(&release) && swaps.lines().count() == 1
+}
+
+fn has_pagemap_scan(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor) >= (6, 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_with_the_scan_are_known() {
+        let check = |release: &str, expect: bool| assert_eq!(has_pagemap_scan(release), expect, "{release}");
+        check("6.7.0", true);
+        check("6.18.44-cloud", true);
+        check("7.0-rc1", true);
+        check("6.6.32", false);
+        check("5.15.0-generic", false);
+        check("", false);
+    }
+}

@@ -1,0 +1,282 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use url::Url;
+
+use crate::config::{FILE_HELP, ServeArguments};
+use crate::failure::EXIT_CODES_HELP;
+
+/// A WebAssembly-pluggable webhook router: events in, reshaped by plugins, signed, delivered with durable retries.
+#[derive(Debug, Parser)]
+#[command(name = "hookmill", version, after_help = EXIT_CODES_HELP, disable_help_subcommand = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the router
+    ///
+    /// Needs no configuration: state is kept in ./hookmill-data, and the first start prints an admin key. Once the router
+    /// takes requests it prints `listening on http://ADDRESS:PORT` to standard output. SIGTERM or SIGINT drains it:
+    /// requests and deliveries under way end, the rest is kept for the next start; a second signal ends it at once.
+    /// The limit on open files is raised as far as the system's hard limit allows, since each connection is one.
+    #[command(after_long_help = FILE_HELP)]
+    Serve(ServeArguments),
+    /// Show the main job on real input: reshaped, signed, delivered, through a crash
+    ///
+    /// Starts a router of its own on a new data directory, uploads two plugins, sends events to receivers that work, fail
+    /// and hang, kills the router on the way, starts it again, and checks what arrived.
+    Demo(DemoArguments),
+    /// Applications: the tenants whose endpoints receive events
+    App(Verb<AppCommand>),
+    /// Endpoints: where an application's events are delivered
+    Endpoint(Verb<EndpointCommand>),
+    /// Events
+    Event(Verb<EventCommand>),
+    /// Plugins: WebAssembly components that reshape events
+    Plugin(Verb<PluginCommand>),
+    /// API keys: who may do what
+    Key(Verb<KeyCommand>),
+    /// Print a completion script, to be sourced by a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Something to do on a server.
+#[derive(Debug, Args)]
+pub(crate) struct Verb<C: Subcommand> {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: C,
+}
+
+/// How to reach a server.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// Where the server is
+    #[arg(long, global = true, env = "HOOKMILL_URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
+    pub(crate) url: Url,
+
+    /// API key; give it in the environment, since other users of a machine can see arguments
+    #[arg(long, global = true, env = "HOOKMILL_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// Print the server's answer as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Create an application
+    Create {
+        /// For people
+        name: String,
+        /// Your own id for it, usable wherever its id is
+        #[arg(long)]
+        uid: Option<String>,
+    },
+    /// List the applications
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EndpointCommand {
+    /// Create an endpoint
+    Create {
+        /// Where deliveries go
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        receiver: String,
+        /// The application, by id or uid
+        #[arg(long)]
+        app: String,
+        /// Your own id for it, usable wherever its id is
+        #[arg(long)]
+        uid: Option<String>,
+        /// Only events of this type; may be repeated [default: all]
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<String>,
+        /// The plugin that reshapes its events
+        #[arg(long)]
+        plugin: Option<String>,
+        /// Settings for the plugin, as JSON
+        #[arg(long, requires = "plugin", value_name = "JSON")]
+        settings: Option<String>,
+    },
+    /// List the endpoints of an application
+    List {
+        /// The application, by id or uid
+        #[arg(long)]
+        app: String,
+    },
+    /// Show the secret that an endpoint's deliveries are signed with
+    Secret {
+        /// The endpoint, by id or uid
+        endpoint: String,
+        /// The application, by id or uid
+        #[arg(long)]
+        app: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventCommand {
+    /// Send an event
+    Send(SendArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArguments {
+    /// The application, by id or uid
+    #[arg(long)]
+    pub(crate) app: String,
+    /// What happened, for example invoice.paid
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: String,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
+    /// Your own id of the event; sent again with the same id, it is not stored again
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+}
+
+/// What an event carries.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Payload {
+    /// A file with the payload, JSON; `-` is standard input
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// The payload, JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) data: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Upload a plugin; the version becomes the current one
+    Push {
+        /// The plugin's name; a new one makes a new plugin
+        name: String,
+        /// A WebAssembly component, or a core module with its component type embedded
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// List the plugins
+    List,
+    /// Go back to an earlier version
+    Rollback {
+        /// The plugin
+        name: String,
+        /// Which version, `sha256:...` [default: the one before the current]
+        #[arg(long)]
+        version: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key; its text is shown once
+    Create {
+        /// What it opens
+        #[arg(long, value_enum)]
+        scope: KeyScope,
+        /// The application that it opens, by id or uid
+        #[arg(long, required_if_eq_any([("scope", "application"), ("scope", "ingest")]))]
+        app: Option<String>,
+        /// For people
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// List the keys; their texts are not kept and can't be shown
+    List,
+    /// Delete a key; from then on it opens nothing
+    Delete {
+        /// The key's id
+        id: String,
+    },
+}
+
+/// What a key opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyScope {
+    /// Everything.
+    Admin,
+    /// Everything of one application.
+    Application,
+    /// Sending events to one application.
+    Ingest,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Where osmox-notification.wasm and whatsapp-status.wasm are
+    #[arg(long, default_value = "plugins/target/plugins", value_hint = ValueHint::DirPath, value_name = "DIRECTORY")]
+    pub(crate) plugins: PathBuf,
+    /// Where the payloads are, one JSON file each
+    #[arg(long, default_value = "tests/data/seeds", value_hint = ValueHint::DirPath, value_name = "DIRECTORY")]
+    pub(crate) events: PathBuf,
+    /// How many events to send
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub(crate) count: u32,
+    /// Seconds after which what has not arrived is given up
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(10..=3600))]
+    pub(crate) timeout_secs: u32,
+    /// Leave the router running at the end, and print its address and key
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
+        let check = |line: &[&str], expect: Option<ErrorKind>| {
+            let parsed = CommandLine::try_parse_from([&["hookmill"], line].concat());
+            assert_eq!(parsed.err().map(|error| error.kind()), expect, "{line:?}");
+        };
+        check(&["serve"], None);
+        check(&["serve", "--listen", "localhost"], Some(ErrorKind::ValueValidation));
+        check(&["serve", "--port", "1"], Some(ErrorKind::UnknownArgument));
+        check(&["event", "send", "--app", "a", "--type", "t", "--data", "{}"], None);
+        check(&["event", "send", "--app", "a", "--type", "t"], Some(ErrorKind::MissingRequiredArgument));
+        let both = ["event", "send", "--app", "a", "--type", "t", "--data", "{}", "--file", "f"];
+        check(&both, Some(ErrorKind::ArgumentConflict));
+        check(&["key", "create", "--scope", "admin"], None);
+        check(&["key", "create", "--scope", "ingest"], Some(ErrorKind::MissingRequiredArgument));
+        check(
+            &["endpoint", "create", "http://x/", "--app", "a", "--settings", "{}"],
+            Some(ErrorKind::MissingRequiredArgument),
+        );
+        check(&["endpoint", "create", "http://x/", "--app", "a", "--url", "http://y/", "--json"], None);
+        check(&["demo", "--count", "19"], Some(ErrorKind::ValueValidation));
+        check(&[], Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
+    }
+
+    #[test]
+    fn help_tells_the_exit_codes_and_the_keys_of_the_file() {
+        let help = CommandLine::command().render_long_help().to_string();
+        assert!(help.contains("the router failed while it ran"), "{help}");
+        let mut command = CommandLine::command();
+        let serve = command.find_subcommand_mut("serve").unwrap().render_long_help().to_string();
+        assert!(serve.contains("retention_days") && serve.contains("HOOKMILL_ADMIN_KEY"), "{serve}");
+    }
+}

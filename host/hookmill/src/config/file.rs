@@ -1,0 +1,131 @@
+//! The configuration file: one flat TOML table.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use super::{RETENTION_DAYS_MAX, SHUTDOWN_GRACE_SECS_MAX};
+use crate::log::LogFormat;
+
+/// Every key with its meaning and default, in the order of [`ConfigFile`].
+pub(super) const HELP: &str = "\
+Keys of the configuration file, all of them optional:
+  listen                 address and port of the API               \"127.0.0.1:8080\"
+  data_dir               where the state lives, seen from the
+                         working directory                         \"./hookmill-data\"
+  allow_private_network  deliver to loopback, private and
+                         link-local addresses too                  false
+  allow_addresses        addresses and networks that may be
+                         delivered to whatever their class         [\"203.0.113.7\", \"10.1.0.0/16\"]; none
+  deny_addresses         addresses and networks that may not be;
+                         goes before allow_addresses               none
+  log                    \"text\" or \"json\"                          by where standard error goes
+  log_level              error, warn, info, debug or trace, or a
+                         list like \"info,hookmill_transport=debug\" \"info\"
+  retention_days         days that finished events stay readable,
+                         1 to 3650                                 14
+  shutdown_grace_secs    seconds that deliveries under way may go
+                         on after SIGTERM, 0 to 600                10
+
+Secrets come through the environment:
+  HOOKMILL_ADMIN_KEY     taken as an admin key; without it the first start makes one and prints it, once";
+
+/// The file as it was written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) allow_private_network: Option<bool>,
+    #[serde(deserialize_with = "networks")]
+    pub(super) allow_addresses: Vec<IpNet>,
+    #[serde(deserialize_with = "networks")]
+    pub(super) deny_addresses: Vec<IpNet>,
+    pub(super) log: Option<LogFormat>,
+    pub(super) log_level: Option<String>,
+    pub(super) retention_days: Option<Bounded<1, RETENTION_DAYS_MAX>>,
+    pub(super) shutdown_grace_secs: Option<Bounded<0, SHUTDOWN_GRACE_SECS_MAX>>,
+}
+
+impl ConfigFile {
+    /// Reads the text of a file; an error names the line and the key.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+/// A whole number within bounds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+pub(super) struct Bounded<const MIN: u32, const MAX: u32>(u32);
+
+impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
+    pub(super) fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> TryFrom<i64> for Bounded<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        match u32::try_from(number) {
+            Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
+            Ok(_) | Err(_) => Err(format!("{number} is out of bounds, this is {MIN} to {MAX}")),
+        }
+    }
+}
+
+/// Networks, and addresses as networks of one.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| network(text).map_err(serde::de::Error::custom)).collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let as_address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+    text.parse::<IpNet>().ok().or_else(as_address).ok_or_else(|| {
+        format!("`{text}` is no network: write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_key() {
+        let check = |text: &str, expect: &[&str]| {
+            let error = ConfigFile::parse(text).expect_err(text);
+            for part in expect {
+                assert!(error.contains(part), "{part:?} in {error}");
+            }
+        };
+        check("lisen = '127.0.0.1:1'", &["line 1", "unknown field `lisen`", "`listen`"]);
+        check("\n[server]\nlisten = '127.0.0.1:1'", &["unknown field `server`"]);
+        check("listen = 'localhost'", &["listen = ", "invalid socket address"]);
+        check("data_dir = 5", &["data_dir = 5", "expected"]);
+        check("allow_private_network = 'yes'", &["allow_private_network", "boolean"]);
+        check("deny_addresses = ['10.0.0.0/33']", &["deny_addresses", "`10.0.0.0/33` is no network"]);
+        check("log = 'xml'", &["log = ", "unknown variant `xml`"]);
+        check("retention_days = 0", &["retention_days", "0 is out of bounds, this is 1 to 3650"]);
+        check("retention_days = -1", &["-1 is out of bounds"]);
+        check("shutdown_grace_secs = 601", &["601 is out of bounds, this is 0 to 600"]);
+        check("listen = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", &["line 2", "duplicate key"]);
+        check("listen", &["line 1"]);
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        // An unknown key makes serde list the known ones.
+        let error = ConfigFile::parse("no_such_key = 1").expect_err("it is unknown");
+        let (_, listed) = error.split_once("expected one of ").expect("serde lists them");
+        let keys: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+        assert!(keys.len() >= 9, "{keys:?}");
+        for key in keys {
+            assert!(HELP.lines().any(|line| line.starts_with(&format!("  {key} "))), "{key}");
+        }
+    }
+}

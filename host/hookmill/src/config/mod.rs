@@ -1,0 +1,227 @@
+//! What the router runs with.
+//!
+//! Four places say something about each setting; the first that does wins: a flag of the command line, a variable
+//! of the environment (both arrive in [`ServeArguments`], read by clap), the configuration file ([`file`]), and the
+//! default. [`resolve`] is the only place that merges them.
+
+mod file;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use hookmill_core::limits::RETENTION_DEFAULT;
+use ipnet::IpNet;
+
+use self::file::ConfigFile;
+use crate::failure::{Exit, Failure};
+use crate::log::LogFormat;
+
+/// Where the API listens unless told otherwise: this machine only.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Where the state lives unless told otherwise.
+const DATA_DIR_DEFAULT: &str = "./hookmill-data";
+const LOG_LEVEL_DEFAULT: &str = "info";
+/// How long deliveries under way may go on after a signal to stop.
+const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(10);
+/// The longest such time.
+const SHUTDOWN_GRACE_SECS_MAX: u32 = 600;
+/// The longest time for which finished events are kept.
+const RETENTION_DAYS_MAX: u32 = 3650;
+/// Bytes of a configuration file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What the command line and the environment say.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServeArguments {
+    /// Address and port of the API; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "HOOKMILL_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Where the state lives; made if missing, with access for its owner only [default: ./hookmill-data]
+    #[arg(long, env = "HOOKMILL_DATA_DIR", value_name = "DIRECTORY")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// A configuration file (TOML); flags and environment go before it
+    #[arg(long, env = "HOOKMILL_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Deliver to loopback, private and link-local addresses too
+    #[arg(
+        long,
+        env = "HOOKMILL_ALLOW_PRIVATE_NETWORK",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) allow_private_network: Option<bool>,
+
+    /// How log lines look [default: text on a terminal, json otherwise]
+    #[arg(long, env = "HOOKMILL_LOG", value_name = "FORMAT")]
+    pub(crate) log: Option<LogFormat>,
+
+    /// Which log lines: error, warn, info, debug, trace, or a list like info,hookmill_transport=debug [default: info]
+    #[arg(long, env = "HOOKMILL_LOG_LEVEL", value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+}
+
+/// What the router runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Address and port of the API.
+    pub(crate) listen: SocketAddr,
+    /// Where the state lives.
+    pub(crate) data_dir: PathBuf,
+    /// Whether deliveries may go to the machine's and its network's own addresses.
+    pub(crate) allow_private_network: bool,
+    /// Networks that may be reached whatever their class.
+    pub(crate) allow_addresses: Vec<IpNet>,
+    /// Networks that may not be reached; goes before the allowed ones.
+    pub(crate) deny_addresses: Vec<IpNet>,
+    /// How log lines look.
+    pub(crate) log: LogFormat,
+    /// Which log lines there are.
+    pub(crate) log_level: String,
+    /// How long finished events stay readable.
+    pub(crate) retention: Duration,
+    /// How long deliveries under way may go on after a signal to stop.
+    pub(crate) shutdown_grace: Duration,
+}
+
+/// Reads the configuration file, if one is named, and merges it with the rest.
+///
+/// # Errors
+/// A file that can't be read, is no TOML, or has an unknown key or a value out of its bounds.
+pub(crate) fn load(arguments: ServeArguments) -> Result<Config, Failure> {
+    let file = match &arguments.config {
+        Some(path) => ConfigFile::parse(&read(path)?).map_err(|detail| invalid(path, &detail))?,
+        None => ConfigFile::default(),
+    };
+    Ok(resolve(arguments, file))
+}
+
+fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
+    let retention = file.retention_days.map(|days| Duration::from_secs(u64::from(days.get()) * 24 * 3600));
+    let shutdown_grace = file.shutdown_grace_secs.map(|secs| Duration::from_secs(u64::from(secs.get())));
+    Config {
+        listen: arguments.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
+        data_dir: arguments.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
+        allow_private_network: arguments
+            .allow_private_network
+            .or(file.allow_private_network)
+            .unwrap_or_default(),
+        allow_addresses: file.allow_addresses,
+        deny_addresses: file.deny_addresses,
+        log: arguments.log.or(file.log).unwrap_or_else(LogFormat::for_stderr),
+        log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| LOG_LEVEL_DEFAULT.into()),
+        retention: retention.unwrap_or(RETENTION_DEFAULT),
+        shutdown_grace: shutdown_grace.unwrap_or(SHUTDOWN_GRACE_DEFAULT),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > FILE_BYTES_MAX => {
+            Err(invalid(path, &format!("a configuration file has at most {FILE_BYTES_MAX} bytes")))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::new(
+            Exit::Usage,
+            "config_not_readable",
+            format!("the configuration file {} can't be read: {error}", path.display()),
+        )
+        .hint("check the path given with --config or HOOKMILL_CONFIG")),
+    }
+}
+
+fn invalid(path: &Path, detail: &str) -> Failure {
+    Failure::new(Exit::Usage, "config_invalid", format!("{}: {}", path.display(), detail.trim_end()))
+        .hint("`hookmill serve --help` lists every key with its meaning and default")
+}
+
+/// Every key of the configuration file, for `serve --help`.
+pub(crate) const FILE_HELP: &str = file::HELP;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        serve: ServeArguments,
+    }
+
+    fn arguments(line: &[&str]) -> ServeArguments {
+        CommandLine::try_parse_from([&["hookmill"], line].concat()).unwrap().serve
+    }
+
+    fn merged(line: &[&str], file: &str) -> Config {
+        resolve(arguments(line), ConfigFile::parse(file).unwrap())
+    }
+
+    #[test]
+    fn nothing_is_required() {
+        let config = merged(&["--log", "text"], "");
+        let expect = Config {
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            data_dir: "./hookmill-data".into(),
+            allow_private_network: false,
+            allow_addresses: vec![],
+            deny_addresses: vec![],
+            log: LogFormat::Text,
+            log_level: "info".into(),
+            retention: Duration::from_secs(14 * 24 * 3600),
+            shutdown_grace: Duration::from_secs(10),
+        };
+        assert_eq!(config, expect);
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let file = "
+            listen = '0.0.0.0:80'
+            data_dir = '/var/lib/hookmill'
+            allow_private_network = true
+            deny_addresses = ['10.0.0.0/8', '192.0.2.1']
+            log = 'json'
+            retention_days = 3
+            shutdown_grace_secs = 0
+        ";
+        let config = merged(&[], file);
+        assert_eq!(config.listen, "0.0.0.0:80".parse().unwrap());
+        assert_eq!(config.data_dir, Path::new("/var/lib/hookmill"));
+        assert!(config.allow_private_network);
+        assert_eq!(config.deny_addresses, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+        assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Json, "info"));
+        assert_eq!((config.retention, config.shutdown_grace), (Duration::from_secs(259_200), Duration::ZERO));
+
+        let line =
+            ["--listen", "[::1]:0", "--allow-private-network=false", "--log", "text", "--log-level", "debug"];
+        let config = merged(&line, file);
+        assert_eq!(config.listen, "[::1]:0".parse().unwrap());
+        assert!(!config.allow_private_network);
+        assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Text, "debug"));
+    }
+
+    #[test]
+    fn the_private_network_flag_needs_no_value() {
+        let check = |line: &[&str], expect: Option<bool>| {
+            assert_eq!(arguments(line).allow_private_network, expect, "{line:?}");
+        };
+        check(&[], None);
+        check(&["--allow-private-network"], Some(true));
+        check(&["--allow-private-network=true"], Some(true));
+        check(&["--allow-private-network=no"], Some(false));
+    }
+}

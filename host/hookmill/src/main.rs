@@ -1,0 +1,100 @@
+//! Hookmill: a WebAssembly-pluggable webhook router in one binary.
+//!
+//! This crate is the command line ([`cli`]), the configuration ([`config`]), the wiring of the adapters ([`serve`]), the
+//! verbs that talk to a running server ([`client`]) and the demo ([`demo`]). Time, chance and the environment come from
+//! [`world`]; how a command ends is in [`failure`].
+
+mod cli;
+mod client;
+mod config;
+mod demo;
+mod failure;
+mod log;
+mod serve;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _, Subcommand};
+use tokio::runtime::Runtime;
+
+use crate::cli::{Command, CommandLine, Verb};
+use crate::client::Client;
+use crate::config::ServeArguments;
+use crate::failure::{Exit, Failure};
+use crate::log::LogFormat;
+
+/// The system's allocator keeps more memory under load.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Serve(arguments) => serve(arguments),
+        Command::Demo(arguments) => finish(false, run(demo::run(arguments))),
+        Command::App(verb) => talk(verb, client::run_application),
+        Command::Endpoint(verb) => talk(verb, client::run_endpoint),
+        Command::Event(verb) => talk(verb, client::run_event),
+        Command::Plugin(verb) => talk(verb, client::run_plugin),
+        Command::Key(verb) => talk(verb, client::run_key),
+        Command::Completions { shell } => {
+            let mut definition = CommandLine::command();
+            clap_complete::generate(shell, &mut definition, "hookmill", &mut std::io::stdout());
+            Exit::Done.into()
+        }
+    }
+}
+
+/// Runs the router. The process ends without waiting for what may be stuck in threads: all that counts is in the store.
+fn serve(arguments: ServeArguments) -> ExitCode {
+    let started = config::load(arguments).and_then(|config| {
+        log::start(config.log, log::parse_filter(&config.log_level)?);
+        Ok(config)
+    });
+    let config = match started {
+        Ok(config) => config,
+        Err(failure) => return finish(false, Err(failure)),
+    };
+    let json = config.log == LogFormat::Json;
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(failure) => return finish(json, Err(failure)),
+    };
+    let code = finish(json, runtime.block_on(serve::run(config)));
+    runtime.shutdown_background();
+    code
+}
+
+/// Runs a verb against a server.
+fn talk<C: Subcommand, F>(verb: Verb<C>, act: impl FnOnce(Client, bool, C) -> F) -> ExitCode
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let Verb { connection, command } = verb;
+    let json = connection.json;
+    let outcome = Client::new(&connection).and_then(|client| run(act(client, json, command)));
+    finish(json, outcome.map(|()| Exit::Done))
+}
+
+fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(work)
+}
+
+/// Ends a command: tells why it failed, if it did.
+fn finish(json: bool, outcome: Result<Exit, Failure>) -> ExitCode {
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report(json);
+            failure.exit.into()
+        }
+    }
+}
+
+/// One thread a core for requests and deliveries; plugins and the store have threads of their own.
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Failed, "runtime_failed", format!("no threads: {error}"))
+            .hint("check the limits on processes and memory of this user")
+    })
+}

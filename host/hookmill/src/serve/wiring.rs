@@ -1,0 +1,187 @@
+//! The adapters are put together here, and nowhere else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hookmill_app::dispatch::{Dispatcher, DispatcherParts, channel};
+use hookmill_app::{App, AppError, AppParts};
+use hookmill_core::address::AddressPolicy;
+use hookmill_core::port::{Clock, Entropy};
+use hookmill_core::seal::SealKey;
+use hookmill_server::{Server, ServerConfig};
+use hookmill_sqlite::SqliteStore;
+use hookmill_transport::{HttpTransport, SystemResolver, TransportConfig};
+use hookmill_wasm::{WasmConfig, WasmHost};
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::data_dir::DataDir;
+use super::{network, retention};
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::world::{SystemClock, SystemEntropy, environment};
+
+/// The variable with an admin key of the operator's choice.
+const ADMIN_KEY: &str = "HOOKMILL_ADMIN_KEY";
+
+/// A router that takes requests.
+pub(super) struct Running {
+    store: Arc<SqliteStore>,
+    address: SocketAddr,
+    made_admin_key: Option<Zeroizing<String>>,
+    server: Task,
+    dispatcher: Task,
+    retention: JoinHandle<()>,
+    _data_dir: DataDir,
+}
+
+/// A task that runs until it is told to stop.
+struct Task {
+    handle: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Task {
+    /// Asks it to stop, and waits until it has.
+    async fn stop(&mut self) -> Result<(), JoinError> {
+        self.stop.cancel();
+        (&mut self.handle).await
+    }
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// What is in the way.
+pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
+    network::raise_open_files_limit();
+    let data_dir = DataDir::open(&config.data_dir)?;
+    // Before anything is written: who finds the port taken should not have spent the one time an admin key is shown.
+    let listener = network::listen(config.listen).await?;
+    let address = listener.local_addr().map_err(|error| network::not_listening(config.listen, &error))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let seal_key = data_dir.seal_key(&*entropy)?;
+    let store = open_store(&data_dir, &seal_key, &entropy)?;
+    let plugins = start_plugin_host(&data_dir, &seal_key)?;
+    let address_policy = address_policy(config);
+    let transport = Arc::new(start_transport(&address_policy, &clock)?);
+
+    let (dispatcher, inbox) = channel();
+    let app = App::load(AppParts {
+        store: store.clone(),
+        plugins: Arc::new(plugins),
+        clock,
+        entropy,
+        address_policy,
+        dispatcher,
+    });
+    let app = Arc::new(app.await.map_err(not_started)?);
+    let made_admin_key = app.ensure_admin_key(environment(ADMIN_KEY).as_deref()).await.map_err(|error| {
+        not_started(error).hint(format!("change or unset {ADMIN_KEY} in the environment"))
+    })?;
+
+    let dispatcher = Dispatcher::new(DispatcherParts { app: Arc::clone(&app), transport, inbox });
+    let grace = config.shutdown_grace;
+    let dispatcher = spawn(|stop| dispatcher.run(stop, grace));
+    let bounds = ServerConfig { drain_timeout: grace, ..ServerConfig::default() };
+    let server = Server::new(Arc::clone(&app), bounds);
+    let server = spawn(|stop| async move {
+        if let Err(error) = server.serve(listener, stop).await {
+            tracing::error!(%error, "the server ended");
+        }
+    });
+    let retention = tokio::spawn(retention::run(app, config.retention));
+    tracing::info!(%address, data_dir = %config.data_dir.display(), "router started");
+    Ok(Running { store, address, made_admin_key, server, dispatcher, retention, _data_dir: data_dir })
+}
+
+impl Running {
+    /// Where requests are taken.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The admin key that this start made, if it did.
+    pub(super) fn made_admin_key(&self) -> Option<&str> {
+        self.made_admin_key.as_ref().map(|key| key.as_str())
+    }
+
+    /// The store, to hear of its failure.
+    pub(super) fn store(&self) -> Arc<SqliteStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// Waits until a task ends that should not.
+    pub(super) async fn ended_early(&mut self) -> Result<(), JoinError> {
+        tokio::select! {
+            ended = &mut self.server.handle => ended,
+            ended = &mut self.dispatcher.handle => ended,
+            ended = &mut self.retention => ended,
+        }
+    }
+
+    /// Stops in order: no new requests, then no new deliveries, then the store, with everything on the disk.
+    ///
+    /// # Errors
+    /// Where the last of it did not become durable.
+    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+        self.retention.abort();
+        let server = self.server.stop().await;
+        let dispatcher = self.dispatcher.stop().await;
+        let closed = self.store.close().await;
+        server.and(dispatcher).map_err(|error| super::task_failed(Err(error)))?;
+        closed.map_err(|error| super::store_failed(&error.to_string()))?;
+        tracing::info!("router stopped");
+        Ok(())
+    }
+}
+
+fn spawn<F>(work: impl FnOnce(CancellationToken) -> F) -> Task
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let stop = CancellationToken::new();
+    Task { handle: tokio::spawn(work(stop.clone())), stop }
+}
+
+fn open_store(
+    data_dir: &DataDir,
+    seal_key: &SealKey,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<SqliteStore>, Failure> {
+    SqliteStore::open(&data_dir.database(), seal_key.clone(), Arc::clone(entropy))
+        .map(Arc::new)
+        .map_err(|error| Failure::new(Exit::NotStarted, error.code(), error.to_string()))
+}
+
+fn start_plugin_host(data_dir: &DataDir, seal_key: &SealKey) -> Result<WasmHost, Failure> {
+    let config = WasmConfig::new(data_dir.plugin_cache(), seal_key.derive("compiled plugins"));
+    WasmHost::new(config).map_err(|error| Failure::new(Exit::NotStarted, error.code(), error.to_string()))
+}
+
+fn start_transport(policy: &AddressPolicy, clock: &Arc<dyn Clock>) -> Result<HttpTransport, Failure> {
+    let resolver = SystemResolver::new().map_err(|error| {
+        Failure::new(Exit::NotStarted, "resolver_failed", format!("names can't be resolved: {error}"))
+            .hint("check /etc/resolv.conf")
+    })?;
+    HttpTransport::new(TransportConfig::new(policy.clone(), Arc::new(resolver), Arc::clone(clock)))
+        .map_err(|error| Failure::new(Exit::NotStarted, "transport_failed", error.to_string()))
+}
+
+fn address_policy(config: &Config) -> AddressPolicy {
+    if config.allow_private_network {
+        tracing::warn!("deliveries may go to this machine and its private network");
+    }
+    AddressPolicy {
+        allow_private_network: config.allow_private_network,
+        allow: config.allow_addresses.clone(),
+        deny: config.deny_addresses.clone(),
+        own_addresses: network::own_addresses(),
+    }
+}
+
+fn not_started(error: AppError) -> Failure {
+    Failure::new(Exit::NotStarted, error.code, error.message)
+}

@@ -1,0 +1,78 @@
+//! The world as the rest of the program does not see it: the clock, the system's chance, the environment.
+//!
+//! This is the one file of the binary that may ask for any of them; everything else takes a
+//! [`Clock`](hookmill_core::port::Clock), an [`Entropy`](hookmill_core::port::Entropy) or a value.
+
+use std::time::{Instant, SystemTime};
+
+use hookmill_core::port::{Clock, Entropy};
+use hookmill_core::time::UnixMillis;
+use rand::RngExt as _;
+
+/// The machine's wall clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is given")]
+    fn now(&self) -> UnixMillis {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        UnixMillis::default().after(since_1970)
+    }
+}
+
+/// The operating system's entropy.
+///
+/// Secrets come straight from the system. Identifiers and jitter are drawn for each delivery, so they come from a
+/// ChaCha generator of the thread, which the system reseeds every 64 KiB: as hard to predict, without a system call.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(clippy::disallowed_methods, reason = "this is the chance that everything else is given")]
+    fn fill(&self, buffer: &mut [u8]) {
+        getrandom::fill(buffer).expect("a system that runs us has entropy once it has booted");
+    }
+
+    fn id_bits(&self) -> u128 {
+        const ID_BITS: u32 = 80;
+        rand::rng().random::<u128>() >> (u128::BITS - ID_BITS)
+    }
+
+    fn fraction(&self) -> f64 {
+        rand::rng().random()
+    }
+}
+
+/// A moment to measure from; it never jumps.
+#[expect(clippy::disallowed_methods, reason = "for elapsed times that are shown to people")]
+pub(crate) fn stopwatch() -> Instant {
+    Instant::now()
+}
+
+/// A variable of the environment; an empty one is as good as none.
+#[expect(clippy::disallowed_methods, reason = "secrets come through the environment and nothing else")]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_is_within_its_bounds() {
+        let drawn: Vec<u128> = (0..100).map(|_| SystemEntropy.id_bits()).collect();
+        assert!(drawn.iter().all(|bits| bits >> 80 == 0));
+        assert!(drawn.iter().any(|bits| bits >> 72 != 0), "the upper bits are drawn too");
+        assert!((0..100).map(|_| SystemEntropy.fraction()).all(|fraction| (0.0..1.0).contains(&fraction)));
+        let mut secret = [0; 32];
+        SystemEntropy.fill(&mut secret);
+        assert_ne!(secret, [0; 32]);
+    }
+
+    #[test]
+    fn the_clock_is_past_the_day_this_was_written() {
+        assert!(SystemClock.now() > UnixMillis(1_795_309_323_004));
+    }
+}

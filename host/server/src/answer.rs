@@ -1,0 +1,36 @@
+//! Answers: bytes of JSON with a status.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers this value.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    bytes(status, to_bytes(value))
+}
+
+/// Answers these bytes of JSON; none, if there are none.
+pub(crate) fn bytes(status: StatusCode, body: Bytes) -> Response {
+    let empty = body.is_empty();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    if !empty {
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+    }
+    response
+}
+
+/// Answers 204.
+pub(crate) fn no_content() -> Response {
+    bytes(StatusCode::NO_CONTENT, Bytes::new())
+}
+
+/// A value as JSON.
+pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).expect("answers have string keys and finite numbers").into()
+}

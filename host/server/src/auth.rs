@@ -1,0 +1,115 @@
+//! Who calls, and what the key opens.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use hookmill_app::App;
+use hookmill_core::endpoint::Endpoint;
+use hookmill_core::key::Scope;
+use hookmill_core::route::Routes;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+
+use crate::context::Context;
+use crate::error::ApiError;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller(Scope);
+
+impl Caller {
+    /// Reads `Authorization: Bearer` or `x-api-key`.
+    pub(crate) fn from_headers(app: &App, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let presented = presented(headers).ok_or_else(|| {
+            ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "authentication_missing",
+                "this needs a key; send one as `Authorization: Bearer <key>` or `x-api-key: <key>`",
+            )
+        })?;
+        Ok(Self(app.authenticate(presented)?))
+    }
+
+    /// Who this is within an idempotency key: two callers' equal keys are not the same request.
+    pub(crate) fn name(self) -> String {
+        match self.0 {
+            Scope::Admin => "admin".to_owned(),
+            Scope::Application(application) => format!("application {application}"),
+            Scope::Ingest(application) => format!("ingest {application}"),
+        }
+    }
+
+    /// Whether this caller may change the installation.
+    pub(crate) fn admin(self) -> Result<(), ApiError> {
+        match self.0 {
+            Scope::Admin => Ok(()),
+            Scope::Application(_) | Scope::Ingest(_) => Err(ApiError::forbidden("this needs an admin key")),
+        }
+    }
+
+    /// Whether this caller may read what all applications share: event types and plugins.
+    pub(crate) fn reads_shared(self) -> Result<(), ApiError> {
+        match self.0 {
+            Scope::Admin | Scope::Application(_) => Ok(()),
+            Scope::Ingest(_) => Err(ApiError::forbidden("an ingest key only sends events")),
+        }
+    }
+
+    /// The application that the path names, if this caller may administer it.
+    pub(crate) fn administered(self, context: &Context, id_or_uid: &str) -> Result<Arc<Routes>, ApiError> {
+        self.find(&context.app, id_or_uid, Scope::administers)
+    }
+
+    /// The application that the path names, if this caller may send events to it.
+    pub(crate) fn sending(self, app: &App, id_or_uid: &str) -> Result<Arc<Routes>, ApiError> {
+        self.find(app, id_or_uid, Scope::sends_to)
+    }
+
+    /// The endpoint that the path names, with its application.
+    pub(crate) fn endpoint(
+        self,
+        context: &Context,
+        application: &str,
+        endpoint: &str,
+    ) -> Result<(Arc<Routes>, Arc<Endpoint>), ApiError> {
+        let routes = self.administered(context, application)?;
+        let endpoint = routes.endpoint(endpoint).cloned().ok_or_else(|| ApiError::not_found("endpoint"))?;
+        Ok((routes, endpoint))
+    }
+
+    /// A key of one application gets the same answer for every other, whether that exists or not.
+    fn find(
+        self,
+        app: &App,
+        id_or_uid: &str,
+        opens: impl Fn(Scope, hookmill_core::id::ApplicationId) -> bool,
+    ) -> Result<Arc<Routes>, ApiError> {
+        let found = app.table().application(id_or_uid).cloned();
+        match found {
+            Some(routes) if opens(self.0, routes.application.id) => Ok(routes),
+            None if self.0 == Scope::Admin => Err(ApiError::not_found("application")),
+            Some(_) | None => {
+                Err(ApiError::forbidden("this key does not open this application or operation"))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Context>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
+        Self::from_headers(&context.app, &parts.headers)
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| key.trim());
+    }
+    headers.get(API_KEY)?.to_str().ok()
+}

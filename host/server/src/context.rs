@@ -1,0 +1,128 @@
+//! What every handler knows, and how handlers change the configuration.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::response::Response;
+use bytes::Bytes;
+use hookmill_app::App;
+use hookmill_app::administer::{Begun, Edit, Once};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::ServerConfig;
+use crate::answer;
+use crate::auth::Caller;
+use crate::error::{ApiError, Handled};
+use crate::input::Input;
+
+/// What every handler knows.
+pub(crate) struct Context {
+    pub(crate) app: Arc<App>,
+    pub(crate) config: ServerConfig,
+    /// Set once the server stops accepting connections.
+    draining: AtomicBool,
+}
+
+/// A status and a body that are decided before the change they answer is committed.
+pub(crate) struct Decided {
+    pub(crate) status: StatusCode,
+    /// What is answered.
+    pub(crate) body: Bytes,
+    /// What a repeat is answered, where that is less.
+    pub(crate) remembered: Option<Bytes>,
+}
+
+impl Decided {
+    pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Self {
+        Self { status, body: answer::to_bytes(value), remembered: None }
+    }
+
+    pub(crate) fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), remembered: None }
+    }
+}
+
+impl Context {
+    pub(crate) fn new(app: Arc<App>, config: ServerConfig) -> Arc<Self> {
+        Arc::new(Self { app, config, draining: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes one change of the configuration and answers it.
+    pub(crate) async fn edit(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Send + 'static,
+    ) -> Handled {
+        self.edit_with(None, change).await
+    }
+
+    /// Makes one change once, however often this request is sent with its idempotency key.
+    pub(crate) async fn edit_once(
+        self: &Arc<Self>,
+        caller: Caller,
+        input: &Input,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Send + 'static,
+    ) -> Handled {
+        self.edit_with(once(caller, input)?, change).await
+    }
+
+    /// In a task of its own: a caller that hangs up must not leave the store ahead of the snapshot.
+    async fn edit_with(
+        self: &Arc<Self>,
+        once: Option<Once>,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Send + 'static,
+    ) -> Handled {
+        let context = Arc::clone(self);
+        detached(async move {
+            let mut edit = match context.app.edit_once(once).await? {
+                Begun::Fresh(edit) => edit,
+                Begun::Repeat(first) => return repeated(first.status, first.body),
+            };
+            let decided = change(&mut edit)?;
+            let remembered = decided.remembered.unwrap_or_else(|| decided.body.clone());
+            edit.remember(decided.status.as_u16(), remembered);
+            edit.commit().await?;
+            Ok(answer::bytes(decided.status, decided.body))
+        })
+        .await
+    }
+}
+
+/// What makes this request a repeat, if it carries an idempotency key.
+pub(crate) fn once(caller: Caller, input: &Input) -> Result<Option<Once>, ApiError> {
+    let Some(key) = &input.idempotency_key else { return Ok(None) };
+    let once = Once::new(&caller.name(), &input.target, key, &input.bytes)?;
+    Ok(Some(once))
+}
+
+/// The first answer, again.
+pub(crate) fn repeated(status: u16, body: Bytes) -> Handled {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    Ok(answer::bytes(status, body))
+}
+
+/// Runs to the end, whether or not the caller waits for it.
+pub(crate) async fn detached<F>(work: F) -> Handled
+where
+    F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+{
+    match tokio::spawn(work).await {
+        Ok(handled) => handled,
+        Err(error) => {
+            tracing::error!(%error, "a request's task failed");
+            Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "the router failed to handle this request; see its log",
+            ))
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Errors as the Svix API shows them: `{"code", "detail"}`, and for input that is refused a list of places.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use hookmill_app::{AppError, ErrorKind};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::answer;
+
+/// The result of a handler.
+pub(crate) type Handled = Result<Response, ApiError>;
+
+/// An answer that is not what the caller hoped for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    /// Stable, for programs.
+    pub(crate) code: &'static str,
+    /// What is wrong, the limit it broke, and what to do; for people.
+    pub(crate) detail: Cow<'static, str>,
+    /// Where the input is wrong: `body`, then the path to the field. Only with 422.
+    place: Vec<String>,
+    retry_after: Option<Duration>,
+}
+
+/// `HttpErrorOut` of the Svix API.
+#[derive(Serialize)]
+struct ErrorOut<'a> {
+    code: &'a str,
+    detail: &'a str,
+}
+
+/// `HTTPValidationError` of the Svix API, with the code of its item.
+#[derive(Serialize)]
+struct ValidationOut<'a> {
+    code: &'a str,
+    detail: [ItemOut<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct ItemOut<'a> {
+    loc: &'a [String],
+    msg: &'a str,
+    r#type: &'a str,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), place: Vec::new(), retry_after: None }
+    }
+
+    /// A field of the body that is refused; `path` may name nested fields with full stops.
+    pub(crate) fn field(path: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::placed("body", path, code, detail)
+    }
+
+    /// A parameter of the query that is refused.
+    pub(crate) fn query(name: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::placed("query", name, code, detail)
+    }
+
+    /// Nothing is there.
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::from(AppError::not_found(what))
+    }
+
+    /// The key does not open this.
+    pub(crate) fn forbidden(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// The operation of the Svix API that this router does not have.
+    pub(crate) fn not_implemented(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", detail)
+    }
+
+    /// Asks the caller to come back.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    fn placed(origin: &str, path: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+        error.place.push(origin.to_owned());
+        error.place.extend(path.split('.').filter(|field| !field.is_empty()).map(str::to_owned));
+        error
+    }
+}
+
+impl From<AppError> for ApiError {
+    fn from(error: AppError) -> Self {
+        let AppError { kind, code, message } = error;
+        let with = |status| Self::new(status, code, message.clone());
+        match kind {
+            ErrorKind::Invalid => Self::field("", code, message),
+            ErrorKind::Unauthenticated => with(StatusCode::UNAUTHORIZED),
+            ErrorKind::Forbidden => with(StatusCode::FORBIDDEN),
+            ErrorKind::NotFound => with(StatusCode::NOT_FOUND),
+            ErrorKind::Conflict => with(StatusCode::CONFLICT),
+            ErrorKind::TooLarge => with(StatusCode::PAYLOAD_TOO_LARGE),
+            ErrorKind::Busy(wait) => with(StatusCode::SERVICE_UNAVAILABLE).retry_after(wait),
+            ErrorKind::Full(wait) => with(StatusCode::INSUFFICIENT_STORAGE).retry_after(wait),
+            ErrorKind::Failed => with(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+/// The code of a failed answer, for the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoggedCode(pub(crate) &'static str);
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = if self.place.is_empty() {
+            answer::json(self.status, &ErrorOut { code: self.code, detail: &self.detail })
+        } else {
+            let item = ItemOut { loc: &self.place, msg: &self.detail, r#type: self.code };
+            answer::json(self.status, &ValidationOut { code: self.code, detail: [item] })
+        };
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs().max(1);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(LoggedCode(self.code));
+        response
+    }
+}

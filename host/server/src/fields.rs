@@ -1,0 +1,106 @@
+//! From what a body says to validated values, each fault with its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hookmill_app::administer::Text;
+use hookmill_core::address::DeliveryUrl;
+use hookmill_core::application::Metadata;
+use hookmill_core::endpoint::Rate;
+use hookmill_core::event::Name;
+use hookmill_core::pattern::EventPattern;
+use hookmill_core::plugin::PluginName;
+use hookmill_core::signature::SigningKey;
+use hookmill_core::time::UnixMillis;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::error::ApiError;
+
+/// Tells a field that is `null` (`Some(None)`) from one that is absent (`None`, with `serde(default)`).
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// Applies a check to a field that may be absent or `null`.
+pub(crate) fn patched<T, U>(
+    field: Option<Option<T>>,
+    check: impl FnOnce(T) -> Result<U, ApiError>,
+) -> Result<Option<Option<U>>, ApiError> {
+    match field {
+        None => Ok(None),
+        Some(None) => Ok(Some(None)),
+        Some(Some(value)) => Ok(Some(Some(check(value)?))),
+    }
+}
+
+pub(crate) fn name(field: &str, text: &str) -> Result<Name, ApiError> {
+    text.parse().map_err(|error: hookmill_core::event::InvalidName| {
+        ApiError::field(field, "name_invalid", error.to_string())
+    })
+}
+
+/// A set of names, 1 to `names_max`.
+pub(crate) fn names(field: &str, texts: &[String], names_max: usize) -> Result<BTreeSet<Name>, ApiError> {
+    if !(1..=names_max).contains(&texts.len()) {
+        let detail = format!("has 1 to {names_max} items, or is null for all");
+        return Err(ApiError::field(field, "set_size_invalid", detail));
+    }
+    texts.iter().map(|text| name(field, text)).collect()
+}
+
+/// Text that may be empty.
+pub(crate) fn text(field: &str, text: String) -> Result<Text, ApiError> {
+    Text::new(text).map_err(|error| ApiError::field(field, "text_invalid", error.to_string()))
+}
+
+/// Text that must say something.
+pub(crate) fn label(field: &str, text: String) -> Result<Text, ApiError> {
+    Text::not_empty(text).map_err(|error| ApiError::field(field, "text_invalid", error.to_string()))
+}
+
+pub(crate) fn metadata(entries: BTreeMap<String, String>) -> Result<Metadata, ApiError> {
+    Metadata::new(entries).map_err(|error| ApiError::field("metadata", "metadata_invalid", error.to_string()))
+}
+
+/// Deliveries a second, at least 1.
+pub(crate) fn per_second(field: &str, deliveries: u16) -> Result<Rate, ApiError> {
+    Rate::new(deliveries, 1).map_err(|_| {
+        ApiError::field(field, "rate_invalid", "a rate is 1 to 65535 a second, or null for no limit")
+    })
+}
+
+pub(crate) fn url(text: &str) -> Result<DeliveryUrl, ApiError> {
+    DeliveryUrl::parse(text).map_err(|error| ApiError::field("url", error.code(), error.to_string()))
+}
+
+pub(crate) fn pattern(json: &RawValue) -> Result<EventPattern, ApiError> {
+    EventPattern::parse(json.get()).map_err(|error| {
+        let path = format!("pattern{}", error.pointer.replace('/', "."));
+        ApiError::field(&path, error.code(), error.to_string())
+    })
+}
+
+pub(crate) fn signing_key(field: &str, text: &str) -> Result<SigningKey, ApiError> {
+    SigningKey::parse(text).map_err(|error| ApiError::field(field, error.code(), error.to_string()))
+}
+
+pub(crate) fn plugin_name(text: &str) -> Result<PluginName, ApiError> {
+    text.parse().map_err(|error: hookmill_core::plugin::InvalidPluginName| {
+        ApiError::field("plugin", "plugin_name_invalid", error.to_string())
+    })
+}
+
+pub(crate) fn time(field: &str, text: &str) -> Result<UnixMillis, ApiError> {
+    parse_time(text).map_err(|detail| ApiError::field(field, "time_invalid", detail))
+}
+
+/// RFC 3339, from 1970 on.
+pub(crate) fn parse_time(text: &str) -> Result<UnixMillis, &'static str> {
+    let timestamp = text.parse::<jiff::Timestamp>().ok();
+    let millis = timestamp.and_then(|timestamp| u64::try_from(timestamp.as_millisecond()).ok());
+    millis.map(UnixMillis).ok_or("a time is RFC 3339, such as 2026-11-22T01:02:03Z")
+}

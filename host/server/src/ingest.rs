@@ -1,0 +1,197 @@
+//! `POST /app/{app}/msg`: accepting an event. The way that every event takes, so it is short.
+//!
+//! The payload stays the bytes that came: JSON is read once, lazily, and the event's body is a slice of the
+//! request's. What is delivered is therefore the sender's own text, whitespace included.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hookmill_app::App;
+use hookmill_app::AppError;
+use hookmill_app::ingest::{Accepted, Incoming};
+use hookmill_core::event::{Channels, ContentType};
+use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
+use hookmill_core::route::Routes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use http_body::Body;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::answer;
+use crate::api::application::ApplicationIn;
+use crate::api::message::{MessageOut, PayloadOut};
+use crate::auth::Caller;
+use crate::context::Context;
+use crate::error::{ApiError, Handled};
+use crate::fields;
+use crate::input;
+use crate::query::Query;
+
+/// Bytes of all that surrounds the payload in the body of one request.
+const ENVELOPE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of the body of one request.
+pub(crate) const MESSAGE_BODY_BYTES_MAX: usize = EVENT_BODY_BYTES_MAX + ENVELOPE_BYTES_MAX;
+
+/// `MessageIn`; `orderingKey` is ours.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageIn<'a> {
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow, alias = "data")]
+    payload: &'a RawValue,
+    event_id: Option<String>,
+    channels: Option<Vec<String>>,
+    ordering_key: Option<String>,
+    /// Taken as the Svix API does; the router's own retention decides.
+    payload_retention_period: Option<u32>,
+    application: Option<ApplicationIn>,
+    transformations_params: Option<RawIn>,
+}
+
+/// How clients of the Svix API send what is not a JSON object.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawIn {
+    raw_payload: Option<String>,
+    headers: Option<BTreeMap<String, String>>,
+}
+
+/// Accepts one event. Answers after it is durable with all of its deliveries.
+pub(crate) async fn accept<B>(
+    context: &Arc<Context>,
+    application: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: B,
+) -> Handled
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let caller = Caller::from_headers(&context.app, headers)?;
+    input::check_json(headers)?;
+    let idempotency_key = input::idempotency_key(headers)?;
+    let with_content = query.map_or(Ok(true), |query| Query::parse(query).flag("with_content", true))?;
+    // Known applications are refused to strangers before the body is read.
+    let found = caller.sending(&context.app, application);
+    if let Err(error) = &found
+        && error.status != StatusCode::NOT_FOUND
+    {
+        return Err(error.clone());
+    }
+    let bytes = input::read(body, MESSAGE_BODY_BYTES_MAX, &context.config).await?;
+    let mut message: MessageIn = input::json(&bytes)?;
+    let routes = match (found, message.application.take()) {
+        (Ok(routes), _) => routes,
+        (Err(_), Some(new)) => create_application(context, application, new).await?,
+        (Err(error), None) => return Err(error),
+    };
+    let raw = message.transformations_params.take().filter(|params| params.raw_payload.is_some());
+    let payload = raw.is_none().then_some(message.payload);
+    let incoming = parse(&bytes, message, raw, idempotency_key)?;
+
+    let accepted = detached_accept(&context.app, routes, incoming).await?;
+    let event = &accepted.event;
+    let shown = match payload {
+        Some(payload) if with_content && !accepted.repeated => PayloadOut::Object(payload),
+        Some(_) | None => PayloadOut::of(event, with_content),
+    };
+    Ok(answer::json(StatusCode::ACCEPTED, &MessageOut::of(event, shown)))
+}
+
+/// In a task of its own: a caller that hangs up must not keep a stored event from the dispatcher.
+async fn detached_accept(
+    app: &Arc<App>,
+    routes: Arc<Routes>,
+    incoming: Incoming,
+) -> Result<Accepted, ApiError> {
+    let app = Arc::clone(app);
+    let accepting = tokio::spawn(async move { app.accept(&routes, incoming).await });
+    let accepted: Result<Accepted, AppError> = accepting.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the task that accepts an event failed");
+        let message = "the router failed to accept this event; see its log";
+        Err(AppError::new(hookmill_app::ErrorKind::Failed, "server_error", message))
+    });
+    Ok(accepted?)
+}
+
+fn parse(
+    bytes: &Bytes,
+    message: MessageIn<'_>,
+    raw: Option<RawIn>,
+    idempotency_key: Option<String>,
+) -> Result<Incoming, ApiError> {
+    if message.payload_retention_period.is_some_and(|days| !(5..=90).contains(&days)) {
+        let detail = "a payload is kept for 5 to 90 days";
+        return Err(ApiError::field("payloadRetentionPeriod", "retention_out_of_range", detail));
+    }
+    let (content_type, body) = match raw {
+        Some(raw) => raw_body(raw)?,
+        None if message.payload.get().starts_with('{') => {
+            (ContentType::json(), bytes.slice_ref(message.payload.get().as_bytes()))
+        }
+        None => {
+            let detail =
+                "the payload is a JSON object; send anything else as transformationsParams.rawPayload";
+            return Err(ApiError::field("payload", "payload_not_object", detail));
+        }
+    };
+    let channels = message.channels.unwrap_or_default();
+    let channels =
+        channels.iter().map(|channel| fields::name("channels", channel)).collect::<Result<_, _>>()?;
+    let channels = Channels::new(channels)
+        .map_err(|error| ApiError::field("channels", "channels_invalid", error.to_string()))?;
+    Ok(Incoming {
+        event_type: fields::name("eventType", &message.event_type)?,
+        uid: message.event_id.map(|uid| fields::name("eventId", &uid)).transpose()?,
+        channels,
+        ordering_key: message.ordering_key.map(|key| fields::name("orderingKey", &key)).transpose()?,
+        content_type,
+        body,
+        idempotency_key,
+    })
+}
+
+fn raw_body(raw: RawIn) -> Result<(ContentType, Bytes), ApiError> {
+    let headers = raw.headers.unwrap_or_default();
+    let content_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
+    let content_type = content_type.map(|(_, value)| {
+        value.parse::<ContentType>().map_err(|error| {
+            ApiError::field("transformationsParams.headers", "content_type_invalid", error.to_string())
+        })
+    });
+    let content_type = content_type.transpose()?.unwrap_or_else(ContentType::json);
+    Ok((content_type, Bytes::from(raw.raw_payload.unwrap_or_default())))
+}
+
+/// Creates the application that a message brings along. Its uid must be the one in the path.
+async fn create_application(
+    context: &Arc<Context>,
+    path: &str,
+    new: ApplicationIn,
+) -> Result<Arc<Routes>, ApiError> {
+    match new.uid() {
+        Some(uid) if uid == path => {}
+        Some(_) => {
+            let detail = "the application's uid in the path and in the body must be the same";
+            return Err(ApiError::field("application.uid", "application_uid_mismatch", detail));
+        }
+        None => {
+            let detail = "an application that is created with a message needs a uid";
+            return Err(ApiError::field("application.uid", "application_uid_missing", detail));
+        }
+    }
+    let input = new.parse()?;
+    let app = Arc::clone(&context.app);
+    let created = tokio::spawn(async move {
+        let mut edit = app.edit().await;
+        let id = edit.create_application(input, true)?.get().id;
+        edit.commit().await?;
+        Ok::<_, AppError>(app.table().applications.get(&id).cloned())
+    });
+    let created = created.await.map_err(|_| AppError::not_found("application"))?;
+    created?.ok_or_else(|| ApiError::not_found("application"))
+}

@@ -1,0 +1,156 @@
+//! Reading requests: bodies within a size and a time, and JSON that says where it is wrong.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use hookmill_core::limits::API_BODY_BYTES_MAX;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt;
+use serde::Deserialize;
+
+use crate::ServerConfig;
+use crate::context::Context;
+use crate::error::ApiError;
+
+/// The header that makes a request happen once.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The body of a request, with what makes it a repeat.
+pub(crate) struct Input {
+    pub(crate) bytes: Bytes,
+    /// Method and path with query.
+    pub(crate) target: String,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl FromRequest<Arc<Context>> for Input {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, context: &Arc<Context>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        check_json(&parts.headers)?;
+        let idempotency_key = idempotency_key(&parts.headers)?;
+        let bytes = read(body, API_BODY_BYTES_MAX, &context.config).await?;
+        Ok(Self { bytes, target: format!("{} {}", parts.method, parts.uri), idempotency_key })
+    }
+}
+
+impl Input {
+    /// Reads the body as JSON of this shape.
+    pub(crate) fn json<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ApiError> {
+        json(&self.bytes)
+    }
+
+    /// Reads the body as JSON of this shape; no body is the default.
+    pub(crate) fn json_or_default<'de, T: Deserialize<'de> + Default>(&'de self) -> Result<T, ApiError> {
+        if self.bytes.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+}
+
+/// Reads a body of at most `bytes_max`, within the configured time. What is over the limit is not waited for,
+/// whatever `Content-Length` says.
+pub(crate) async fn read<B>(body: B, bytes_max: usize, config: &ServerConfig) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    let reading = tokio::time::timeout(config.body_timeout, read_frames(body, bytes_max));
+    reading.await.unwrap_or_else(|_| {
+        Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            format!("the body did not arrive within {} s", config.body_timeout.as_secs_f64()),
+        ))
+    })
+}
+
+async fn read_frames<B>(mut body: B, bytes_max: usize) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // Most bodies come in one frame, whose bytes are kept as they are.
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            ApiError::new(StatusCode::BAD_REQUEST, "body_truncated", "the connection ended within the body")
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + joined.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if joined.is_empty() && first.is_empty() {
+            first = data;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&data);
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+fn too_large(bytes_max: usize) -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "payload_too_large",
+        format!("the body is larger than {bytes_max} bytes, the most that is taken here"),
+    )
+}
+
+/// Refuses bodies that say they are something else; a body that says nothing is taken as JSON.
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let media_type =
+        content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let json = media_type.eq_ignore_ascii_case(b"application/json")
+        || (media_type.len() > 5 && media_type[media_type.len() - 5..].eq_ignore_ascii_case(b"+json"));
+    if json || media_type.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "this takes JSON; send it with `Content-Type: application/json`",
+    ))
+}
+
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.to_owned())),
+        Err(_) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key_invalid",
+            "an idempotency key is visible ASCII characters",
+        )),
+    }
+}
+
+/// Reads JSON of this shape. The place of a fault is found by reading again, so that good input is read fast.
+pub(crate) fn json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| fault::<T>(bytes, &error))
+}
+
+#[cold]
+fn fault<'de, T: Deserialize<'de>>(bytes: &'de [u8], error: &serde_json::Error) -> ApiError {
+    if bytes.is_empty() {
+        return ApiError::new(StatusCode::BAD_REQUEST, "body_empty", "this needs a body of JSON");
+    }
+    if !error.is_data() {
+        return ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "json_invalid",
+            format!("the body is not JSON: {error}"),
+        );
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let path =
+        serde_path_to_error::deserialize::<_, T>(&mut reader).err().map(|error| error.path().to_string());
+    let path = path.filter(|path| path != ".").unwrap_or_default();
+    ApiError::field(&path, "value_error", error.to_string())
+}

@@ -1,0 +1,85 @@
+//! Inbound HTTP: the API, health, and the graceful drain.
+//!
+//! Dramatis personae: [`Server`] is what the binary starts. `serve` owns connections and their limits. `front` is
+//! what every request passes. `ingest` is the way of an event, `router` leads every other request to one of the
+//! resources in `api`. Handlers read bodies and queries into validated values (`input`, `query`, `fields`), ask
+//! the use cases of `hookmill-app`, and write shapes of the Svix API. No handler decides anything about deliveries.
+//!
+//! The in-process tests drive the same `front` that connections do.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookmill_app::App;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+mod answer;
+mod api;
+mod auth;
+mod context;
+mod error;
+mod fields;
+mod front;
+mod ingest;
+mod input;
+mod list;
+mod query;
+mod router;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use crate::context::Context;
+use crate::front::Front;
+
+/// Bounds on connections and requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// From a connection's first byte, or its last answer, to the end of a request's head.
+    pub header_timeout: Duration,
+    /// From the end of a request's head to the end of its body.
+    pub body_timeout: Duration,
+    /// From the shutdown to the end of the last request.
+    pub drain_timeout: Duration,
+    /// Connections at once; one more waits in the listener's queue.
+    pub connections_max: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+            connections_max: 10_000,
+        }
+    }
+}
+
+/// The HTTP face of an [`App`].
+pub struct Server {
+    context: Arc<Context>,
+    front: Arc<Front>,
+}
+
+impl Server {
+    /// Prepares to serve; nothing happens yet.
+    #[must_use]
+    pub fn new(app: Arc<App>, config: ServerConfig) -> Self {
+        let context = Context::new(app, config);
+        let front = Arc::new(Front::new(Arc::clone(&context)));
+        Self { context, front }
+    }
+
+    /// Serves until `shutdown`, then stops accepting, finishes the requests under way and returns, at the latest
+    /// after [`drain_timeout`](ServerConfig::drain_timeout).
+    ///
+    /// # Errors
+    /// When the listener can't be used.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let context = Arc::clone(&self.context);
+        serve::serve(self.front, &self.context.config, listener, &shutdown, || context.drain()).await
+    }
+}

@@ -1,0 +1,230 @@
+//! The store on embedded SQLite: one writer thread, adaptive group commit.
+//!
+//! # Who is who
+//! - [`SqliteStore`] is the port's [`Store`]; it hands calls on and waits.
+//! - `writer` is the one thread that writes: it takes all that waits, writes it in one transaction, and answers
+//!   after the commit reached the disk.
+//! - `reader` are the threads that read, one connection each.
+//! - `schema` has the tables, `row` turns rows into core types and back, `connection` opens, `error` sorts what went
+//!   wrong into what concerns one call and what ends the store.
+//!
+//! # What may be lost
+//! Nothing that was acknowledged by [`append`](Store::append), [`redeliver`](Store::redeliver) or
+//! [`apply`](Store::apply): they answer after a commit with `synchronous = FULL`. A power cut may take the last
+//! completions, which then happen again. After an I/O error nothing is acknowledged any more: see
+//! [`SqliteStore::failed`].
+//!
+//! # Who may open it
+//! One process: the caller holds a lock on the directory, since the writer keeps in memory what it alone changes.
+
+mod connection;
+mod error;
+mod failure;
+mod reader;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hookmill_core::event::Event;
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
+use hookmill_core::limits::LOADS_IN_FLIGHT_MAX;
+use hookmill_core::plugin::{ComponentBytes, PluginDigest};
+use hookmill_core::port::store::{
+    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
+    EventQuery, Finished, IdempotencyKey, LoadDue, Loaded, NewDelivery, NewEvent, RememberedAnswer, Store,
+    StoreError,
+};
+use hookmill_core::port::{Entropy, PortFuture};
+use hookmill_core::route::Configuration;
+use hookmill_core::seal::SealKey;
+use hookmill_core::time::UnixMillis;
+use rusqlite::Connection;
+
+pub use error::OpenError;
+
+use failure::FailureFlag;
+use reader::{Readers, history, load};
+use row::endpoint::Sealer;
+use row::plugin;
+use writer::{DurableJob, Writer};
+
+/// Bytes of one page: an event of half a kilobyte shares it with others, one of some kilobytes still fits.
+const PAGE_BYTES: i64 = 8192;
+/// Threads that read the history.
+const HISTORY_READERS: usize = 2;
+
+/// The store on one SQLite file. Dropping it writes what waits and waits for its threads.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped in this order: the last connection to close tidies the log up, and it should be the one that writes.
+    loads: Readers,
+    history: Readers,
+    writer: Writer,
+    failure: Arc<FailureFlag>,
+    sealer: Sealer,
+    file: PathBuf,
+    /// How far retention has looked in its present pass.
+    retention: Mutex<Option<EventId>>,
+}
+
+impl SqliteStore {
+    /// Opens the database in `file`, creates it where it is missing and brings it up to date.
+    ///
+    /// Secrets in it are sealed with `seal_key`; `entropy` gives each seal its nonce.
+    ///
+    /// # Errors
+    /// Where the file can't be used; nothing was changed then.
+    pub fn open(file: &Path, seal_key: SealKey, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
+        let db = connection::open_writer(file).map_err(|error| error.at(file))?;
+        Self::start(db, file, Sealer { key: seal_key, entropy })
+    }
+
+    fn start(db: Connection, file: &Path, sealer: Sealer) -> Result<Self, OpenError> {
+        let failure = Arc::new(FailureFlag::default());
+        let loads = Readers::spawn("load", LOADS_IN_FLIGHT_MAX, file, &failure)?;
+        let history = Readers::spawn("history", HISTORY_READERS, file, &failure)?;
+        let writer = Writer::spawn(db, sealer.clone(), Arc::clone(&failure))?;
+        let file = file.to_owned();
+        Ok(Self { loads, history, writer, failure, sealer, file, retention: Mutex::new(None) })
+    }
+
+    /// The database's file; its log is beside it.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Waits until the store has failed for good; the process should end then and recover at its next start.
+    pub async fn failed(&self) -> StoreError {
+        self.failure.raised().await
+    }
+
+    /// Writes what waits, makes all of it durable and ends the writer; later changes are refused.
+    ///
+    /// # Errors
+    /// Where the last of it did not become durable.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.writer.durable(DurableJob::Close).await
+    }
+
+    async fn retain_chunk(&self, before: UnixMillis) -> Result<u64, StoreError> {
+        let mut after = *self.retention.lock().unwrap_or_else(PoisonError::into_inner);
+        // A pass that began in the middle starts over once, so that zero means that nothing is left.
+        let mut is_whole_pass = after.is_none();
+        loop {
+            let old = self.history.read(move |db| history::old_events(db, before, after)).await?;
+            let next = old.last;
+            let mut rows = 0;
+            if !old.finished.is_empty() {
+                rows = self.writer.durable(|answer| DurableJob::Retire(old.finished, answer)).await?;
+            }
+            if rows > 0 {
+                // The chunk may have been too much for one step: it is looked at again.
+                self.remember_retention(after);
+                return Ok(rows);
+            }
+            match next {
+                Some(_) => after = next,
+                None if !is_whole_pass => (after, is_whole_pass) = (None, true),
+                None => break,
+            }
+        }
+        self.remember_retention(None);
+        self.writer.durable(DurableJob::Forget).await
+    }
+
+    fn remember_retention(&self, after: Option<EventId>) {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner) = after;
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, new: NewEvent) -> PortFuture<'_, Result<Appended, StoreError>> {
+        Box::pin(self.writer.durable(|answer| DurableJob::Append(Box::new(new), answer)))
+    }
+
+    fn redeliver(
+        &self,
+        event: EventId,
+        deliveries: Vec<NewDelivery>,
+        due: UnixMillis,
+    ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>> {
+        Box::pin(self.writer.durable(move |answer| DurableJob::Redeliver { event, deliveries, due, answer }))
+    }
+
+    fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.writer.complete(finished))
+    }
+
+    fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>> {
+        Box::pin(self.loads.read(move |db| load::load_due(db, &load)))
+    }
+
+    fn backlog(&self) -> PortFuture<'_, Result<Vec<Backlog>, StoreError>> {
+        Box::pin(self.loads.read(load::backlog))
+    }
+
+    fn configuration(&self) -> PortFuture<'_, Result<Configuration, StoreError>> {
+        let sealer = self.sealer.clone();
+        Box::pin(self.history.read(move |db| history::configuration(db, &sealer)))
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.writer.durable(move |answer| DurableJob::Apply(changes, answer)))
+    }
+
+    fn remembered(
+        &self,
+        key: IdempotencyKey,
+    ) -> PortFuture<'_, Result<Option<RememberedAnswer>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::remembered(db, key)))
+    }
+
+    fn plugin_bytes(
+        &self,
+        digest: PluginDigest,
+    ) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>> {
+        Box::pin(self.history.read(move |db| plugin::bytes(db, digest)))
+    }
+
+    fn event(
+        &self,
+        application: ApplicationId,
+        lookup: EventLookup,
+    ) -> PortFuture<'_, Result<Option<Arc<Event>>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::event(db, application, &lookup)))
+    }
+
+    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::events(db, &query)))
+    }
+
+    fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::attempts(db, &query)))
+    }
+
+    fn attempt(
+        &self,
+        application: ApplicationId,
+        id: AttemptId,
+    ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::attempt(db, application, id)))
+    }
+
+    fn deliveries_of(&self, event: EventId) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::deliveries_of(db, event)))
+    }
+
+    fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {
+        Box::pin(self.history.read(move |db| history::endpoint_counts(db, endpoint)))
+    }
+
+    fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.retain_chunk(before))
+    }
+}

@@ -1,0 +1,380 @@
+//! Pages for people, and what is read once at the start.
+
+use std::sync::Arc;
+
+use hookmill_core::event::{Event, Name};
+use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
+use hookmill_core::limits::RETENTION_ROWS_MAX;
+use hookmill_core::port::store::{
+    AttemptQuery, AttemptRecord, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup, EventQuery,
+    IdempotencyKey, PageFrom, RememberedAnswer,
+};
+use hookmill_core::route::Configuration;
+use hookmill_core::time::UnixMillis;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::DbError;
+use crate::row::attempt::{attempt_columns, result_code};
+use crate::row::column::{parsed, unix_millis, unsigned};
+use crate::row::endpoint::Sealer;
+use crate::row::event::event_columns;
+use crate::row::{application, attempt, endpoint, event, key, plugin};
+use crate::schema::NUMBER_STEP;
+
+const EVENT_BY_ID: &str = concat!(
+    "/* history::event: id */ SELECT ",
+    event_columns!(),
+    " FROM event WHERE application = ?1 AND id = ?2"
+);
+const EVENT_BY_UID: &str = concat!(
+    "/* history::event: uid */ SELECT ",
+    event_columns!(),
+    " FROM event WHERE application = ?1 AND uid = ?2"
+);
+const EVENTS_DOWN: &str = concat!(
+    "/* history::events: down */ SELECT ",
+    event_columns!(),
+    " FROM event WHERE application = ?1 AND id > ?2 AND id < ?3 ORDER BY id DESC"
+);
+const EVENTS_UP: &str = concat!(
+    "/* history::events: up */ SELECT ",
+    event_columns!(),
+    " FROM event WHERE application = ?1 AND id > ?2 AND id < ?3 ORDER BY id"
+);
+
+/// Attempts in one of the three orders that there are, in both directions.
+macro_rules! attempts {
+    ($name:literal, $of:literal, $direction:literal) => {
+        concat!(
+            "/* history::attempts: ",
+            $name,
+            " */ SELECT ",
+            attempt_columns!(),
+            " FROM attempt WHERE ",
+            $of,
+            " = ?1 AND id > ?2 AND id < ?3 ORDER BY id",
+            $direction
+        )
+    };
+}
+const ATTEMPTS_OF_EVENT: [&str; 2] = [attempts!("event", "event", " DESC"), attempts!("event", "event", "")];
+const ATTEMPTS_OF_ENDPOINT: [&str; 2] =
+    [attempts!("endpoint", "endpoint", " DESC"), attempts!("endpoint", "endpoint", "")];
+// The table itself is in the order of ids, and has all tenants in it.
+const ATTEMPTS_OF_APPLICATION: [&str; 2] =
+    [attempts!("application", "+application", " DESC"), attempts!("application", "+application", "")];
+const ATTEMPT: &str = concat!(
+    "/* history::attempt */ SELECT ",
+    attempt_columns!(),
+    " FROM attempt WHERE id = ?1 AND application = ?2"
+);
+const UNFINISHED_OF_EVENT: &str = "/* history::deliveries_of: unfinished */
+    SELECT delivery.number, endpoint, attempts_made, due
+    FROM event JOIN delivery ON delivery.number > event.number
+        AND delivery.number < event.number + (event.deliveries + 1) * ?2
+        AND delivery.event = event.number
+    WHERE event.number = ?1 AND delivery.manual = 0";
+const MANUAL_OF_EVENT: &str = "/* history::deliveries_of: manual */
+    SELECT number, endpoint, attempts_made, due FROM delivery WHERE event = ?1 AND manual = 1";
+const DEAD_OF_EVENT: &str = "/* history::deliveries_of: dead */
+    SELECT number, endpoint, attempts_made, reason FROM dead_letter WHERE event = ?1";
+const OLD_EVENTS: &str = "/* history::old_events */
+    SELECT number, id, NOT EXISTS (
+            SELECT 1 FROM delivery
+            WHERE delivery.number > event.number
+                AND delivery.number < event.number + (event.deliveries + 1) * ?3
+                AND delivery.event = event.number
+        ) AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = event.number AND manual = 1)
+    FROM event WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4";
+
+/// The queries whose plans are asserted.
+#[cfg(test)]
+pub(crate) const QUERIES: [&str; 13] = [
+    EVENT_BY_ID,
+    EVENT_BY_UID,
+    EVENTS_DOWN,
+    EVENTS_UP,
+    ATTEMPTS_OF_EVENT[0],
+    ATTEMPTS_OF_EVENT[1],
+    ATTEMPTS_OF_ENDPOINT[0],
+    ATTEMPTS_OF_ENDPOINT[1],
+    ATTEMPT,
+    UNFINISHED_OF_EVENT,
+    MANUAL_OF_EVENT,
+    DEAD_OF_EVENT,
+    OLD_EVENTS,
+];
+
+pub(crate) fn configuration(db: &Connection, sealer: &Sealer) -> Result<Configuration, DbError> {
+    Ok(Configuration {
+        applications: application::all(db)?,
+        endpoints: endpoint::all(db, sealer)?,
+        event_types: application::all_event_types(db)?,
+        plugin_versions: plugin::all_versions(db)?,
+        current_plugins: plugin::all_current(db)?,
+        keys: key::all(db)?,
+    })
+}
+
+pub(crate) fn remembered(db: &Connection, key: IdempotencyKey) -> Result<Option<RememberedAnswer>, DbError> {
+    let answer = db
+        .prepare_cached(
+            "/* history::remembered */
+             SELECT fingerprint, status, body, at FROM remembered_answer WHERE key = ?1",
+        )?
+        .query_row([key.0], |row| {
+            Ok(RememberedAnswer {
+                fingerprint: row.get(0)?,
+                status: row.get(1)?,
+                body: row.get::<_, Vec<u8>>(2)?.into(),
+                at: unix_millis(row.get(3)?),
+            })
+        })
+        .optional()?;
+    Ok(answer)
+}
+
+pub(crate) fn event(
+    db: &Connection,
+    application: ApplicationId,
+    lookup: &EventLookup,
+) -> Result<Option<Arc<Event>>, DbError> {
+    if is_removed(db, application)? {
+        return Ok(None);
+    }
+    let application = application.to_bytes();
+    let (mut by_id, mut by_uid);
+    let mut rows = match lookup {
+        EventLookup::Id(id) => {
+            by_id = db.prepare_cached(EVENT_BY_ID)?;
+            by_id.query(params![application, id.to_bytes()])?
+        }
+        EventLookup::Uid(uid) => {
+            by_uid = db.prepare_cached(EVENT_BY_UID)?;
+            by_uid.query(params![application, uid.as_str()])?
+        }
+    };
+    rows.next()?.map(|row| event::read(row, 0).map(Arc::new)).transpose()
+}
+
+pub(crate) fn events(db: &Connection, query: &EventQuery) -> Result<Vec<Arc<Event>>, DbError> {
+    if is_removed(db, query.application)? {
+        return Ok(Vec::new());
+    }
+    let range = IdRange::new(query.from, EventId::to_bytes, query.before, query.after);
+    let mut statement = db.prepare_cached(if range.is_upward { EVENTS_UP } else { EVENTS_DOWN })?;
+    let mut rows = statement.query(params![query.application.to_bytes(), range.above, range.below])?;
+    let mut events = Vec::new();
+    while events.len() < query.limit {
+        let Some(row) = rows.next()? else { break };
+        if is_wanted(row, query)? {
+            events.push(Arc::new(event::read(row, 0)?));
+        }
+    }
+    if range.is_upward {
+        events.reverse();
+    }
+    Ok(events)
+}
+
+pub(crate) fn attempts(db: &Connection, query: &AttemptQuery) -> Result<Vec<AttemptRecord>, DbError> {
+    if is_removed(db, query.application)? {
+        return Ok(Vec::new());
+    }
+    let range = IdRange::new(query.from, AttemptId::to_bytes, query.before, query.after);
+    let (queries, of) = match (query.event, query.endpoint) {
+        (Some(event), _) => (ATTEMPTS_OF_EVENT, event.to_bytes()),
+        (None, Some(endpoint)) => (ATTEMPTS_OF_ENDPOINT, endpoint.to_bytes()),
+        (None, None) => (ATTEMPTS_OF_APPLICATION, query.application.to_bytes()),
+    };
+    let mut statement = db.prepare_cached(queries[usize::from(range.is_upward)])?;
+    let mut rows = statement.query(params![of, range.above, range.below])?;
+    let application = query.application.to_bytes();
+    let endpoint = query.endpoint.map(EndpointId::to_bytes);
+    let result = query.result.map(result_code);
+    let mut attempts = Vec::new();
+    while attempts.len() < query.limit {
+        let Some(row) = rows.next()? else { break };
+        let is_wanted = row.get::<_, [u8; 16]>(1)? == application
+            && endpoint.is_none_or(|endpoint| row.get(3) == Ok(endpoint))
+            && result.is_none_or(|result| row.get(6) == Ok(result));
+        if is_wanted {
+            attempts.push(attempt::read(row)?);
+        }
+    }
+    if range.is_upward {
+        attempts.reverse();
+    }
+    Ok(attempts)
+}
+
+pub(crate) fn attempt(
+    db: &Connection,
+    application: ApplicationId,
+    id: AttemptId,
+) -> Result<Option<AttemptRecord>, DbError> {
+    if is_removed(db, application)? {
+        return Ok(None);
+    }
+    let mut statement = db.prepare_cached(ATTEMPT)?;
+    let mut rows = statement.query([id.to_bytes(), application.to_bytes()])?;
+    rows.next()?.map(attempt::read).transpose()
+}
+
+pub(crate) fn deliveries_of(db: &Connection, id: EventId) -> Result<Vec<DeliveryState>, DbError> {
+    let number: Option<i64> = db
+        .prepare_cached(
+            "/* history::deliveries_of */
+             SELECT number FROM event
+             WHERE id = ?1 AND application NOT IN (SELECT id FROM removed_application)",
+        )?
+        .query_row([id.to_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(number) = number else { return Ok(Vec::new()) };
+    let mut states: Vec<(i64, DeliveryState)> = Vec::new();
+    let mut unfinished = db.prepare_cached(UNFINISHED_OF_EVENT)?;
+    let mut rows = unfinished.query([number, NUMBER_STEP])?;
+    while let Some(row) = rows.next()? {
+        states.push(waiting(row)?);
+    }
+    let mut manual = db.prepare_cached(MANUAL_OF_EVENT)?;
+    let mut rows = manual.query([number])?;
+    while let Some(row) = rows.next()? {
+        states.push(waiting(row)?);
+    }
+    let mut dead = db.prepare_cached(DEAD_OF_EVENT)?;
+    let mut rows = dead.query([number])?;
+    while let Some(row) = rows.next()? {
+        let code: String = row.get(3)?;
+        let reason = hookmill_core::delivery::DeadReason::from_code(&code)
+            .ok_or_else(|| DbError::row("dead_letter", format!("unknown reason {code:?}")))?;
+        states.push((row.get(0)?, state(row, DeliveryStatus::Dead(reason))?));
+    }
+    states.sort_by_key(|(number, _)| *number);
+    Ok(states.into_iter().map(|(_, state)| state).collect())
+}
+
+pub(crate) fn endpoint_counts(db: &Connection, endpoint: EndpointId) -> Result<EndpointCounts, DbError> {
+    let endpoint = [endpoint.to_bytes()];
+    let counts = db
+        .prepare_cached(
+            "/* history::endpoint_counts */
+             SELECT
+                 ifnull((SELECT attempts FROM endpoint_delivered WHERE endpoint_delivered.endpoint = endpoint.id), 0),
+                 (SELECT count(*) FROM delivery WHERE delivery.endpoint = endpoint.id AND attempts_made = 0),
+                 (SELECT count(*) FROM delivery WHERE delivery.endpoint = endpoint.id AND attempts_made > 0),
+                 (SELECT count(*) FROM dead_letter WHERE dead_letter.endpoint = endpoint.id)
+             FROM endpoint WHERE endpoint.id = ?1",
+        )?
+        .query_row(endpoint, |row| {
+            Ok(EndpointCounts {
+                delivered: unsigned(row.get(0)?),
+                pending: unsigned(row.get(1)?),
+                retrying: unsigned(row.get(2)?),
+                dead: unsigned(row.get(3)?),
+            })
+        })
+        .optional()?;
+    Ok(counts.unwrap_or_default())
+}
+
+/// What one look at old events found.
+pub(crate) struct OldEvents {
+    /// Those without unfinished deliveries.
+    pub(crate) finished: Vec<i64>,
+    /// Where to look next, unless this was the last.
+    pub(crate) last: Option<EventId>,
+}
+
+/// Looks at old events behind `after`, the oldest first; at those of removed tenants before all others.
+pub(crate) fn old_events(
+    db: &Connection,
+    before: UnixMillis,
+    after: Option<EventId>,
+) -> Result<OldEvents, DbError> {
+    let limit = i64::try_from(RETENTION_ROWS_MAX).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(
+        "/* history::old_events: removed tenants */
+         SELECT event.number FROM removed_application JOIN event ON event.application = removed_application.id
+         LIMIT ?1",
+    )?;
+    let removed: Vec<i64> = statement.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if !removed.is_empty() {
+        return Ok(OldEvents { finished: removed, last: after });
+    }
+    let above: Vec<u8> = after.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
+    let below = EventId::new(before, 0).to_bytes();
+    let mut statement = db.prepare_cached(OLD_EVENTS)?;
+    let mut rows = statement.query(params![above, below, NUMBER_STEP, limit])?;
+    let mut old = OldEvents { finished: Vec::new(), last: None };
+    while let Some(row) = rows.next()? {
+        old.last = Some(EventId::from_bytes(row.get(1)?));
+        if row.get(2)? {
+            old.finished.push(row.get(0)?);
+        }
+    }
+    Ok(old)
+}
+
+/// Ids between two bounds, neither of which is in it. Ids begin with their time, so times are bounds as well.
+struct IdRange {
+    above: Vec<u8>,
+    below: Vec<u8>,
+    /// From the oldest on, for a page that ends just before a known one.
+    is_upward: bool,
+}
+
+impl IdRange {
+    fn new<Id>(
+        from: PageFrom<Id>,
+        to_bytes: fn(Id) -> [u8; 16],
+        before: Option<UnixMillis>,
+        after: Option<UnixMillis>,
+    ) -> Self {
+        // Shorter and longer than any id: the first and last of all.
+        let mut above = after.map(|after| last_id_of(after).to_vec()).unwrap_or_default();
+        let mut below = before.map_or(vec![0xff; 17], |before| EventId::new(before, 0).to_bytes().to_vec());
+        let mut is_upward = false;
+        match from {
+            PageFrom::Newest => {}
+            PageFrom::OlderThan(id) => below = below.min(to_bytes(id).to_vec()),
+            PageFrom::NewerThan(id) => {
+                above = above.max(to_bytes(id).to_vec());
+                is_upward = true;
+            }
+        }
+        Self { above, below, is_upward }
+    }
+}
+
+/// The bytes of the last id that a moment can have; ids of all kinds have the same.
+fn last_id_of(moment: UnixMillis) -> [u8; 16] {
+    EventId::new(moment, (1 << 80) - 1).to_bytes()
+}
+
+fn is_wanted(row: &Row<'_>, query: &EventQuery) -> Result<bool, DbError> {
+    if !query.event_types.is_empty() {
+        let event_type: Name = parsed("event", &row.get::<_, String>(2)?)?;
+        if !query.event_types.contains(&event_type) {
+            return Ok(false);
+        }
+    }
+    let Some(channel) = &query.channel else { return Ok(true) };
+    let channels: Option<String> = row.get(4)?;
+    Ok(channels.is_some_and(|names| names.split(',').any(|name| name == channel.as_str())))
+}
+
+/// A removed tenant's history is out of sight until retention has deleted it.
+fn is_removed(db: &Connection, application: ApplicationId) -> Result<bool, DbError> {
+    Ok(db
+        .prepare_cached("/* history::is_removed */ SELECT 1 FROM removed_application WHERE id = ?1")?
+        .exists([application.to_bytes()])?)
+}
+
+fn waiting(row: &Row<'_>) -> Result<(i64, DeliveryState), DbError> {
+    Ok((row.get(0)?, state(row, DeliveryStatus::Waiting(unix_millis(row.get(3)?)))?))
+}
+
+fn state(row: &Row<'_>, status: DeliveryStatus) -> Result<DeliveryState, DbError> {
+    Ok(DeliveryState { endpoint: EndpointId::from_bytes(row.get(1)?), attempts_made: row.get(2)?, status })
+}

@@ -1,0 +1,283 @@
+//! Rows of `endpoint`, with their secrets sealed.
+//!
+//! Custom headers are secrets as well: they carry tokens of the receivers.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use hookmill_core::address::DeliveryUrl;
+use hookmill_core::delivery::OnTransformFailure;
+use hookmill_core::endpoint::{
+    CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
+};
+use hookmill_core::event::Name;
+use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::pattern::EventPattern;
+use hookmill_core::plugin::{PluginDigest, PluginName, PluginUse};
+use hookmill_core::port::Entropy;
+use hookmill_core::seal::SealKey;
+use hookmill_core::signature::{EarlierKey, SigningKey, SigningKeys};
+use hookmill_core::time::UnixMillis;
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::column::{
+    HeaderList, from_json, header_bytes, header_list, metadata_from_json, millis, parsed, parsed_option,
+    to_json, unix_millis,
+};
+use super::policy::{policy_from_json, policy_to_json};
+use crate::error::DbError;
+
+const TABLE: &str = "endpoint";
+
+/// Seals and opens the secrets of endpoints.
+#[derive(Clone)]
+pub(crate) struct Sealer {
+    pub(crate) key: SealKey,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum StoredFilter {
+    #[serde(rename = "1")]
+    V1 {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event_types: Option<Vec<String>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channels: Option<Vec<String>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pattern: Option<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum StoredSecrets {
+    #[serde(rename = "1")]
+    V1 { current: String, earlier: Vec<StoredEarlierKey>, headers: HeaderList },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEarlierKey {
+    key: String,
+    expires_at: u64,
+}
+
+impl Drop for StoredSecrets {
+    fn drop(&mut self) {
+        let Self::V1 { current, earlier, headers } = self;
+        current.zeroize();
+        for earlier in earlier {
+            earlier.key.zeroize();
+        }
+        for (_, value) in headers {
+            value.zeroize();
+        }
+    }
+}
+
+pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusqlite::Result<usize> {
+    let (disabled_reason, disabled_since) = match endpoint.state {
+        EndpointState::Enabled => (None, None),
+        EndpointState::Disabled { reason, since } => (Some(disabled_code(reason)), Some(millis(since))),
+    };
+    let plugin = endpoint.transformation.configured();
+    db.prepare_cached(
+        "/* endpoint::put */
+         INSERT INTO endpoint (
+             id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
+             plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at
+         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+         ON CONFLICT (id) DO UPDATE SET
+             application = excluded.application,
+             uid = excluded.uid,
+             url = excluded.url,
+             description = excluded.description,
+             filter = excluded.filter,
+             disabled_reason = excluded.disabled_reason,
+             disabled_since = excluded.disabled_since,
+             metadata = excluded.metadata,
+             secrets = excluded.secrets,
+             plugin = excluded.plugin,
+             plugin_enabled = excluded.plugin_enabled,
+             plugin_pinned = excluded.plugin_pinned,
+             plugin_settings = excluded.plugin_settings,
+             plugin_on_failure = excluded.plugin_on_failure,
+             policy = excluded.policy,
+             created_at = excluded.created_at,
+             updated_at = excluded.updated_at",
+    )?
+    .execute(params![
+        endpoint.id.to_bytes(),
+        endpoint.application.to_bytes(),
+        endpoint.uid.as_ref().map(Name::as_str),
+        endpoint.url.as_str(),
+        endpoint.description,
+        filter_to_json(&endpoint.filter),
+        disabled_reason,
+        disabled_since,
+        to_json(endpoint.metadata.entries()),
+        sealer.seal(endpoint),
+        plugin.map(|plugin| plugin.plugin.as_str()),
+        plugin.map(|_| endpoint.transformation.active().is_some()),
+        plugin.and_then(|plugin| plugin.pinned.as_ref()).map(PluginDigest::as_bytes),
+        plugin.map(|plugin| &*plugin.settings),
+        plugin.map(|plugin| plugin.on_failure.code()),
+        policy_to_json(&endpoint.policy),
+        millis(endpoint.created_at),
+        millis(endpoint.updated_at),
+    ])
+}
+
+pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbError> {
+    let mut statement = db.prepare_cached(
+        "/* endpoint::all */
+         SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
+             plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at
+         FROM endpoint ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut endpoints = Vec::new();
+    while let Some(row) = rows.next()? {
+        endpoints.push(read(row, sealer)?);
+    }
+    Ok(endpoints)
+}
+
+fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
+    let id = EndpointId::from_bytes(row.get(0)?);
+    let (signing, headers) = sealer.open(id, &row.get::<_, Vec<u8>>(9)?)?;
+    let disabled: Option<(String, i64)> = row.get::<_, Option<String>>(6)?.zip(row.get::<_, Option<i64>>(7)?);
+    Ok(Endpoint {
+        id,
+        application: ApplicationId::from_bytes(row.get(1)?),
+        uid: parsed_option(TABLE, row.get::<_, Option<String>>(2)?.as_deref())?,
+        url: DeliveryUrl::parse(&row.get::<_, String>(3)?).map_err(|error| DbError::row(TABLE, error))?,
+        description: row.get(4)?,
+        filter: filter_from_json(&row.get::<_, String>(5)?)?,
+        state: match disabled {
+            None => EndpointState::Enabled,
+            Some((code, since)) => {
+                EndpointState::Disabled { reason: disabled_of_code(&code)?, since: unix_millis(since) }
+            }
+        },
+        headers,
+        metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
+        signing,
+        transformation: read_transformation(row)?,
+        policy: policy_from_json(&row.get::<_, String>(15)?)?,
+        created_at: unix_millis(row.get(16)?),
+        updated_at: unix_millis(row.get(17)?),
+    })
+}
+
+fn read_transformation(row: &Row<'_>) -> Result<Transformation, DbError> {
+    let plugin: Option<PluginName> = parsed_option(TABLE, row.get::<_, Option<String>>(10)?.as_deref())?;
+    let Some(plugin) = plugin else { return Ok(Transformation::None) };
+    let on_failure: String = row.get(14)?;
+    let used = PluginUse {
+        plugin,
+        pinned: row.get::<_, Option<[u8; 32]>>(12)?.map(PluginDigest::from_bytes),
+        settings: row.get(13)?,
+        on_failure: OnTransformFailure::from_code(&on_failure)
+            .ok_or_else(|| DbError::row(TABLE, format!("unknown failure policy {on_failure:?}")))?,
+    };
+    let is_enabled: bool = row.get(11)?;
+    Ok(if is_enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sealer").finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    fn seal(&self, endpoint: &Endpoint) -> Vec<u8> {
+        let secrets = StoredSecrets::V1 {
+            current: endpoint.signing.current().to_text().to_string(),
+            earlier: endpoint
+                .signing
+                .earlier()
+                .iter()
+                .map(|earlier| StoredEarlierKey {
+                    key: earlier.key.to_text().to_string(),
+                    expires_at: earlier.expires_at.0,
+                })
+                .collect(),
+            headers: header_list(endpoint.headers.as_map()),
+        };
+        let plain = Zeroizing::new(to_json(&secrets));
+        let mut nonce = [0; 24];
+        self.entropy.fill(&mut nonce);
+        self.key.seal(nonce, &seal_context(endpoint.id), plain.as_bytes())
+    }
+
+    fn open(&self, id: EndpointId, sealed: &[u8]) -> Result<(SigningKeys, CustomHeaders), DbError> {
+        let wrong = |error: &dyn fmt::Display| DbError::row(TABLE, format!("{id}: {error}"));
+        let plain = self.key.open(&seal_context(id), sealed).map_err(|error| wrong(&error))?;
+        let secrets: StoredSecrets = serde_json::from_slice(&plain).map_err(|error| wrong(&error))?;
+        let StoredSecrets::V1 { current, earlier, headers } = &secrets;
+        let current = SigningKey::parse(current).map_err(|error| wrong(&error))?;
+        let mut earlier_keys = Vec::with_capacity(earlier.len());
+        for StoredEarlierKey { key, expires_at } in earlier {
+            let key = SigningKey::parse(key).map_err(|error| wrong(&error))?;
+            earlier_keys.push(EarlierKey { key, expires_at: UnixMillis(*expires_at) });
+        }
+        let signing = SigningKeys::restore(current, earlier_keys).map_err(|error| wrong(&error))?;
+        let mut entries = Vec::with_capacity(headers.len());
+        for (name, value) in headers {
+            entries.push((name.as_str(), header_bytes(TABLE, value)?));
+        }
+        let headers = CustomHeaders::new(entries.iter().map(|(name, value)| (*name, value.as_slice())))
+            .map_err(|error| wrong(&error))?;
+        Ok((signing, headers))
+    }
+}
+
+/// A sealed secret opens in its own row only.
+fn seal_context(id: EndpointId) -> Vec<u8> {
+    [b"endpoint.secrets ".as_slice(), &id.to_bytes()].concat()
+}
+
+fn filter_to_json(filter: &Filter) -> String {
+    let texts = |names: &BTreeSet<Name>| names.iter().map(|name| name.as_str().to_owned()).collect();
+    to_json(&StoredFilter::V1 {
+        event_types: filter.event_types.as_ref().map(texts),
+        channels: filter.channels.as_ref().map(texts),
+        pattern: filter.pattern.as_ref().map(|pattern| pattern.source().to_owned()),
+    })
+}
+
+fn filter_from_json(json: &str) -> Result<Filter, DbError> {
+    let StoredFilter::V1 { event_types, channels, pattern } = from_json(TABLE, json)?;
+    let names = |texts: Vec<String>| -> Result<BTreeSet<Name>, DbError> {
+        texts.iter().map(|text| parsed(TABLE, text)).collect()
+    };
+    Ok(Filter {
+        event_types: event_types.map(names).transpose()?,
+        channels: channels.map(names).transpose()?,
+        pattern: pattern
+            .map(|source| EventPattern::parse(&source))
+            .transpose()
+            .map_err(|error| DbError::row(TABLE, error))?,
+    })
+}
+
+fn disabled_code(reason: DisabledReason) -> &'static str {
+    match reason {
+        DisabledReason::Operator => "operator",
+        DisabledReason::Gone => "gone",
+    }
+}
+
+fn disabled_of_code(code: &str) -> Result<DisabledReason, DbError> {
+    match code {
+        "operator" => Ok(DisabledReason::Operator),
+        "gone" => Ok(DisabledReason::Gone),
+        _ => Err(DbError::row(TABLE, format!("unknown reason {code:?}"))),
+    }
+}

@@ -1,0 +1,135 @@
+//! Which files open, and what is in them.
+
+use std::fs;
+
+use hookmill_core::endpoint::CustomHeaders;
+use hookmill_core::port::Store;
+use hookmill_core::port::store::{Change, StoreError};
+use hookmill_core::seal::SealKey;
+use hookmill_testkit::store_contract::fixture::{
+    NOW, append, application, endpoint, event, furnish, new_event,
+};
+use hookmill_testkit::store_contract::{Factory, run};
+use rusqlite::Connection;
+
+use super::{Directory, open, sealer};
+use crate::schema::SCHEMA_VERSION;
+use crate::{OpenError, SqliteStore};
+
+fn refusal(file: &std::path::Path) -> OpenError {
+    let super::Sealer { key, entropy } = sealer();
+    SqliteStore::open(file, key, entropy).unwrap_err()
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let directory = Directory::new();
+    let file = directory.create().file().to_owned();
+    let db = Connection::open(&file).unwrap();
+    db.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    drop(db);
+    let error = refusal(&file);
+    assert_eq!(error.code(), "store_newer_schema");
+    assert!(error.to_string().contains(&format!("version {}", SCHEMA_VERSION + 1)), "{error}");
+    assert!(error.to_string().contains(&format!("up to {SCHEMA_VERSION}")), "{error}");
+    let db = Connection::open(&file).unwrap();
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, SCHEMA_VERSION + 1);
+}
+
+#[test]
+fn other_files_are_refused() {
+    let directory = Directory::new();
+    let check = |prepare: &dyn Fn(&std::path::Path), code: &str| {
+        let file = directory.next_file();
+        prepare(&file);
+        assert_eq!(refusal(&file).code(), code);
+    };
+    check(&|file| fs::write(file, vec![b'x'; 10_000]).unwrap(), "store_corrupt");
+    check(&|file| fs::create_dir(file).unwrap(), "store_not_writable");
+    check(
+        &|file| Connection::open(file).unwrap().execute_batch("CREATE TABLE other (id INTEGER)").unwrap(),
+        "store_foreign_file",
+    );
+    let missing = directory.directory.path().join("missing").join("hookmill.db");
+    let error = refusal(&missing);
+    assert_eq!(error.code(), "store_not_writable");
+    assert!(error.to_string().contains("missing/hookmill.db"), "{error}");
+}
+
+#[test]
+fn a_locked_file_is_refused() {
+    let directory = Directory::new();
+    let file = directory.next_file();
+    let db = Connection::open(&file).unwrap();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert_eq!(refusal(&file).code(), "store_locked");
+}
+
+#[test]
+fn the_file_is_as_it_was_meant() {
+    let directory = Directory::new();
+    let store = directory.create();
+    let db = Connection::open(store.file()).unwrap();
+    let check = |pragma: &str, expect: i64| {
+        let value: i64 = db.pragma_query_value(None, pragma, |row| row.get(0)).unwrap();
+        assert_eq!(value, expect, "{pragma}");
+    };
+    check("page_size", crate::PAGE_BYTES);
+    check("auto_vacuum", 2);
+    check("application_id", i64::from(crate::schema::APPLICATION_ID));
+    check("user_version", i64::from(SCHEMA_VERSION));
+    assert!(rusqlite::version_number() >= 3_051_003);
+}
+
+#[test]
+fn secrets_are_not_in_the_file() {
+    const TOKEN: &[u8] = b"Bearer 3f8a11c2-visible-nowhere";
+    let directory = Directory::new();
+    let store = directory.create();
+    let mut secret = endpoint(11, 1);
+    secret.headers = CustomHeaders::new([("authorization", TOKEN)]).unwrap();
+    let key = secret.signing.current().to_text().to_string();
+    run(store.apply(vec![Change::PutApplication(application(1)), Change::PutEndpoint(Box::new(secret))]))
+        .unwrap();
+
+    let file = store.file().to_owned();
+    let assert_absent = |when: &str| {
+        let mut needles = vec![TOKEN, key.as_bytes()];
+        needles.push(key.strip_prefix("whsec_").unwrap().as_bytes());
+        for suffix in ["", "-wal"] {
+            let Ok(bytes) = fs::read(format!("{}{suffix}", file.display())) else { continue };
+            for needle in &needles {
+                assert!(!bytes.windows(needle.len()).any(|window| window == *needle), "{when}: {suffix:?}");
+            }
+        }
+    };
+    assert_absent("while it is open");
+    drop(store);
+    assert_absent("after it was closed");
+
+    let other_key = SealKey::new([8; 32]);
+    let store = SqliteStore::open(&file, other_key, sealer().entropy).unwrap();
+    let error = run(store.configuration()).unwrap_err();
+    assert!(error.to_string().contains("a sealed secret does not open"), "{error}");
+    drop(store);
+    assert_eq!(run(open(&file).configuration()).unwrap().endpoints.len(), 1);
+}
+
+#[test]
+fn closing_ends_the_store_and_empties_its_log() {
+    let directory = Directory::new();
+    let store = directory.create();
+    run(async {
+        furnish(&store).await;
+        append(&store, new_event(event(1, 1, NOW), &[11])).await;
+        assert_eq!(store.close().await, Ok(()));
+        let refused = store.append(new_event(event(2, 1, NOW), &[])).await;
+        assert!(matches!(refused, Err(StoreError::Failed { .. })), "{refused:?}");
+    });
+    let file = store.file().to_owned();
+    drop(store);
+    let log = fs::read(format!("{}-wal", file.display())).unwrap_or_default();
+    assert!(log.is_empty(), "{} bytes", log.len());
+    assert_eq!(run(open(&file).backlog()).unwrap().len(), 1);
+}

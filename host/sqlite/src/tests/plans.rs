@@ -1,0 +1,52 @@
+//! How SQLite answers the hot queries: by index, in order, without sorting.
+
+use rusqlite::Connection;
+
+use super::Directory;
+use crate::{connection, reader};
+
+fn plan(db: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
+    let rows = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn hot_queries_neither_scan_nor_sort() {
+    let directory = Directory::new();
+    let db = connection::open_writer(&directory.next_file()).unwrap();
+    for sql in reader::load::QUERIES.iter().chain(&reader::history::QUERIES) {
+        for step in plan(&db, sql) {
+            // The recursion's own rows are read one after the other; there is one for each endpoint.
+            let is_scan =
+                step.starts_with("SCAN") && !step.contains("SCAN head") && !step.contains("CONSTANT ROW");
+            assert!(!is_scan && !step.contains("TEMP B-TREE"), "{sql}\n{step}");
+        }
+    }
+}
+
+#[test]
+fn hot_queries_use_the_index_that_was_made_for_them() {
+    let directory = Directory::new();
+    let db = connection::open_writer(&directory.next_file()).unwrap();
+    let check = |sql: &str, index: &str| {
+        let steps = plan(&db, sql);
+        assert!(steps.iter().any(|step| step.contains(index)), "{sql}\n{steps:#?}");
+    };
+    let load = reader::load::QUERIES;
+    check(load[0], "delivery_by_due (endpoint=? AND due<?)");
+    check(load[1], "delivery_by_due (endpoint=? AND due<?)");
+    check(load[2], "delivery_by_order_key (endpoint=? AND order_key=?)");
+    check(load[3], "delivery_by_due (endpoint=? AND due>?)");
+    check(load[5], "delivery_by_due (endpoint>?)");
+    let history = reader::history::QUERIES;
+    check(history[1], "event_by_uid (application=? AND uid=?)");
+    check(history[2], "event_by_application (application=? AND id>? AND id<?)");
+    check(history[4], "attempt_by_event (event=? AND id>? AND id<?)");
+    check(history[6], "attempt_by_endpoint (endpoint=? AND id>? AND id<?)");
+    check(history[9], "delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
+    check(history[10], "delivery_by_manual_event");
+    check(history[11], "dead_letter_by_event");
+    check(history[12], "event_by_id (id>? AND id<?)");
+}

@@ -1,0 +1,285 @@
+//! One batch in one transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId};
+use hookmill_core::port::store::{Appended, StoreError};
+use rusqlite::Connection;
+use tracing::warn;
+
+use super::checkpoint::Checkpoints;
+use super::queue::Batch;
+use super::{Answer, CompletionJob, DurableJob, append, configure, finish, retire};
+use crate::error::{DbError, Severity};
+use crate::row::endpoint::Sealer;
+use crate::schema::NUMBER_STEP;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Committed and answered, every call in its own way.
+    Written,
+    /// Nothing of it was stored and its appends were told so; these are to be tried again.
+    Passing(Vec<CompletionJob>),
+    /// What was stored is in doubt.
+    Fatal {
+        /// For the operator.
+        detail: String,
+    },
+}
+
+/// The writer's connection and what it knows without asking.
+pub(super) struct BatchWriter {
+    pub(super) db: Connection,
+    pub(super) sealer: Sealer,
+    pub(super) known: Known,
+    /// Attempts of this transaction that delivered, by endpoint.
+    pub(super) delivered: HashMap<EndpointId, i64>,
+    synchronous: Option<Synchronous>,
+    checkpoints: Checkpoints,
+}
+
+/// What the database says, kept in memory because every append needs it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) applications: HashSet<ApplicationId>,
+    pub(super) endpoints: HashSet<EndpointId>,
+    /// The next number of the line of events and deliveries.
+    pub(super) next_number: i64,
+}
+
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Synchronous {
+    Full,
+    Normal,
+}
+
+/// An answer that may go out once its transaction is durable.
+#[derive(Debug)]
+enum Answered {
+    Append(Answer<Appended>, Result<Appended, StoreError>),
+    Redeliver(Answer<Vec<DeliveryId>>, Result<Vec<DeliveryId>, StoreError>),
+    Unit(Answer<()>, Result<(), StoreError>),
+    Count(Answer<u64>, Result<u64, StoreError>),
+}
+
+impl BatchWriter {
+    pub(super) fn new(db: Connection, sealer: Sealer) -> Result<Self, DbError> {
+        let known = Known::read(&db)?;
+        let checkpoints = Checkpoints::default();
+        Ok(Self { db, sealer, known, delivered: HashMap::new(), synchronous: None, checkpoints })
+    }
+
+    /// Writes, commits and answers.
+    pub(super) fn write(&mut self, batch: Batch) -> Outcome {
+        let synchronous = if batch.durable.is_empty() { Synchronous::Normal } else { Synchronous::Full };
+        let mut unanswered = batch.durable.into_iter();
+        let mut answers = Vec::new();
+        let result = self.write_transaction(synchronous, &mut unanswered, &batch.completions, &mut answers);
+        let Err(error) = result else {
+            for answered in answers {
+                answered.send();
+            }
+            for job in batch.completions {
+                // Who stopped waiting needs no answer.
+                let _ = job.answer.send(Ok(()));
+            }
+            return match self.checkpoints.after_commit(&self.db) {
+                Err(error) if error.severity() == Severity::Fatal => {
+                    Outcome::Fatal { detail: error.to_string() }
+                }
+                Ok(()) | Err(_) => Outcome::Written,
+            };
+        };
+        let told = error.to_store_error();
+        for answered in answers {
+            answered.fail(&told);
+        }
+        for job in unanswered {
+            job.fail(&told);
+        }
+        if error.severity() == Severity::Passing && self.roll_back().is_ok() {
+            warn!(%error, "store write failed, nothing of it was stored");
+            return Outcome::Passing(batch.completions);
+        }
+        for job in batch.completions {
+            let _ = job.answer.send(Err(told.clone()));
+        }
+        Outcome::Fatal { detail: error.to_string() }
+    }
+
+    /// Does what is left to do when nothing has come for a while.
+    pub(super) fn rest(&mut self) {
+        if let Err(error) = self.checkpoints.truncate(&self.db) {
+            warn!(%error, "store checkpoint failed, it is tried again later");
+        }
+    }
+
+    /// Makes every commit durable, also those that did not wait for the disk.
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        let closed =
+            self.set_synchronous(Synchronous::Full).and_then(|()| self.checkpoints.truncate(&self.db));
+        closed.map_err(|error| error.to_store_error())
+    }
+
+    fn write_transaction(
+        &mut self,
+        synchronous: Synchronous,
+        durable: &mut impl Iterator<Item = DurableJob>,
+        completions: &[CompletionJob],
+        answers: &mut Vec<Answered>,
+    ) -> Result<(), DbError> {
+        self.set_synchronous(synchronous)?;
+        self.db.prepare_cached("/* batch::write_transaction */ BEGIN IMMEDIATE")?.execute([])?;
+        self.delivered.clear();
+        for job in completions {
+            for finished in &job.finished {
+                finish::finish(self, finished)?;
+            }
+        }
+        for job in durable {
+            let (answered, fatal) = self.write_job(job);
+            answers.push(answered);
+            if let Some(error) = fatal {
+                return Err(error);
+            }
+        }
+        finish::count_delivered(self)?;
+        if cfg!(feature = "acknowledge-before-commit") {
+            for answered in answers.drain(..) {
+                answered.send();
+            }
+        }
+        self.db.prepare_cached("/* batch::write_transaction */ COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Writes one job; an error that concerns more than this job is given besides its answer.
+    fn write_job(&mut self, job: DurableJob) -> (Answered, Option<DbError>) {
+        match job {
+            DurableJob::Append(new, answer) => {
+                let (result, fatal) = apart(append::append(self, &new));
+                (Answered::Append(answer, result), fatal)
+            }
+            DurableJob::Redeliver { event, deliveries, due, answer } => {
+                let (result, fatal) = apart(append::redeliver(self, event, &deliveries, due));
+                (Answered::Redeliver(answer, result), fatal)
+            }
+            DurableJob::Apply(changes, answer) => {
+                let (result, fatal) = apart(configure::apply(self, &changes));
+                (Answered::Unit(answer, result), fatal)
+            }
+            DurableJob::Retire(events, answer) => {
+                let (result, fatal) = apart(retire::retire(&self.db, &events));
+                (Answered::Count(answer, result), fatal)
+            }
+            DurableJob::Forget(answer) => {
+                let (result, fatal) = apart(retire::forget(&self.db));
+                (Answered::Count(answer, result), fatal)
+            }
+            DurableJob::Close(answer) => (Answered::Unit(answer, Ok(())), None),
+        }
+    }
+
+    /// Undoes the transaction, here and in memory.
+    fn roll_back(&mut self) -> Result<(), DbError> {
+        // SQLite may have rolled back by itself.
+        if !self.db.is_autocommit() {
+            self.db.prepare_cached("/* batch::roll_back */ ROLLBACK")?.execute([])?;
+        }
+        self.known.reload(&self.db)
+    }
+
+    fn set_synchronous(&mut self, synchronous: Synchronous) -> Result<(), DbError> {
+        if self.synchronous == Some(synchronous) {
+            return Ok(());
+        }
+        // Takes effect when it is compiled, so it must not come from the statement cache.
+        self.db.execute_batch(match synchronous {
+            Synchronous::Full => "PRAGMA synchronous = FULL",
+            Synchronous::Normal => "PRAGMA synchronous = NORMAL",
+        })?;
+        self.synchronous = Some(synchronous);
+        Ok(())
+    }
+}
+
+impl Known {
+    fn read(db: &Connection) -> Result<Self, DbError> {
+        let mut known =
+            Self { applications: HashSet::new(), endpoints: HashSet::new(), next_number: NUMBER_STEP };
+        known.reload(db)?;
+        Ok(known)
+    }
+
+    /// Reads what a rollback may have changed. Numbers that were given go on: none is given twice.
+    pub(super) fn reload(&mut self, db: &Connection) -> Result<(), DbError> {
+        self.applications =
+            ids(db, "/* batch::reload */ SELECT id FROM application", ApplicationId::from_bytes)?;
+        self.endpoints = ids(db, "/* batch::reload */ SELECT id FROM endpoint", EndpointId::from_bytes)?;
+        let last: i64 = db
+            .prepare_cached(
+                "/* batch::reload */
+                 SELECT max(
+                     ifnull((SELECT number + deliveries * ?1 FROM event ORDER BY number DESC LIMIT 1), 0),
+                     ifnull((SELECT max(number) FROM delivery), 0),
+                     ifnull((SELECT max(number) FROM dead_letter), 0)
+                 )",
+            )?
+            .query_row([NUMBER_STEP], |row| row.get(0))?;
+        self.next_number = self.next_number.max((last / NUMBER_STEP + 1) * NUMBER_STEP);
+        Ok(())
+    }
+
+    /// Takes a place in the line of events and deliveries.
+    pub(super) fn take_number(&mut self) -> i64 {
+        let number = self.next_number;
+        self.next_number += NUMBER_STEP;
+        number
+    }
+}
+
+impl Answered {
+    fn send(self) {
+        // Who stopped waiting needs no answer.
+        match self {
+            Self::Append(answer, result) => drop(answer.send(result)),
+            Self::Redeliver(answer, result) => drop(answer.send(result)),
+            Self::Unit(answer, result) => drop(answer.send(result)),
+            Self::Count(answer, result) => drop(answer.send(result)),
+        }
+    }
+
+    /// The transaction failed: what went well in it did not happen.
+    fn fail(self, error: &StoreError) {
+        match self {
+            Self::Append(answer, result) => drop(answer.send(result.and(Err(error.clone())))),
+            Self::Redeliver(answer, result) => drop(answer.send(result.and(Err(error.clone())))),
+            Self::Unit(answer, result) => drop(answer.send(result.and(Err(error.clone())))),
+            Self::Count(answer, result) => drop(answer.send(result.and(Err(error.clone())))),
+        }
+    }
+}
+
+/// Tells what concerns one call from what concerns the whole transaction.
+fn apart<T>(result: Result<T, DbError>) -> (Result<T, StoreError>, Option<DbError>) {
+    match result {
+        Ok(value) => (Ok(value), None),
+        Err(error) => {
+            let told = Err(error.to_store_error());
+            let fatal = (error.severity() != Severity::Refused).then_some(error);
+            (told, fatal)
+        }
+    }
+}
+
+fn ids<T: Eq + std::hash::Hash>(
+    db: &Connection,
+    sql: &str,
+    from_bytes: fn([u8; 16]) -> T,
+) -> Result<HashSet<T>, DbError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| row.get(0).map(from_bytes))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

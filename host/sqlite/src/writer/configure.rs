@@ -1,0 +1,170 @@
+//! Changes of the configuration, all or none.
+
+use hookmill_core::endpoint::Endpoint;
+use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::key::Scope;
+use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
+use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
+use rusqlite::{Connection, params};
+
+use super::batch::BatchWriter;
+use crate::error::{DbError, is_unique_violation};
+use crate::row::column::millis;
+use crate::row::endpoint::Sealer;
+use crate::row::{application, endpoint, key, plugin};
+
+/// Applies changes in a savepoint of their own: a conflict undoes these only, not what else is committed.
+pub(super) fn apply(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
+    writer.db.prepare_cached("/* configure::apply */ SAVEPOINT apply")?.execute([])?;
+    for change in changes {
+        let applied = apply_one(&writer.db, &writer.sealer, change);
+        if let Err(error @ DbError::Refused(_)) = applied {
+            writer.db.prepare_cached("/* configure::apply */ ROLLBACK TO apply")?.execute([])?;
+            writer.db.prepare_cached("/* configure::apply */ RELEASE apply")?.execute([])?;
+            return Err(error);
+        }
+        applied?;
+    }
+    writer.db.prepare_cached("/* configure::apply */ RELEASE apply")?.execute([])?;
+    note(writer, changes)
+}
+
+/// Keeps in memory what appends need to know.
+fn note(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
+    for change in changes {
+        match change {
+            Change::PutApplication(application) => {
+                writer.known.applications.insert(application.id);
+            }
+            Change::PutEndpoint(endpoint) => {
+                writer.known.endpoints.insert(endpoint.id);
+            }
+            Change::DeleteEndpoint(id) => {
+                writer.known.endpoints.remove(id);
+            }
+            // Takes its endpoints along.
+            Change::DeleteApplication(_) => writer.known.reload(&writer.db)?,
+            Change::PutEventType(_)
+            | Change::DeleteEventType(_)
+            | Change::PutPluginVersion(..)
+            | Change::SetCurrentPlugin(..)
+            | Change::DeletePlugin(_)
+            | Change::PutKey(_)
+            | Change::DeleteKey(_)
+            | Change::Remember(..) => {}
+        }
+    }
+    Ok(())
+}
+
+fn apply_one(db: &Connection, sealer: &Sealer, change: &Change) -> Result<(), DbError> {
+    match change {
+        Change::PutApplication(application) => {
+            unique("the application's uid", application::put(db, application))
+        }
+        Change::DeleteApplication(id) => delete_application(db, *id),
+        Change::PutEndpoint(endpoint) => put_endpoint(db, sealer, endpoint),
+        Change::DeleteEndpoint(id) => delete_endpoint(db, *id),
+        Change::PutEventType(definition) => {
+            unique("the event type", application::put_event_type(db, definition))
+        }
+        Change::DeleteEventType(name) => {
+            execute(db, "/* configure::apply_one */ DELETE FROM event_type WHERE name = ?1", [name.as_str()])
+        }
+        Change::PutPluginVersion(version, bytes) => Ok(plugin::put_version(db, version, bytes)?),
+        Change::SetCurrentPlugin(name, digest) => match plugin::set_current(db, name, *digest)? {
+            true => Ok(()),
+            false => Err(StoreError::NotFound { what: "the plugin version" }.into()),
+        },
+        Change::DeletePlugin(name) => Ok(plugin::delete(db, name)?),
+        Change::PutKey(key) => {
+            match key.scope {
+                Scope::Admin => {}
+                Scope::Application(id) | Scope::Ingest(id) => require_application(db, id)?,
+            }
+            unique("the key", key::put(db, key))
+        }
+        Change::DeleteKey(id) => {
+            execute(db, "/* configure::apply_one */ DELETE FROM api_key WHERE id = ?1", [id.to_bytes()])
+        }
+        Change::Remember(key, answer) => remember(db, *key, answer),
+    }
+}
+
+fn put_endpoint(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> Result<(), DbError> {
+    require_application(db, endpoint.application)?;
+    unique("the endpoint's uid", endpoint::put(db, sealer, endpoint))
+}
+
+fn delete_endpoint(db: &Connection, id: EndpointId) -> Result<(), DbError> {
+    let id = [id.to_bytes()];
+    execute(db, "/* configure::delete_endpoint */ DELETE FROM delivery WHERE endpoint = ?1", id)?;
+    execute(db, "/* configure::delete_endpoint */ DELETE FROM endpoint WHERE id = ?1", id)
+}
+
+/// Events and attempts can be many: they are out of sight at once, and retention deletes them step by step.
+fn delete_application(db: &Connection, id: ApplicationId) -> Result<(), DbError> {
+    let id = [id.to_bytes()];
+    for sql in [
+        "/* configure::delete_application: deliveries */
+         DELETE FROM delivery WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
+        "/* configure::delete_application: dead letters */
+         DELETE FROM dead_letter WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
+        "/* configure::delete_application: endpoints */
+         DELETE FROM endpoint WHERE application = ?1",
+        "/* configure::delete_application: keys */
+         DELETE FROM api_key WHERE application = ?1",
+        "/* configure::delete_application: history */
+         INSERT INTO removed_application (id) SELECT id FROM application WHERE id = ?1 ON CONFLICT DO NOTHING",
+        "/* configure::delete_application */
+         DELETE FROM application WHERE id = ?1",
+    ] {
+        execute(db, sql, id)?;
+    }
+    Ok(())
+}
+
+/// The first answer stays until it is old: of two requests with one key that ran at the same time, the second
+/// must not happen as well.
+fn remember(db: &Connection, key: IdempotencyKey, answer: &RememberedAnswer) -> Result<(), DbError> {
+    let rows = db
+        .prepare_cached(
+            "/* configure::remember */
+             INSERT INTO remembered_answer (key, fingerprint, status, body, at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (key) DO UPDATE SET
+                 fingerprint = excluded.fingerprint,
+                 status = excluded.status,
+                 body = excluded.body,
+                 at = excluded.at
+             WHERE at <= ?6",
+        )?
+        .execute(params![
+            key.0,
+            answer.fingerprint,
+            answer.status,
+            answer.body.as_ref(),
+            millis(answer.at),
+            millis(answer.at.before(IDEMPOTENCY_KEY_KEPT)),
+        ])?;
+    if rows == 1 { Ok(()) } else { Err(StoreError::Conflict { what: "the idempotency key" }.into()) }
+}
+
+fn require_application(db: &Connection, id: ApplicationId) -> Result<(), DbError> {
+    let exists = db
+        .prepare_cached("/* configure::require_application */ SELECT 1 FROM application WHERE id = ?1")?
+        .exists([id.to_bytes()])?;
+    if exists { Ok(()) } else { Err(StoreError::NotFound { what: "the application" }.into()) }
+}
+
+fn execute<P: rusqlite::Params>(db: &Connection, sql: &str, parameters: P) -> Result<(), DbError> {
+    db.prepare_cached(sql)?.execute(parameters)?;
+    Ok(())
+}
+
+fn unique(what: &'static str, result: rusqlite::Result<usize>) -> Result<(), DbError> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Err(StoreError::Conflict { what }.into()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,254 @@
+//! What waits for the writer.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hookmill_core::limits::{APPEND_QUEUE_MAX, COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMPLETION_DELAY_MAX};
+use hookmill_core::port::store::StoreError;
+
+use super::{Answer, CompletionJob, DurableJob, gone};
+
+/// Completions of one commit; as many gather without waiting for an append.
+const COMMIT_COMPLETIONS_MAX: usize = 2 * COMMIT_EVENTS_MAX;
+/// After so long without work the writer tidies up.
+const IDLE: Duration = Duration::from_secs(1);
+/// After so long what found no room is tried again.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    durable: VecDeque<DurableJob>,
+    completions: VecDeque<CompletionJob>,
+    /// Completions that found no room wait for a while.
+    is_retry: bool,
+    /// Whether the writer has tidied up since its last batch.
+    is_tidy: bool,
+    close_answers: Vec<Answer<()>>,
+    state: QueueState,
+}
+
+#[derive(Debug, Default)]
+enum QueueState {
+    #[default]
+    Open,
+    /// What waits is still written.
+    Closing,
+    /// The writer has ended.
+    Ended(StoreError),
+}
+
+/// One batch: one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) durable: Vec<DurableJob>,
+    pub(super) completions: Vec<CompletionJob>,
+}
+
+/// What the writer does next.
+#[derive(Debug)]
+pub(super) enum Work {
+    Batch(Batch),
+    /// Nothing has come for a while.
+    Idle,
+    /// All is written; these wait for the close.
+    Closed(Vec<Answer<()>>),
+}
+
+impl Queue {
+    pub(super) fn push_durable(&self, job: DurableJob) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        waiting.check_open()?;
+        if let DurableJob::Close(answer) = job {
+            waiting.close_answers.push(answer);
+            waiting.state = QueueState::Closing;
+        } else {
+            if waiting.durable.len() >= APPEND_QUEUE_MAX {
+                return Err(StoreError::Busy);
+            }
+            waiting.durable.push_back(job);
+        }
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Completions are bounded by the deliveries under way, each of which waits for its own.
+    pub(super) fn push_completion(&self, job: CompletionJob) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        waiting.check_open()?;
+        waiting.completions.push_back(job);
+        // The first starts the delay, the last that fits ends it; the writer need not hear of the others.
+        let is_news = matches!(waiting.completions.len(), 1 | COMMIT_COMPLETIONS_MAX);
+        drop(waiting);
+        if is_news {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Keeps completions that found no room, in front of those that came since.
+    pub(super) fn put_back(&self, completions: Vec<CompletionJob>) {
+        let mut waiting = self.lock();
+        waiting.is_retry = true;
+        for job in completions.into_iter().rev() {
+            waiting.completions.push_front(job);
+        }
+    }
+
+    /// Writes what waits, then ends.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        if matches!(waiting.state, QueueState::Open) {
+            waiting.state = QueueState::Closing;
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Answers all that waits with an error, and all that comes later.
+    pub(super) fn end(&self, error: &StoreError) {
+        let mut waiting = self.lock();
+        waiting.state = QueueState::Ended(error.clone());
+        let durable = mem::take(&mut waiting.durable);
+        let completions = mem::take(&mut waiting.completions);
+        let close_answers = mem::take(&mut waiting.close_answers);
+        drop(waiting);
+        for job in durable {
+            job.fail(error);
+        }
+        for job in completions {
+            let _ = job.answer.send(Err(error.clone()));
+        }
+        for answer in close_answers {
+            let _ = answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Waits for work.
+    pub(super) fn next_work(&self) -> Work {
+        let mut waiting = self.lock();
+        loop {
+            let gathered = waiting.completions.len() >= COMMIT_COMPLETIONS_MAX && !waiting.is_retry;
+            if !waiting.durable.is_empty() || gathered {
+                return Work::Batch(waiting.take_batch());
+            }
+            match waiting.state {
+                QueueState::Open => {}
+                QueueState::Closing | QueueState::Ended(_) => {
+                    if waiting.completions.is_empty() || waiting.is_retry {
+                        return Work::Closed(mem::take(&mut waiting.close_answers));
+                    }
+                    return Work::Batch(waiting.take_batch());
+                }
+            }
+            let timeout = match (waiting.completions.is_empty(), waiting.is_retry, waiting.is_tidy) {
+                (false, false, _) => COMPLETION_DELAY_MAX,
+                (false, true, _) => RETRY_DELAY,
+                (true, _, false) => IDLE,
+                (true, _, true) => {
+                    waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            let had_completions = !waiting.completions.is_empty();
+            let (guard, waited) =
+                self.wake.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner);
+            waiting = guard;
+            if !waited.timed_out() || !waiting.durable.is_empty() {
+                continue;
+            }
+            if had_completions {
+                return Work::Batch(waiting.take_batch());
+            }
+            if waiting.completions.is_empty() {
+                waiting.is_tidy = true;
+                return Work::Idle;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it holds the lock, and a queue is whole after every line above.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn check_open(&self) -> Result<(), StoreError> {
+        match &self.state {
+            QueueState::Open => Ok(()),
+            QueueState::Closing => Err(gone()),
+            QueueState::Ended(error) => Err(error.clone()),
+        }
+    }
+
+    fn take_batch(&mut self) -> Batch {
+        self.is_tidy = false;
+        let mut batch = Batch::default();
+        if self.durable.front().is_some_and(DurableJob::makes_room) {
+            // Alone: it must not fail with what finds no room, nor make an event wait.
+            batch.durable.extend(self.durable.pop_front());
+            return batch;
+        }
+        self.is_retry = false;
+        let mut bytes = 0;
+        while batch.durable.len() < COMMIT_EVENTS_MAX && bytes < COMMIT_BYTES_MAX {
+            let Some(job) = self.durable.front() else { break };
+            let job_bytes = job.bytes();
+            if job.makes_room() || (bytes > 0 && bytes + job_bytes > COMMIT_BYTES_MAX) {
+                break;
+            }
+            bytes += job_bytes;
+            batch.durable.extend(self.durable.pop_front());
+        }
+        let mut finished = 0;
+        while finished < COMMIT_COMPLETIONS_MAX {
+            let Some(job) = self.completions.pop_front() else { break };
+            finished += job.finished.len();
+            batch.completions.push(job);
+        }
+        batch
+    }
+}
+
+impl DurableJob {
+    /// How much of a commit's room it takes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append(new, _) => new.event.body.len(),
+            Self::Redeliver { .. }
+            | Self::Apply(..)
+            | Self::Retire(..)
+            | Self::Forget(_)
+            | Self::Close(_) => 0,
+        }
+    }
+
+    /// Whether it only deletes what is old.
+    fn makes_room(&self) -> bool {
+        match self {
+            Self::Retire(..) | Self::Forget(_) => true,
+            Self::Append(..) | Self::Redeliver { .. } | Self::Apply(..) | Self::Close(_) => false,
+        }
+    }
+
+    /// Answers with an error.
+    pub(super) fn fail(self, error: &StoreError) {
+        let error = error.clone();
+        // Who stopped waiting needs no answer.
+        match self {
+            Self::Append(_, answer) => drop(answer.send(Err(error))),
+            Self::Redeliver { answer, .. } => drop(answer.send(Err(error))),
+            Self::Retire(_, answer) | Self::Forget(answer) => drop(answer.send(Err(error))),
+            Self::Apply(_, answer) | Self::Close(answer) => drop(answer.send(Err(error))),
+        }
+    }
+}

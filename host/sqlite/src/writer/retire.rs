@@ -1,0 +1,108 @@
+//! The end of finished events: deleted in small steps between other work.
+
+use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::DbError;
+use crate::row::column::integer;
+use crate::schema::NUMBER_STEP;
+
+/// Deletes events with their attempts and dead letters, up to [`RETENTION_ROWS_MAX`] rows; an event with an
+/// unfinished delivery stays.
+pub(super) fn retire(db: &Connection, events: &[i64]) -> Result<u64, DbError> {
+    let mut rows = 0;
+    for &event in events {
+        if rows >= RETENTION_ROWS_MAX {
+            break;
+        }
+        let id: Option<[u8; 16]> = db
+            .prepare_cached(
+                "/* retire::retire */
+                 SELECT id FROM event
+                 WHERE number = ?1
+                     AND NOT EXISTS (
+                         SELECT 1 FROM delivery
+                         WHERE delivery.number > event.number
+                             AND delivery.number < event.number + (event.deliveries + 1) * ?2
+                             AND delivery.event = event.number
+                     )
+                     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = event.number AND manual = 1)",
+            )?
+            .query_row([event, NUMBER_STEP], |row| row.get(0))
+            .optional()?;
+        let Some(id) = id else { continue };
+        rows += retire_event(db, event, id, RETENTION_ROWS_MAX - rows)?;
+    }
+    Ok(rows as u64)
+}
+
+/// The event goes last, so that what is left of its attempts still belongs to something.
+fn retire_event(db: &Connection, event: i64, id: [u8; 16], rows_max: usize) -> Result<usize, DbError> {
+    let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let attempts = db
+        .prepare_cached(
+            "/* retire::retire_event: attempts */
+             DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE event = ?1 LIMIT ?2)",
+        )?
+        .execute(params![id, limit])?;
+    if attempts >= rows_max {
+        return Ok(attempts);
+    }
+    let dead = db
+        .prepare_cached(
+            "/* retire::retire_event: dead letters */
+             DELETE FROM dead_letter WHERE event = ?1",
+        )?
+        .execute([event])?;
+    let events = db
+        .prepare_cached(
+            "/* retire::retire_event */
+             DELETE FROM event WHERE number = ?1",
+        )?
+        .execute([event])?;
+    Ok(attempts + dead + events)
+}
+
+/// Deletes what was remembered of requests that are [`IDEMPOTENCY_KEY_KEPT`] older than the newest one. Age is
+/// counted from the newest, so that no clock is asked: what nothing follows takes no more room either.
+pub(super) fn forget(db: &Connection) -> Result<u64, DbError> {
+    let kept_millis = integer(u64::try_from(IDEMPOTENCY_KEY_KEPT.as_millis()).unwrap_or(u64::MAX));
+    let limit = i64::try_from(RETENTION_ROWS_MAX).unwrap_or(i64::MAX);
+    let answers = db
+        .prepare_cached(
+            "/* retire::forget: answers */
+             DELETE FROM remembered_answer WHERE rowid IN (
+                 SELECT rowid FROM remembered_answer
+                 WHERE at < (SELECT max(at) FROM remembered_answer) - ?1
+                 ORDER BY at LIMIT ?2
+             )",
+        )?
+        .execute([kept_millis, limit])?;
+    db.prepare_cached(
+        "/* retire::forget: removed tenants */
+         DELETE FROM removed_application
+         WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.application = removed_application.id)",
+    )?
+    .execute([])?;
+    let newest: Option<[u8; 16]> = db
+        .prepare_cached(
+            "/* retire::forget: newest key */
+             SELECT event FROM idempotency_key ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let Some(newest) = newest else { return Ok(answers as u64) };
+    let newest = hookmill_core::id::EventId::from_bytes(newest).created_at();
+    let bound = hookmill_core::id::EventId::new(newest.before(IDEMPOTENCY_KEY_KEPT), 0);
+    // Numbers grow with time, so the old ones are at the head.
+    let keys = db
+        .prepare_cached(
+            "/* retire::forget: keys */
+             DELETE FROM idempotency_key WHERE number IN (
+                 SELECT number FROM (SELECT number, event FROM idempotency_key ORDER BY number LIMIT ?2)
+                 WHERE event < ?1
+             )",
+        )?
+        .execute(params![bound.to_bytes(), limit])?;
+    Ok((answers + keys) as u64)
+}

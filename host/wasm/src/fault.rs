@@ -1,0 +1,128 @@
+//! How a run can fail, each way with its own stable code and a message that names the limit.
+
+use hookmill_core::delivery::TransformFailure;
+use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
+use thiserror::Error;
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+
+use crate::limits::{BACKTRACE_FRAMES_MAX, RunLimits, WASM_STACK_BYTES_MAX};
+use crate::run_log::printable;
+
+/// A limit or a rule that the host holds a run to, as against what the engine itself finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Breach {
+    #[error("more than {max} bytes of memory")]
+    Memory { max: usize },
+    #[error("a table of more than {max} elements")]
+    Table { max: usize },
+    #[error("more than {max} calls of the host")]
+    HostCalls { max: u32 },
+    #[error("request bodies of more than {max} bytes")]
+    Output { max: usize },
+    #[error("more than {max} requests")]
+    Requests { max: usize },
+    #[error("`deliver` without a request; to send nothing, answer `drop` with a reason")]
+    NoRequests,
+    #[error("several requests without part keys that differ: receivers would take them for one")]
+    PartKeys,
+    #[error("a request that was handed over or dropped before")]
+    Handle,
+}
+
+impl Breach {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Memory { .. } => "plugin_memory_limit",
+            Self::Table { .. } => "plugin_table_limit",
+            Self::HostCalls { .. } => "plugin_host_call_limit",
+            Self::Output { .. } => "plugin_output_limit",
+            Self::Requests { .. } => "plugin_request_limit",
+            Self::NoRequests => "plugin_output_empty",
+            Self::PartKeys => "plugin_part_keys",
+            Self::Handle => "plugin_handle_invalid",
+        }
+    }
+}
+
+/// The version is not in memory and not in the cache on disk: it has to be prepared again.
+pub const PLUGIN_NOT_LOADED: &str = "plugin_not_loaded";
+
+/// A failure that is not the plugin's doing, or not only.
+pub(crate) fn fault(code: &'static str, detail: impl AsRef<str>) -> TransformFailure {
+    TransformFailure::Fault { code, detail: printable(detail.as_ref(), FAILURE_DETAIL_BYTES_MAX) }
+}
+
+/// A broken rule, found after the plugin returned.
+pub(crate) fn fault_of_breach(breach: Breach) -> TransformFailure {
+    fault(breach.code(), breach.to_string())
+}
+
+/// What ended a run.
+pub(crate) fn fault_of_error(error: &wasmtime::Error, limits: &RunLimits) -> TransformFailure {
+    let place = error.downcast_ref::<WasmBacktrace>().map(place).unwrap_or_default();
+    if let Some(breach) = error.downcast_ref::<Breach>() {
+        return fault(breach.code(), format!("{breach}{place}"));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            fault("plugin_out_of_fuel", format!("more than {} of fuel{place}", limits.fuel))
+        }
+        Some(Trap::Interrupt) => {
+            fault("plugin_deadline", format!("more than {} ms{place}", limits.wall.as_millis()))
+        }
+        Some(Trap::StackOverflow) => {
+            fault("plugin_stack_overflow", format!("more than {WASM_STACK_BYTES_MAX} bytes of stack{place}"))
+        }
+        Some(trap) => fault("plugin_trap", format!("{trap}{place}")),
+        None => fault_of_engine(&error.root_cause().to_string(), &place, limits),
+    }
+}
+
+/// Errors that the engine has no public type for, told apart by their text; tests hold the texts to this version.
+fn fault_of_engine(text: &str, place: &str, limits: &RunLimits) -> TransformFailure {
+    if text.contains("fuel allocated for hostcalls has been exhausted") {
+        let max = limits.host_call_bytes;
+        fault("plugin_host_call_bytes_limit", format!("more than {max} bytes in one call of the host{place}"))
+    } else if text.contains("store handle limit exceeded") {
+        fault("plugin_handle_limit", format!("more than {} handles at once{place}", limits.handles))
+    } else {
+        fault("plugin_trap", format!("{text}{place}"))
+    }
+}
+
+/// The functions that a run was in, innermost first: ` in parse (src/lib.rs:7) < run`.
+fn place(backtrace: &WasmBacktrace) -> String {
+    let named: Vec<String> = backtrace.frames().iter().filter_map(frame).take(BACKTRACE_FRAMES_MAX).collect();
+    if named.is_empty() { String::new() } else { format!(" in {}", named.join(" < ")) }
+}
+
+/// A function by its name, and the line where there is debug information.
+fn frame(frame: &FrameInfo) -> Option<String> {
+    let name = without_hash(frame.func_name()?);
+    let line = frame.symbols().iter().find_map(|symbol| Some((symbol.file()?, symbol.line()?)));
+    Some(match line {
+        Some((file, line)) => format!("{name} ({file}:{line})"),
+        None => name.to_owned(),
+    })
+}
+
+/// Rust's names end in `::h` and 16 digits that change with every build.
+fn without_hash(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path,
+        Some(_) | None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_their_hash_only() {
+        let check = |name: &str, expect: &str| assert_eq!(without_hash(name), expect);
+        check("guest::parse::h0123456789abcdef", "guest::parse");
+        check("guest::h0123", "guest::h0123");
+        check("run", "run");
+    }
+}

@@ -1,0 +1,178 @@
+//! The plugins that can be run: in memory, on disk, or compiled from the bytes of an upload.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use hookmill_core::plugin::{ComponentBytes, PluginDigest};
+use hookmill_core::port::plugins::PluginRejected;
+use tokio::sync::oneshot;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::artefact::{ArtefactDirectory, TrustedArtefact};
+use crate::bindings::TransformPluginPre;
+use crate::byte_lru::ByteLru;
+use crate::compile::Compiler;
+use crate::guest::RunState;
+use crate::limits::COMPILE_QUEUE_MAX;
+use crate::link::Links;
+use crate::structure::rejected;
+
+/// Stack of the thread that compiles: compilers recurse along what they compile.
+const COMPILE_THREAD_STACK_BYTES: usize = 32 << 20;
+
+/// A plugin with nothing left to look up.
+pub(crate) type LinkedPlugin = Arc<TransformPluginPre<RunState>>;
+
+/// Plugins by digest.
+pub(crate) struct Library {
+    engine: Engine,
+    links: Links,
+    compiler: Compiler,
+    directory: ArtefactDirectory,
+    linked: Mutex<ByteLru<PluginDigest, LinkedPlugin>>,
+    /// Held while an artefact is read, so that several threads do not read the same one at once.
+    loading: Mutex<()>,
+}
+
+impl Library {
+    pub(crate) fn new(
+        engine: Engine,
+        compiler: Compiler,
+        directory: ArtefactDirectory,
+        linked_bytes_max: usize,
+    ) -> wasmtime::Result<Self> {
+        let links = Links::new(&engine)?;
+        let linked = Mutex::new(ByteLru::new(linked_bytes_max));
+        Ok(Self { engine, links, compiler, directory, linked, loading: Mutex::new(()) })
+    }
+
+    /// A plugin that is in memory.
+    pub(crate) fn in_memory(&self, digest: PluginDigest) -> Option<LinkedPlugin> {
+        self.linked.lock().expect("nothing panics under this lock").get(digest)
+    }
+
+    /// A plugin that is in memory or on disk.
+    pub(crate) fn get(&self, digest: PluginDigest) -> Option<LinkedPlugin> {
+        if let Some(plugin) = self.in_memory(digest) {
+            return Some(plugin);
+        }
+        let _one_at_a_time = self.loading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(plugin) = self.in_memory(digest) {
+            return Some(plugin);
+        }
+        let artefact = self.directory.load(digest)?;
+        match self.link(digest, &artefact) {
+            Ok(plugin) => Some(plugin),
+            Err(rejected) => {
+                tracing::warn!(%digest, reason = rejected.message, "compiled plugin does not load, it is deleted");
+                self.directory.remove(digest);
+                None
+            }
+        }
+    }
+
+    /// Makes a plugin ready to run.
+    pub(crate) fn prepare(&self, digest: PluginDigest, upload: &[u8]) -> Result<(), PluginRejected> {
+        if self.get(digest).is_some() {
+            return Ok(());
+        }
+        let artefact = self.compiler.compile(upload)?;
+        self.link(digest, &artefact)?;
+        self.directory.store(digest, &artefact);
+        Ok(())
+    }
+
+    /// Forgets a plugin; runs under way go on.
+    pub(crate) fn forget(&self, digest: PluginDigest) {
+        self.linked.lock().expect("nothing panics under this lock").remove(digest);
+        self.directory.remove(digest);
+    }
+
+    fn link(&self, digest: PluginDigest, artefact: &TrustedArtefact) -> Result<LinkedPlugin, PluginRejected> {
+        let component = self.load(artefact).map_err(|error| {
+            rejected(
+                "plugin_structure_limit",
+                format!("the compiled plugin does not fit this router: {error:#}"),
+            )
+        })?;
+        let plugin = Arc::new(self.links.link(&component)?);
+        let bytes = artefact.as_bytes().len();
+        let mut linked = self.linked.lock().expect("nothing panics under this lock");
+        linked.insert(digest, Arc::clone(&plugin), bytes);
+        Ok(plugin)
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "the one place that turns bytes into code; why they can be trusted is below"
+    )]
+    fn load(&self, artefact: &TrustedArtefact) -> wasmtime::Result<Component> {
+        // SAFETY: `deserialize` wants unmodified output of `precompile_component`, or anything could be run as machine
+        // code. A `TrustedArtefact` is made in two places: from the compiler's return value in this process, and from
+        // a file whose HMAC tag, under a key that only this installation has, was verified over these very bytes after
+        // they were read into memory. The engine itself refuses output of other versions and configurations.
+        unsafe { Component::deserialize(&self.engine, artefact.as_bytes()) }
+    }
+}
+
+/// The thread that prepares uploads, one at a time: compiling is long, and bounded in memory when done alone.
+pub(crate) struct Preparer {
+    uploads: SyncSender<Upload>,
+}
+
+struct Upload {
+    digest: PluginDigest,
+    bytes: ComponentBytes,
+    answer: oneshot::Sender<Result<(), PluginRejected>>,
+}
+
+impl Preparer {
+    /// Starts the thread. It ends after the upload in hand when the preparer is dropped.
+    pub(crate) fn start(library: Arc<Library>) -> io::Result<Self> {
+        let (uploads, waiting) = mpsc::sync_channel::<Upload>(COMPILE_QUEUE_MAX);
+        thread::Builder::new().name("hookmill-compile".into()).stack_size(COMPILE_THREAD_STACK_BYTES).spawn(
+            move || {
+                for upload in waiting {
+                    if !upload.answer.is_closed() {
+                        let _ = upload.answer.send(prepare(&library, upload.digest, &upload.bytes));
+                    }
+                }
+            },
+        )?;
+        Ok(Self { uploads })
+    }
+
+    /// Prepares an upload when its turn comes.
+    pub(crate) async fn prepare(
+        &self,
+        digest: PluginDigest,
+        bytes: ComponentBytes,
+    ) -> Result<(), PluginRejected> {
+        let (answer, answered) = oneshot::channel();
+        self.uploads.try_send(Upload { digest, bytes, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => rejected(
+                "plugin_compiler_busy",
+                format!("{COMPILE_QUEUE_MAX} uploads wait for the compiler already, try again later"),
+            ),
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+/// A panic of the compiler is an upload that does not compile, not the end of the thread.
+fn prepare(library: &Library, digest: PluginDigest, upload: &[u8]) -> Result<(), PluginRejected> {
+    catch_unwind(AssertUnwindSafe(|| library.prepare(digest, upload))).unwrap_or_else(|_| {
+        tracing::error!(%digest, "the compiler panicked");
+        let message = "the compiler gave up on the plugin; please report it with the plugin attached".into();
+        Err(rejected("plugin_compiler_failed", message))
+    })
+}
+
+fn stopped() -> PluginRejected {
+    rejected("plugin_host_stopped", "the router is shutting down, try again later".into())
+}

@@ -1,0 +1,107 @@
+//! What an upload may consist of, and what one run may use.
+//!
+//! Upload limits are fixed: they bound what the compiler is fed. Run limits come with the host's configuration.
+
+use std::time::Duration;
+
+use hookmill_core::limits::{
+    EVENT_BODY_BYTES_MAX, ROUTER_CONCURRENCY_MAX, TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
+};
+
+/// Functions of all core modules of one upload.
+pub const FUNCTIONS_MAX: u64 = 60_000;
+/// Bytes of one function's body.
+pub const FUNCTION_BODY_BYTES_MAX: usize = 512 << 10;
+/// Local variables of one function. Register allocation takes more than linear time in them.
+pub const FUNCTION_LOCALS_MAX: u64 = 20_000;
+/// Targets of one `br_table`.
+pub const BR_TABLE_TARGETS_MAX: u32 = 16_384;
+/// Core modules of one upload; `wit-component` makes three to five of one.
+pub const CORE_MODULES_MAX: u64 = 24;
+/// Components of one upload, the outer one included.
+pub const COMPONENTS_MAX: u64 = 8;
+/// How deep components and modules nest.
+pub const NESTING_MAX: usize = 4;
+/// Core and component types of one upload.
+pub const TYPES_MAX: u64 = 20_000;
+/// Imports, exports, aliases, globals and instances of one upload, together.
+pub const DEFINITIONS_MAX: u64 = 100_000;
+/// Element and data segments of one upload, together.
+pub const SEGMENTS_MAX: u64 = 50_000;
+/// Bytes of all custom sections of one upload. Function names are kept: they are in the backtraces.
+pub const CUSTOM_SECTION_BYTES_MAX: usize = 4 << 20;
+/// Linear memories of one upload. Rust, C and QuickJS need one, adapters a second.
+pub const MEMORIES_MAX: u32 = 2;
+/// Tables of one upload.
+pub const TABLES_MAX: u32 = 8;
+/// Elements of one table.
+pub const TABLE_ELEMENTS_MAX: usize = 50_000;
+/// Core instances of one run.
+pub const CORE_INSTANCES_MAX: u32 = 32;
+/// Bytes of one compiled plugin.
+pub const ARTEFACT_BYTES_MAX: usize = 192 << 20;
+/// Uploads that wait for the compiler; one more is refused.
+pub const COMPILE_QUEUE_MAX: usize = 16;
+/// Bytes of native stack that compiled code may use.
+pub const WASM_STACK_BYTES_MAX: usize = 512 << 10;
+/// Bytes of native stack of a thread that runs plugins: compiled code's own and what the host's functions need.
+pub const RUN_THREAD_STACK_BYTES: usize = 4 << 20;
+/// Runs that wait for a thread.
+pub const QUEUED_RUNS_MAX: usize = 4096;
+
+/// Lines of one run's log; the last are kept.
+pub const LOG_LINES_MAX: usize = 64;
+/// Bytes of one log line.
+pub const LOG_LINE_BYTES_MAX: usize = 1 << 10;
+/// Bytes of one run's log.
+pub const LOG_BYTES_MAX: usize = 16 << 10;
+/// Tokens of a JSON pointer, and nesting of a merge patch.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Frames of a backtrace that an error shows.
+pub const BACKTRACE_FRAMES_MAX: usize = 8;
+
+/// What one run may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// Deterministic budget: about one for each instruction, and more for calls of the host. 30 million take about
+    /// 5 ms.
+    pub fuel: u64,
+    /// Wall-clock time, in steps of [`EPOCH_TICK`].
+    pub wall: Duration,
+    /// Bytes of all linear memories together.
+    pub memory_bytes: usize,
+    /// Calls of the host.
+    pub host_calls: u32,
+    /// Bytes that one call may hand to the host.
+    pub host_call_bytes: usize,
+    /// Handles alive at once.
+    pub handles: usize,
+    /// Bytes of all request bodies.
+    pub output_bytes: usize,
+    /// Requests under construction or returned.
+    pub requests: usize,
+}
+
+/// How often the wall clock of runs moves.
+pub const EPOCH_TICK: Duration = Duration::from_millis(5);
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self {
+            fuel: 30_000_000,
+            wall: Duration::from_millis(100),
+            memory_bytes: 32 << 20,
+            host_calls: 10_000,
+            host_call_bytes: EVENT_BODY_BYTES_MAX + (1 << 20),
+            handles: 1024,
+            output_bytes: TRANSFORM_OUTPUT_BYTES_MAX,
+            requests: TRANSFORM_REQUESTS_MAX,
+        }
+    }
+}
+
+const _: () = {
+    assert!(QUEUED_RUNS_MAX >= ROUTER_CONCURRENCY_MAX, "every delivery under way fits the queue");
+    assert!(WASM_STACK_BYTES_MAX * 4 <= RUN_THREAD_STACK_BYTES, "a guard page hit would end the process");
+    assert!(LOG_LINE_BYTES_MAX <= LOG_BYTES_MAX);
+};

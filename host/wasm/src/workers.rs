@@ -1,0 +1,160 @@
+//! The threads that run plugins: none of the router's own, so that no plugin delays its sockets.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use hookmill_core::id::EndpointId;
+use hookmill_core::plugin::PluginDigest;
+use hookmill_core::port::plugins::{TransformReport, TransformRun};
+use tokio::sync::oneshot;
+
+use crate::fair_queue::{FairQueue, QueueFull};
+use crate::fault::fault;
+use crate::limits::{QUEUED_RUNS_MAX, RUN_THREAD_STACK_BYTES};
+use crate::run::{Runner, report_of};
+
+/// A fixed number of threads behind one fair queue. Dropping it ends them after the runs in hand.
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+struct State {
+    queue: FairQueue<EndpointId, PluginDigest, Job>,
+    /// Threads that wait for work.
+    idle: usize,
+    /// How many of those were woken and have not yet looked.
+    woken: usize,
+    stopping: bool,
+}
+
+struct Job {
+    run: TransformRun,
+    answer: oneshot::Sender<TransformReport>,
+}
+
+impl Workers {
+    pub(crate) fn start(count: usize, runner: Runner) -> io::Result<Self> {
+        let state =
+            State { queue: FairQueue::new(count, QUEUED_RUNS_MAX), idle: 0, woken: 0, stopping: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
+        let runner = Arc::new(runner);
+        let mut workers = Self { shared, threads: Vec::with_capacity(count) };
+        for number in 0..count {
+            let shared = Arc::clone(&workers.shared);
+            let runner = Arc::clone(&runner);
+            let thread = thread::Builder::new()
+                .name(format!("hookmill-wasm-{number}"))
+                .stack_size(RUN_THREAD_STACK_BYTES)
+                .spawn(move || shared.work(&runner))?;
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Runs a transform when its turn comes.
+    pub(crate) async fn run(&self, run: TransformRun) -> TransformReport {
+        let (answer, answered) = oneshot::channel();
+        if !self.shared.submit(Job { run, answer }) {
+            let detail = format!("{QUEUED_RUNS_MAX} runs wait for a thread already");
+            return report_of(fault("plugin_queue_full", detail));
+        }
+        let stopped = |_| report_of(fault("plugin_host_stopped", "the router is shutting down"));
+        answered.await.unwrap_or_else(stopped)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.stopping = true;
+            state.queue.clear();
+        }
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics under this lock")
+    }
+
+    /// Whether the queue had room.
+    fn submit(&self, job: Job) -> bool {
+        let owner = job.run.endpoint.id;
+        let lane = job.run.digest;
+        let mut state = self.lock();
+        match state.queue.push(owner, lane, job) {
+            Ok(()) => {
+                let wake = state.claim_idle();
+                drop(state);
+                if wake {
+                    self.work.notify_one();
+                }
+                true
+            }
+            Err(QueueFull(_)) => false,
+        }
+    }
+
+    fn work(&self, runner: &Runner) {
+        while let Some((owner, job)) = self.next() {
+            if !job.answer.is_closed() {
+                let _ = job.answer.send(run_caught(runner, job.run));
+            }
+            self.lock().queue.finish(owner);
+        }
+    }
+
+    /// The next job, or none when the threads are to end.
+    fn next(&self) -> Option<(EndpointId, Job)> {
+        let mut state = self.lock();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if let Some(job) = state.queue.take() {
+                // What this thread gave back or left may be work for another one that waits.
+                if state.claim_idle() {
+                    self.work.notify_one();
+                }
+                return Some(job);
+            }
+            state.idle += 1;
+            state = self.work.wait(state).expect("nothing panics under this lock");
+            state.idle -= 1;
+            state.woken = state.woken.saturating_sub(1);
+        }
+    }
+}
+
+impl State {
+    /// Whether there is work and a thread to wake for it. Waking costs a system call, so no thread is woken twice.
+    fn claim_idle(&mut self) -> bool {
+        let wake = self.queue.has_ready() && self.idle > self.woken;
+        if wake {
+            self.woken += 1;
+        }
+        wake
+    }
+}
+
+/// A bug in the host's functions fails the run, not the thread.
+fn run_caught(runner: &Runner, run: TransformRun) -> TransformReport {
+    let digest = run.digest;
+    catch_unwind(AssertUnwindSafe(|| runner.run(run))).unwrap_or_else(|_| {
+        tracing::error!(%digest, "the plugin host panicked in a run");
+        report_of(fault("plugin_host_failed", "the plugin host failed; please report it"))
+    })
+}

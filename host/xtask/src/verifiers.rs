@@ -1,0 +1,42 @@
+//! The official verifiers of Standard Webhooks in other languages, as judges of the router's signatures.
+//!
+//! Both live under `target/verifiers` and are fetched once: `python/bin/python` imports `standardwebhooks`, and so does a
+//! script that resolves modules from `node/node_modules`.
+
+use std::path::Path;
+
+use crate::binaries::target_directory;
+use crate::steps::{self, Failure, answers, tool};
+
+/// The versions whose verdict counts.
+const PYTHON_PACKAGE: &str = "standardwebhooks==1.1.0";
+const NODE_PACKAGE: &str = "standardwebhooks@1.1.1";
+
+/// Fetches what is not there yet.
+pub(crate) fn prepare(root: &Path) -> Result<(), Failure> {
+    let directory = target_directory(root).join("verifiers");
+    prepare_python(root, &directory.join("python"))?;
+    prepare_node(root, &directory.join("node"))
+}
+
+fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
+    let python = environment.join("bin/python");
+    if answers(tool(&python, root).args(["-c", "import standardwebhooks"])) {
+        println!("    Python: present");
+        return Ok(());
+    }
+    steps::run(tool("python3", root).args(["-m", "venv", "--clear"]).arg(environment))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_PACKAGE];
+    steps::run(tool(&python, root).args(install))
+}
+
+fn prepare_node(root: &Path, environment: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(environment)
+        .map_err(|error| Failure::of(format!("create {}: {error}", environment.display())))?;
+    if answers(tool("node", environment).args(["-e", "require('standardwebhooks')"])) {
+        println!("    Node.js: present");
+        return Ok(());
+    }
+    let install = ["install", "--no-audit", "--no-fund", "--silent", NODE_PACKAGE, "--prefix"];
+    steps::run(tool("npm", root).args(install).arg(environment))
+}

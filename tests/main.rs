@@ -1,0 +1,11 @@
+//! Tests of the real process on real sockets: one module for each promise.
+
+mod bad_plugins;
+mod bad_receivers;
+mod bad_requests;
+mod bad_starts;
+mod crash;
+mod durability;
+mod hygiene;
+mod main_job;
+mod verifiers;
