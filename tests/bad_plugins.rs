@@ -1,9 +1,10 @@
 //! Plugins that are none, and plugins that misbehave: each gets a stable code, and nobody else notices.
 
+use hookmill_core::limits::PLUGIN_BYTES_MAX;
 use hookmill_testkit::receiver::{Behaviour, Receiver};
 use hookmill_tests::api::{Endpoint, quick_retries};
 use hookmill_tests::plugin;
-use hookmill_tests::router::{DataDir, Router};
+use hookmill_tests::router::{ADMIN_KEY, DataDir, Router};
 use hookmill_tests::wire::Wire;
 use serde_json::{Value, json};
 
@@ -20,7 +21,6 @@ async fn what_is_no_plugin_is_refused_by_name() {
         shown.check_refused(404, "not_found");
     };
     let whole = plugin::of_repository("osmox-notification");
-    check(plugin::too_large(), 413, "payload_too_large").await;
     check(Vec::new(), 422, "plugin_not_wasm").await;
     check(b"#!/bin/sh\necho not a component\n".to_vec(), 422, "plugin_not_wasm").await;
     check(whole[..whole.len() / 2].to_vec(), 422, "plugin_malformed").await;
@@ -31,19 +31,35 @@ async fn what_is_no_plugin_is_refused_by_name() {
     router.api().upload_plugin("osmox-notification", whole).await;
 }
 
+/// The head of an upload of so many bytes.
+fn upload_head(name: &str, bytes: usize) -> String {
+    format!(
+        "PUT /api/v1/plugin/{name} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {ADMIN_KEY}\r\n\
+         content-type: application/wasm\r\ncontent-length: {bytes}\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn an_upload_over_the_limit_is_refused_before_it_is_sent() {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let mut wire = Wire::connect(router.address()).await;
+    wire.send(upload_head("large", PLUGIN_BYTES_MAX + 1)).await;
+    let answer = wire.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(
+        answer.contains("payload_too_large") && answer.contains(&PLUGIN_BYTES_MAX.to_string()),
+        "{answer}"
+    );
+}
+
 #[tokio::test]
 async fn an_upload_that_is_cut_off_leaves_nothing() {
     let data_dir = DataDir::new();
     let router = data_dir.start().await;
     let whole = plugin::of_repository("osmox-notification");
-    let head = format!(
-        "PUT /api/v1/plugin/cut HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {}\r\ncontent-type: application/wasm\r\n\
-         content-length: {}\r\n\r\n",
-        hookmill_tests::router::ADMIN_KEY,
-        whole.len()
-    );
     let mut wire = Wire::connect(router.address()).await;
-    wire.send(head).await;
+    wire.send(upload_head("cut", whole.len())).await;
     wire.send(&whole[..whole.len() / 2]).await;
     wire.finish().await;
     let answer = wire.read_to_end().await;

@@ -4,34 +4,26 @@ use hookmill_testkit::receiver::{Answer, Behaviour, Receiver};
 use hookmill_tests::router::{DataDir, Options};
 use serde_json::{Value, json};
 
-/// The attempt of a delivery to `url` that is given half a second.
-async fn attempt_at(url: &str, options: &Options) -> Value {
+/// The attempt of a delivery to `url` that is given a second, beside a neighbour that gets its own.
+async fn attempt_at(url: &str) -> Value {
     let neighbour = Receiver::start(Behaviour::accepts()).await;
     let data_dir = DataDir::new();
-    let router = data_dir.start_with(options).await;
+    let router = data_dir.start().await;
     let api = router.api();
     let application = api.create_application("misbehaved").await;
     let endpoint = api.create_endpoint(&application, url, json!({})).await;
     api.set_policy(&endpoint, json!({ "schedule": [3600.0], "jitterPercent": 0, "timeoutMs": 1000 })).await;
-    // The neighbour is another endpoint of the same application, where it may be reached.
-    if options.allow_private_network {
-        api.create_endpoint(&application, &neighbour.url("/"), json!({})).await;
-    }
+    api.create_endpoint(&application, &neighbour.url("/"), json!({})).await;
     let message = api.send(&application, "any", r#"{"event":1}"#).await;
-    let count = if options.allow_private_network {
-        neighbour.wait_for(1).await;
-        2
-    } else {
-        1
-    };
-    let attempts = api.wait_for_attempts(&application, &message, count).await;
+    neighbour.wait_for(1).await;
+    let attempts = api.wait_for_attempts(&application, &message, 2).await;
     let attempt = attempts.into_iter().find(|attempt| attempt["endpointId"] == endpoint.id.as_str());
     attempt.expect("every endpoint has an attempt")
 }
 
 async fn check(behaviour: Behaviour, code: &str) -> Value {
     let receiver = Receiver::start(behaviour).await;
-    let attempt = attempt_at(&receiver.url("/"), &Options::default()).await;
+    let attempt = attempt_at(&receiver.url("/")).await;
     assert_eq!(attempt["failureCode"], code, "{attempt}");
     assert_eq!(attempt["statusText"], "fail", "{attempt}");
     assert!(attempt["nextAttempt"].is_string(), "it is tried again: {attempt}");
@@ -61,7 +53,7 @@ async fn one_with_endless_headers() {
 #[tokio::test]
 async fn one_that_never_comes_to_its_answer() {
     let receiver = Receiver::start(Behaviour::InformationalFlood).await;
-    let attempt = attempt_at(&receiver.url("/"), &Options::default()).await;
+    let attempt = attempt_at(&receiver.url("/")).await;
     assert_eq!(attempt["statusText"], "fail", "{attempt}");
     assert!(attempt["failureCode"].is_string(), "{attempt}");
 }
@@ -70,7 +62,7 @@ async fn one_that_never_comes_to_its_answer() {
 #[tokio::test]
 async fn one_with_an_endless_body_has_answered() {
     let receiver = Receiver::start(Behaviour::EndlessBody).await;
-    let attempt = attempt_at(&receiver.url("/"), &Options::default()).await;
+    let attempt = attempt_at(&receiver.url("/")).await;
     assert_eq!((&attempt["statusText"], &attempt["responseStatusCode"]), (&json!("success"), &json!(200)));
     let kept = attempt["response"].as_str().map(str::len);
     assert!(kept.is_some_and(|bytes| (1..=1024).contains(&bytes)), "{kept:?} bytes are kept");
@@ -96,13 +88,13 @@ async fn one_that_nobody_listens_at() {
     let receiver = Receiver::start(Behaviour::accepts()).await;
     let url = receiver.url("/");
     drop(receiver);
-    let attempt = attempt_at(&url, &Options::default()).await;
+    let attempt = attempt_at(&url).await;
     assert_eq!(attempt["failureCode"], "connect_refused", "{attempt}");
 }
 
 #[tokio::test]
 async fn one_whose_name_is_unknown() {
-    let attempt = attempt_at("http://no-such-host.invalid/", &Options::default()).await;
+    let attempt = attempt_at("http://no-such-host.invalid/").await;
     assert_eq!(attempt["failureCode"], "dns_failed", "{attempt}");
 }
 
@@ -110,7 +102,7 @@ async fn one_whose_name_is_unknown() {
 async fn one_that_speaks_no_tls() {
     let receiver = Receiver::start(Behaviour::Says("HTTP/1.1 400 Bad Request\r\n\r\n".into())).await;
     let url = format!("https://{}/", receiver.address());
-    let attempt = attempt_at(&url, &Options::default()).await;
+    let attempt = attempt_at(&url).await;
     assert_eq!(attempt["statusText"], "fail", "{attempt}");
     assert!(
         ["tls_failed", "response_timeout", "connect_timeout"]
@@ -119,12 +111,19 @@ async fn one_that_speaks_no_tls() {
     );
 }
 
-/// A name that leads to a private address passes the check of the URL and is stopped when it is resolved.
+/// An endpoint from the time when this was allowed is still there, and nothing is sent to it.
 #[tokio::test]
-async fn one_on_the_private_network_where_that_is_forbidden() {
+async fn one_on_the_private_network_where_that_is_not_allowed_any_more() {
     let receiver = Receiver::start(Behaviour::accepts()).await;
-    let url = format!("http://localhost:{}/", receiver.address().port());
-    let attempt = attempt_at(&url, &Options::default().public_network_only()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let application = router.api().create_application("private").await;
+    router.api().create_endpoint(&application, &receiver.url("/"), json!({})).await;
+    assert_eq!(router.stop().await, Some(0));
+
+    let router = data_dir.start_with(&Options::default().public_network_only()).await;
+    let message = router.api().send(&application, "any", "{}").await;
+    let attempt = router.api().wait_for_attempts(&application, &message, 1).await.remove(0);
     assert_eq!(attempt["failureCode"], "address_blocked", "{attempt}");
     assert_eq!(receiver.connections(), 0);
 }

@@ -84,7 +84,7 @@ async fn a_body_that_is_cut_off_is_not_accepted() {
     wire.send(&whole).await;
     wire.finish().await;
     let answer = wire.read_to_end().await;
-    assert!(!answer.contains("202"), "{answer}");
+    assert!(answer.is_empty() || answer.contains("body_truncated"), "{answer}");
     let none = router.api().get(&format!("/app/{application}/msg")).await;
     assert_eq!(none["data"], json!([]));
 }
@@ -135,7 +135,7 @@ async fn urls_that_lead_nowhere() {
     check("", "url_invalid").await;
     check("nowhere", "url_invalid").await;
     check("//example.com/hook", "url_invalid").await;
-    check("https://", "url_invalid").await;
+    check("https://", "url_host").await;
     check("ftp://example.com/", "url_scheme").await;
     check("file:///etc/passwd", "url_scheme").await;
     check("javascript:alert(1)", "url_scheme").await;

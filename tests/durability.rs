@@ -3,8 +3,9 @@
 use hookmill_testkit::receiver::{Behaviour, Gate, Receiver};
 use hookmill_tests::api::{Reply, message, text};
 use hookmill_tests::router::DataDir;
-use hookmill_tests::{judge, plugin};
+use hookmill_tests::{judge, plugin, wait};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn acknowledged_events_are_delivered_after_a_kill() {
@@ -24,7 +25,8 @@ async fn acknowledged_events_are_delivered_after_a_kill() {
 
     let address = silent.address();
     drop(silent);
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let listener =
+        wait::until("the port is free again", async || TcpListener::bind(address).await.ok()).await;
     let receiver = Receiver::start_on(listener, Behaviour::accepts());
     let router = data_dir.start().await;
     let requests = receiver.wait_for(EVENTS).await;

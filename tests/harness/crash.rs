@@ -338,15 +338,18 @@ impl Findings {
 impl fmt::Display for Findings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let repeated: usize = self.kills.iter().map(|kill| kill.repeated).sum();
+        let most = self.kills.iter().max_by_key(|kill| kill.repeated);
         write!(
             formatter,
-            "{} kills, seed {}: {} acknowledged, {} delivered, {} lost, {repeated} repeated (at most {} after one kill)",
+            "{} kills, seed {}: {} acknowledged, {} delivered, {} lost, {repeated} repeated (at most {} after one \
+             kill, where {} may be)",
             self.kills.len(),
             self.seed,
             self.acknowledged,
             self.delivered,
             self.lost.len(),
-            self.kills.iter().map(|kill| kill.repeated).max().unwrap_or(0),
+            most.map_or(0, |kill| kill.repeated),
+            most.map_or(0, |kill| kill.repeated_max),
         )
     }
 }

@@ -4,7 +4,6 @@
 //! it has the imports, the export and the memory of a transform, and its component type embedded. So what the router
 //! finds wrong with it is what the test put there.
 
-use hookmill_core::limits::PLUGIN_BYTES_MAX;
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -106,14 +105,6 @@ pub fn without_export() -> Vec<u8> {
 #[must_use]
 pub fn core_module() -> Vec<u8> {
     wat::parse_str(r#"(module (func (export "run")))"#).expect("the text is sound")
-}
-
-/// An upload of one byte more than is taken.
-#[must_use]
-pub fn too_large() -> Vec<u8> {
-    let mut bytes = b"\0asm\x01\0\0\0".to_vec();
-    bytes.resize(PLUGIN_BYTES_MAX + 1, 0);
-    bytes
 }
 
 /// A transform whose `run` does this after it has made a request.
