@@ -85,11 +85,18 @@ pub enum TransformFailure {
         /// Its reason, bounded by the plugin host.
         message: String,
     },
-    /// The plugin trapped, went over a limit or could not be run.
+    /// The plugin trapped or went over a limit.
     Fault {
-        /// Stable, such as `plugin_trapped` or `plugin_fuel_exhausted`.
+        /// Stable, such as `plugin_trap` or `plugin_out_of_fuel`.
         code: &'static str,
         /// For the attempt log: which limit, which function.
+        detail: String,
+    },
+    /// The host could not run it, which says nothing about the plugin.
+    Unavailable {
+        /// Stable, such as `plugin_queue_full`.
+        code: &'static str,
+        /// For the attempt log.
         detail: String,
     },
 }
@@ -145,7 +152,7 @@ impl TransformFailure {
         match self {
             Self::Retryable { .. } => "plugin_asked_retry",
             Self::Permanent { .. } => "plugin_rejected",
-            Self::Fault { code, .. } => code,
+            Self::Fault { code, .. } | Self::Unavailable { code, .. } => code,
         }
     }
 
@@ -154,7 +161,7 @@ impl TransformFailure {
     pub fn detail(&self) -> &str {
         match self {
             Self::Retryable { message } | Self::Permanent { message } => message,
-            Self::Fault { detail, .. } => detail,
+            Self::Fault { detail, .. } | Self::Unavailable { detail, .. } => detail,
         }
     }
 
@@ -162,7 +169,7 @@ impl TransformFailure {
     #[must_use]
     pub fn is_fault(&self) -> bool {
         match self {
-            Self::Retryable { .. } | Self::Permanent { .. } => false,
+            Self::Retryable { .. } | Self::Permanent { .. } | Self::Unavailable { .. } => false,
             Self::Fault { .. } => true,
         }
     }
@@ -195,7 +202,8 @@ pub fn decide(
 /// What happens after a run of the transform failed in attempt number `attempts_made` of a delivery.
 ///
 /// A plugin's own verdicts stand, whatever the endpoint wants done about faults: it asked for a later run, or it
-/// rejected the event. `on_failure` governs faults. `jitter` is chance, uniform in 0 to 1.
+/// rejected the event. Where the host could not run it, nothing is decided about the event yet. `on_failure` governs
+/// faults. `jitter` is chance, uniform in 0 to 1.
 pub fn decide_transform_failure(
     attempts_made: u32,
     policy: &RetryPolicy,
@@ -212,7 +220,7 @@ pub fn decide_transform_failure(
         (TransformFailure::Permanent { .. }, _) => {
             TransformDecision::Dead { reason: DeadReason::RejectedByPlugin }
         }
-        (TransformFailure::Retryable { .. }, _)
+        (TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. }, _)
         | (TransformFailure::Fault { .. }, OnTransformFailure::Hold) => retry(),
         (TransformFailure::Fault { .. }, OnTransformFailure::Bypass) => TransformDecision::SendOriginal,
         (TransformFailure::Fault { .. }, OnTransformFailure::DeadLetter) => {

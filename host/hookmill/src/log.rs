@@ -36,7 +36,8 @@ pub(crate) fn parse_filter(directives: &str) -> Result<EnvFilter, Failure> {
     };
     // A bare word is the name of a module to `EnvFilter`, so that a mistyped level would silence everything else.
     for word in directives.split(',').filter(|directive| !directive.contains('=')) {
-        word.trim().parse::<LevelFilter>().map_err(|_| invalid(format!("what is `{word}`?")))?;
+        let level = word.trim().parse::<LevelFilter>().ok().filter(|_| !word.trim().is_empty());
+        level.ok_or_else(|| invalid(format!("what is `{word}`?")))?;
     }
     EnvFilter::builder().parse(directives).map_err(|error| invalid(error.to_string()))
 }

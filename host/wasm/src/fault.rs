@@ -44,10 +44,12 @@ impl Breach {
     }
 }
 
-/// The version is not in memory and not in the cache on disk: it has to be prepared again.
-pub const PLUGIN_NOT_LOADED: &str = "plugin_not_loaded";
+/// The host could not run the plugin.
+pub(crate) fn unavailable(code: &'static str, detail: impl AsRef<str>) -> TransformFailure {
+    TransformFailure::Unavailable { code, detail: printable(detail.as_ref(), FAILURE_DETAIL_BYTES_MAX) }
+}
 
-/// A failure that is not the plugin's doing, or not only.
+/// The plugin trapped or broke a rule.
 pub(crate) fn fault(code: &'static str, detail: impl AsRef<str>) -> TransformFailure {
     TransformFailure::Fault { code, detail: printable(detail.as_ref(), FAILURE_DETAIL_BYTES_MAX) }
 }

@@ -40,7 +40,6 @@ use zeroize::Zeroizing;
 use crate::artefact::ArtefactDirectory;
 use crate::compile::Compiler;
 use crate::engine::Ticker;
-pub use crate::fault::PLUGIN_NOT_LOADED;
 use crate::library::{Library, Preparer};
 use crate::limits::RunLimits;
 use crate::run::Runner;

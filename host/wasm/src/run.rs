@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
 use hookmill_core::plugin::{RunCost, TransformOutcome};
-use hookmill_core::port::plugins::{TransformReport, TransformRun};
+use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, TransformReport, TransformRun};
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
 
 use crate::bindings::exports::hookmill::plugin::transform::Failure;
 use crate::engine::Ticker;
-use crate::fault::{PLUGIN_NOT_LOADED, fault, fault_of_breach, fault_of_error};
+use crate::fault::{fault_of_breach, fault_of_error, unavailable};
 use crate::guest::{RunState, settle_fuel};
 use crate::library::{Library, LinkedPlugin};
 use crate::limits::{EPOCH_TICK, RunLimits};
@@ -38,7 +38,7 @@ impl Runner {
     pub(crate) fn run(&self, run: TransformRun) -> TransformReport {
         let Some(plugin) = self.library.get(run.digest) else {
             let detail = "the compiled plugin is not in the cache, it has to be prepared again";
-            return report_of(fault(PLUGIN_NOT_LOADED, detail));
+            return report_of(unavailable(PLUGIN_NOT_LOADED, detail));
         };
         let watch = Stopwatch::start();
         let running = self.ticker.running();

@@ -11,7 +11,7 @@ use hookmill_core::port::plugins::{TransformReport, TransformRun};
 use tokio::sync::oneshot;
 
 use crate::fair_queue::{FairQueue, QueueFull};
-use crate::fault::fault;
+use crate::fault::unavailable;
 use crate::limits::{QUEUED_RUNS_MAX, RUN_THREAD_STACK_BYTES};
 use crate::run::{Runner, report_of};
 
@@ -64,9 +64,9 @@ impl Workers {
         let (answer, answered) = oneshot::channel();
         if !self.shared.submit(Job { run, answer }) {
             let detail = format!("{QUEUED_RUNS_MAX} runs wait for a thread already");
-            return report_of(fault("plugin_queue_full", detail));
+            return report_of(unavailable("plugin_queue_full", detail));
         }
-        let stopped = |_| report_of(fault("plugin_host_stopped", "the router is shutting down"));
+        let stopped = |_| report_of(unavailable("plugin_host_stopped", "the router is shutting down"));
         answered.await.unwrap_or_else(stopped)
     }
 }
@@ -155,6 +155,6 @@ fn run_caught(runner: &Runner, run: TransformRun) -> TransformReport {
     let digest = run.digest;
     catch_unwind(AssertUnwindSafe(|| runner.run(run))).unwrap_or_else(|_| {
         tracing::error!(%digest, "the plugin host panicked in a run");
-        report_of(fault("plugin_host_failed", "the plugin host failed; please report it"))
+        report_of(unavailable("plugin_host_failed", "the plugin host failed; please report it"))
     })
 }

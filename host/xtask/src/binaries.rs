@@ -12,17 +12,16 @@ pub(crate) fn build_router(root: &Path) -> Result<(), Failure> {
 /// Builds both: the router, and one that answers before its commit, which the crash test must catch.
 ///
 /// The switch changes the store and the binary only. In one target directory the second build therefore recompiles two
-/// crates; in a directory of its own it would compile four hundred.
+/// crates; in a directory of its own it would compile four hundred. The broken one is moved away at once: whatever fails
+/// afterwards, it never stays where the router belongs.
 pub(crate) fn prepare_binaries(root: &Path) -> Result<(), Failure> {
     let switch = ["--features", "acknowledge-before-commit"];
     steps::run(cargo(root).args(["build", "--release", "--package", "hookmill"]).args(switch))?;
-    let broken = negative_control_path(root);
+    let (built, broken) = (router_path(root), negative_control_path(root));
     let directory = broken.parent().expect("the path ends in a directory and a name");
-    let built = router_path(root);
     std::fs::create_dir_all(directory)
-        .and_then(|()| remove_if_present(&broken))
-        .and_then(|()| std::fs::copy(&built, &broken))
-        .map_err(|error| Failure::of(format!("copy {} to {}: {error}", built.display(), broken.display())))?;
+        .and_then(|()| std::fs::rename(&built, &broken))
+        .map_err(|error| Failure::of(format!("move {} to {}: {error}", built.display(), broken.display())))?;
     build_router(root)
 }
 
@@ -44,12 +43,4 @@ pub(crate) fn negative_control_path(root: &Path) -> PathBuf {
 /// The target directory; `CARGO_TARGET_DIR` moves it, as everywhere in cargo.
 pub(crate) fn target_directory(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |moved| root.join(moved))
-}
-
-/// A running process keeps the file that it was started from: it must be replaced, not written over.
-fn remove_if_present(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -16,7 +16,7 @@ use hookmill_core::id::AttemptId;
 use hookmill_core::limits::{FAILURE_DETAIL_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
 use hookmill_core::plugin::{PluginDigest, PluginUse, TransformOutcome};
 use hookmill_core::port::Transport;
-use hookmill_core::port::plugins::{TransformReport, TransformRun};
+use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, TransformReport, TransformRun};
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, Completion, Finished, PendingDelivery};
 use hookmill_core::request::{PreparedRequest, build};
 use hookmill_core::schedule::{DeliveryEnd, Health};
@@ -24,9 +24,6 @@ use hookmill_core::time::UnixMillis;
 use tokio::time::Instant;
 
 use crate::App;
-
-/// Answered by a plugin host that has neither the compiled form of a version nor its bytes.
-const PLUGIN_NOT_LOADED: &str = "plugin_not_loaded";
 
 /// What an attempt needs.
 pub(super) struct Attempt {
@@ -180,7 +177,7 @@ impl Attempt {
         };
         let report = match prepared {
             Ok(_) => self.app.plugins.run(run).await,
-            Err(reason) => failed("plugin_unavailable", format!("{digest} can't be loaded: {reason}")),
+            Err(reason) => unavailable("plugin_unavailable", format!("{digest} can't be loaded: {reason}")),
         };
         (Some(digest), report)
     }
@@ -275,9 +272,9 @@ pub(super) fn bypasses(endpoint: &Endpoint) -> bool {
     endpoint.transformation.active().is_some_and(|used| used.on_failure == OnTransformFailure::Bypass)
 }
 
-fn failed(code: &'static str, detail: String) -> TransformReport {
+fn unavailable(code: &'static str, detail: String) -> TransformReport {
     TransformReport {
-        result: Err(TransformFailure::Fault { code, detail }),
+        result: Err(TransformFailure::Unavailable { code, detail }),
         cost: Default::default(),
         logs: Vec::new(),
     }

@@ -319,7 +319,7 @@ async fn a_plugin_that_the_host_lost_comes_back_from_the_store() {
         created_at: START,
     };
     world.store.apply(vec![Change::PutPluginVersion(version, bytes.clone())]).await.unwrap();
-    let lost = TransformFailure::Fault { code: "plugin_not_loaded", detail: String::new() };
+    let lost = TransformFailure::Unavailable { code: "plugin_not_loaded", detail: String::new() };
     world.plugins.script(report(Err(lost)));
     world.accept("{}").await;
     assert_eq!(world.attempts(1).await[0].result, AttemptResult::Delivered);

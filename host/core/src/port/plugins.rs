@@ -11,6 +11,10 @@ use crate::plugin::{ComponentBytes, LogLine, PluginDigest, RunCost, TransformOut
 use crate::port::PortFuture;
 use crate::time::UnixMillis;
 
+/// Code of [`TransformFailure::Unavailable`] where the host has neither the compiled form of a version nor its bytes:
+/// [`Plugins::prepare`] it again.
+pub const PLUGIN_NOT_LOADED: &str = "plugin_not_loaded";
+
 /// Checks, compiles and runs plugins, within limits.
 pub trait Plugins: Send + Sync {
     /// Takes an upload: checks its structure, compiles it, links it against what the router offers, and keeps the

@@ -18,7 +18,8 @@ Keys of the configuration file, all of them optional:
   allow_private_network  deliver to loopback, private and
                          link-local addresses too                  false
   allow_addresses        addresses and networks that may be
-                         delivered to whatever their class         [\"203.0.113.7\", \"10.1.0.0/16\"]; none
+                         delivered to whatever their class, like
+                         [\"203.0.113.7\", \"10.1.0.0/16\"]             none
   deny_addresses         addresses and networks that may not be;
                          goes before allow_addresses               none
   log                    \"text\" or \"json\"                          by where standard error goes

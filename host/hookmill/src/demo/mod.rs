@@ -163,8 +163,10 @@ async fn wait_for_arrivals(
         let name = hanging.name;
         narrator.tell(&format!("every other endpoint has all of its deliveries, while `{name}` hangs"));
         hanging.receiver.given_up_at_least(stage::HANGING_REQUESTS).await;
-        narrator
-            .tell(&format!("`{name}` wakes up, after {} requests ran out of time", stage::HANGING_REQUESTS));
+        narrator.tell(&format!(
+            "`{name}` wakes up, after {} requests were cut off by their timeout or the crash",
+            stage::HANGING_REQUESTS
+        ));
         hanging.receiver.wake();
         hanging.receiver.accepted_at_least(sender.expected_at(hanging)).await;
     };

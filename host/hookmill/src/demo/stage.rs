@@ -21,8 +21,8 @@ const OSMOX_EVENT: &str = "osmox.notification";
 const WHATSAPP_PLUGIN: &str = "whatsapp-status";
 const WHATSAPP_EVENT: &str = "whatsapp.status";
 
-/// Requests that the hanging receiver lets run out of time before it is woken: those of before the crash and as many
-/// after it. Fewer than the ten in a row that make the router leave an endpoint alone for a while.
+/// Requests that the hanging receiver loses before it is woken: those that the crash cut off and as many that run out
+/// of time. Fewer than the ten in a row that make the router leave an endpoint alone for a while.
 pub(super) const HANGING_REQUESTS: u32 = 2 * HANGING_CONCURRENCY;
 const HANGING_CONCURRENCY: u32 = 4;
 

@@ -1,6 +1,7 @@
 //! One batch in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId};
 use hookmill_core::port::store::{Appended, StoreError};
@@ -13,6 +14,10 @@ use super::{Answer, CompletionJob, DurableJob, append, configure, finish, retire
 use crate::error::{DbError, Severity};
 use crate::row::endpoint::Sealer;
 use crate::schema::NUMBER_STEP;
+
+/// How long before its commit the crash test's negative control acknowledges. A commit by itself is so short that hardly
+/// any kill would fall between the two.
+const TOO_EARLY: Duration = Duration::from_millis(20);
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -150,6 +155,7 @@ impl BatchWriter {
             for answered in answers.drain(..) {
                 answered.send();
             }
+            std::thread::sleep(TOO_EARLY);
         }
         self.db.prepare_cached("/* batch::write_transaction */ COMMIT")?.execute([])?;
         Ok(())

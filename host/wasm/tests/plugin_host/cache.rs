@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use hookmill_core::plugin::PluginDigest;
 use hookmill_core::port::Plugins;
-use hookmill_wasm::{PLUGIN_NOT_LOADED, WasmConfig, WasmHost};
+use hookmill_core::port::plugins::PLUGIN_NOT_LOADED;
+use hookmill_wasm::{WasmConfig, WasmHost};
 
 use crate::guest::{TestHost, config, fault_of, module, request_of, run_of};
 

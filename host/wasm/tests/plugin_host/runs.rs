@@ -6,7 +6,7 @@ use hookmill_core::delivery::TransformFailure;
 use hookmill_core::plugin::{LogLevel, PluginDigest, TransformOutcome};
 use hookmill_core::port::Plugins;
 use hookmill_core::request::RequestBody;
-use hookmill_wasm::PLUGIN_NOT_LOADED;
+use hookmill_core::port::plugins::PLUGIN_NOT_LOADED;
 
 use crate::guest::{TestHost, fault_of, module, request_of, run_of};
 
