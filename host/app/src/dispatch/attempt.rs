@@ -153,7 +153,7 @@ impl Attempt {
         let Some(digest) = current else {
             return (
                 None,
-                failed("plugin_missing", format!("plugin `{}` does not exist any more", used.plugin)),
+                unavailable("plugin_missing", format!("plugin `{}` does not exist any more", used.plugin)),
             );
         };
         let run = TransformRun {

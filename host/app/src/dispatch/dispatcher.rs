@@ -252,12 +252,13 @@ impl Dispatcher {
     fn load(&self, load: LoadDue) {
         let store = Arc::clone(&self.store);
         let sender = self.inbox.sender.clone();
+        let endpoint = load.endpoint;
         tokio::spawn(async move {
             let loaded = store.load_due(load).await;
             if let Err(error) = &loaded {
-                tracing::warn!(endpoint = %load.endpoint, %error, "due deliveries could not be read");
+                tracing::warn!(%endpoint, %error, "due deliveries could not be read");
             }
-            let _ = sender.send(Message::Loaded(load.endpoint, loaded.ok())).await;
+            let _ = sender.send(Message::Loaded(endpoint, loaded.ok())).await;
         });
     }
 

@@ -217,7 +217,7 @@ pub enum Completion {
 }
 
 /// Which due deliveries to read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LoadDue {
     /// Of which endpoint.
     pub endpoint: EndpointId,
@@ -227,6 +227,8 @@ pub struct LoadDue {
     pub ordering: Ordering,
     /// Due at or before.
     pub now: UnixMillis,
+    /// Deliveries that the caller has already: they are neither read nor counted.
+    pub except: Vec<DeliveryId>,
     /// At most so many.
     pub rows_max: usize,
     /// Stop after the row that passes so many bytes of event bodies.

@@ -88,6 +88,8 @@ pub enum Action {
     SleepUntil(Option<UnixMillis>),
 }
 
+/// How long the next load waits after one that brought nothing, such as rows behind a head that is not yet settled.
+const RELOAD_AFTER_MILLIS: u64 = 10;
 /// How long a failed load waits.
 const LOAD_AGAIN_MILLIS: u64 = 1000;
 /// A pause longer than this gives held deliveries back to the store.
@@ -199,7 +201,7 @@ impl Scheduler {
         self.loads -= 1;
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
         let before = queue.held_bytes();
-        queue.loaded(loaded);
+        queue.loaded(loaded, UnixMillis(now.0 + RELOAD_AFTER_MILLIS));
         self.held_bytes += queue.held_bytes() - before;
         self.refresh(endpoint, now);
     }
@@ -273,15 +275,16 @@ impl Scheduler {
             if !wants_load(queue, now) {
                 continue;
             }
-            queue.load = LoadState::UnderWay { settled: Default::default() };
+            queue.load = LoadState::UnderWay { settled: Default::default(), gave_back: false };
             queue.stored_due = None;
             self.loads += 1;
             return Some(LoadDue {
                 endpoint,
                 ordering: queue.terms.ordering,
                 now,
+                except: queue.known_ids(),
                 // A breaker that is not closed lets one delivery go, and one is enough where memory is short.
-                rows_max: queue.known_len() + if queue.breaker.is_closed() { LOAD_ROWS_MAX } else { 1 },
+                rows_max: if queue.breaker.is_closed() { LOAD_ROWS_MAX } else { 1 },
                 bytes_max: LOAD_BYTES_MAX.min(bytes_left).max(1),
             });
         }

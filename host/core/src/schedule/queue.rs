@@ -61,8 +61,9 @@ enum Known {
 pub(super) enum LoadState {
     #[default]
     Idle,
-    /// Under way; with the deliveries that were settled meanwhile, which its snapshot may still show.
-    UnderWay { settled: HashSet<DeliveryId> },
+    /// Under way; with the deliveries that were settled meanwhile, which its snapshot may still show, and whether
+    /// held ones were given back, which it left out: what it brings of their keys has gaps.
+    UnderWay { settled: HashSet<DeliveryId>, gave_back: bool },
 }
 
 impl EndpointQueue {
@@ -96,8 +97,8 @@ impl EndpointQueue {
         self.held_bytes
     }
 
-    pub(super) fn known_len(&self) -> usize {
-        self.known.len()
+    pub(super) fn known_ids(&self) -> Vec<DeliveryId> {
+        self.known.keys().copied().collect()
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -139,6 +140,7 @@ impl EndpointQueue {
 
     /// Gives all held deliveries back to the store, where they still are.
     pub(super) fn release_held(&mut self) {
+        self.note_given_back();
         while let Some(delivery) = self.held.pop_front() {
             self.known.remove(&delivery.id);
             self.note_stored(delivery.due);
@@ -208,30 +210,36 @@ impl EndpointQueue {
             self.note_stored(due);
         }
         match &mut self.load {
-            LoadState::UnderWay { settled } => {
+            LoadState::UnderWay { settled, gave_back: _ } => {
                 settled.insert(id);
             }
             LoadState::Idle => self.forget_settled_keys(),
         }
     }
 
-    /// Takes what a load brought, less what is known and what would overtake.
-    pub(super) fn loaded(&mut self, loaded: Loaded) {
-        let LoadState::UnderWay { settled } = std::mem::take(&mut self.load) else { return };
+    /// Takes what a load brought, less what is known and what would overtake. If nothing is left, the store is not
+    /// read again before `again_at`.
+    pub(super) fn loaded(&mut self, loaded: Loaded, again_at: UnixMillis) {
+        let LoadState::UnderWay { settled, gave_back } = std::mem::take(&mut self.load) else { return };
         if let Some(due) = loaded.next_due {
             self.note_stored(due);
         }
+        let held_before = self.held.len();
         for delivery in loaded.deliveries {
             self.loaded_through = self.loaded_through.max(Some(delivery.id));
             if self.known.contains_key(&delivery.id) || settled.contains(&delivery.id) {
                 continue;
             }
-            let stalled = self.order_key(&delivery).is_some_and(|key| self.stalled_keys.contains(&key));
-            if stalled || !self.terms.enabled {
+            let overtakes =
+                self.order_key(&delivery).is_some_and(|key| gave_back || self.stalled_keys.contains(&key));
+            if overtakes || !self.terms.enabled {
                 self.note_stored(delivery.due);
             } else {
                 self.hold(delivery);
             }
+        }
+        if self.held.len() == held_before {
+            self.stored_due = self.stored_due.map(|due| due.max(again_at));
         }
         self.forget_settled_keys();
     }
@@ -251,6 +259,12 @@ impl EndpointQueue {
         }
     }
 
+    fn note_given_back(&mut self) {
+        if let LoadState::UnderWay { gave_back, settled: _ } = &mut self.load {
+            *gave_back = true;
+        }
+    }
+
     fn hold(&mut self, delivery: PendingDelivery) {
         self.known.insert(delivery.id, Known::Held);
         self.held_bytes += delivery.event.body.len();
@@ -266,6 +280,7 @@ impl EndpointQueue {
 
     /// Gives the held deliveries of one key back to the store.
     fn release_key(&mut self, key: OrderKey) {
+        self.note_given_back();
         let mut kept = VecDeque::with_capacity(self.held.len());
         while let Some(delivery) = self.held.pop_front() {
             if delivery.order_key == Some(key) {

@@ -74,6 +74,7 @@ impl Rows {
         };
         let mut due: Vec<_> =
             of_endpoint().filter(|row| row.due <= load.now && !blocked(row)).cloned().collect();
+        due.retain(|row| !load.except.contains(&row.id));
         if load.ordering == Ordering::Unordered {
             due.sort_by_key(|row| (row.due, row.id));
         }

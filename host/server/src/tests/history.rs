@@ -21,7 +21,7 @@ impl World {
     async fn due(&self, endpoint: &str, now: UnixMillis) -> Vec<PendingDelivery> {
         let endpoint: EndpointId = endpoint.parse().unwrap();
         let load =
-            LoadDue { endpoint, ordering: Ordering::Unordered, now, rows_max: 100, bytes_max: 1 << 20 };
+            LoadDue { endpoint, ordering: Ordering::Unordered, now, except: Vec::new(), rows_max: 100, bytes_max: 1 << 20 };
         self.store.load_due(load).await.unwrap().deliveries
     }
 

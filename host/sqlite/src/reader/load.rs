@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::DbError;
 use crate::row::attempt::trigger;
-use crate::row::column::{millis, unix_millis, unsigned};
+use crate::row::column::{integer, millis, unix_millis, unsigned};
 use crate::row::event::{self, EVENT_COLUMNS, event_columns};
 use crate::row::prepared::prepared_from_columns;
 
@@ -53,11 +53,13 @@ struct Due {
 
 pub(crate) fn load_due(db: &Connection, load: &LoadDue) -> Result<Loaded, DbError> {
     // One more than may be read tells when the next one is due.
-    let rows_max = load.rows_max.saturating_add(1);
-    let due = match load.ordering {
+    let rows_max = load.rows_max.saturating_add(load.except.len()).saturating_add(1);
+    let mut due = match load.ordering {
         Ordering::Unordered => due_unordered(db, load, rows_max)?,
         Ordering::PerKey | Ordering::Strict => due_ordered(db, load, rows_max)?,
     };
+    let except: HashSet<i64> = load.except.iter().map(|id| integer(id.0)).collect();
+    due.retain(|candidate| !except.contains(&candidate.number));
     let mut deliveries = Vec::with_capacity(due.len().min(load.rows_max));
     let mut bytes = 0;
     for candidate in &due {

@@ -109,6 +109,7 @@ impl State {
         };
         let mut due: Vec<_> =
             rows.iter().copied().filter(|row| row.due <= load.now && !waits_behind(row)).collect();
+        due.retain(|row| !load.except.contains(&row.id));
         match load.ordering {
             Ordering::Unordered => due.sort_by_key(|row| (row.due, row.id)),
             Ordering::PerKey | Ordering::Strict => {}

@@ -50,7 +50,7 @@ pub async fn limits_end_a_load(factory: &impl Factory) {
     for ordering in [Ordering::Unordered, Ordering::PerKey] {
         let check = async |rows_max: usize, bytes_max: usize, expect: usize, next_due: Option<u64>| {
             let asked = LoadDue { rows_max, bytes_max, ..load_due(11, ordering, at(9)) };
-            let loaded = store.load_due(asked).await.expect("a store reads");
+            let loaded = store.load_due(asked.clone()).await.expect("a store reads");
             assert_eq!((loaded.deliveries.len(), loaded.next_due), (expect, next_due.map(at)), "{asked:?}");
         };
         check(4, 1 << 20, 4, None).await;
@@ -59,6 +59,14 @@ pub async fn limits_end_a_load(factory: &impl Factory) {
         check(9, body_bytes, 1, Some(2)).await;
         check(9, body_bytes + 1, 2, Some(3)).await;
         check(9, 1, 1, Some(2)).await;
+
+        let asked = LoadDue { rows_max: 2, ..load_due(11, ordering, at(9)) };
+        let first_two = store.load_due(asked).await.expect("a store reads");
+        let except = first_two.deliveries.iter().map(|row| row.id).collect();
+        let asked = LoadDue { except, rows_max: 1, ..load_due(11, ordering, at(9)) };
+        let rest = store.load_due(asked).await.expect("a store reads");
+        assert_eq!(rest.deliveries.iter().map(|row| row.due).collect::<Vec<_>>(), [at(3)]);
+        assert_eq!(rest.next_due, Some(at(4)), "what the caller has is not counted");
     }
 }
 
