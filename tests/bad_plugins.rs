@@ -24,7 +24,8 @@ async fn what_is_no_plugin_is_refused_by_name() {
     check(Vec::new(), 422, "plugin_not_wasm").await;
     check(b"#!/bin/sh\necho not a component\n".to_vec(), 422, "plugin_not_wasm").await;
     check(whole[..whole.len() / 2].to_vec(), 422, "plugin_malformed").await;
-    check(plugin::core_module(), 422, "plugin_not_component").await;
+    check(plugin::wasi_program(), 422, "plugin_not_component").await;
+    check(plugin::core_module(), 422, "plugin_export_missing").await;
     check(plugin::of_another_world(), 422, "plugin_export_missing").await;
     check(plugin::without_export(), 422, "plugin_export_missing").await;
     // The router goes on taking plugins.

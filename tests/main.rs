@@ -8,4 +8,5 @@ mod crash;
 mod durability;
 mod hygiene;
 mod main_job;
+mod svix_client;
 mod verifiers;

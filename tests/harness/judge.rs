@@ -1,13 +1,17 @@
-//! Verifiers of signatures that are not ours: the reference crate, and the official packages of PyPI and npm.
+//! Judges that are not ours: the reference crate and the official packages of PyPI and npm verify signatures, and the
+//! official client of the Svix API uses the router.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use hookmill_testkit::receiver::Received;
+use hookmill_testkit::receiver::{Received, Receiver};
 use serde_json::{Value, json};
 
 use crate::fixture::{built, target_directory, tests_directory};
+use crate::router::{ADMIN_KEY, Router};
+use crate::wait;
 
 /// Who prepares the packages.
 const PREPARED_BY: &str = "cargo xtask test";
@@ -67,16 +71,15 @@ impl Official {
     }
 
     fn command(self) -> Command {
-        let prepared = target_directory().join("verifiers");
         let scripts = tests_directory().join("verifiers");
         match self {
             Self::Python => {
-                let mut command = Command::new(built(prepared.join("python/bin/python"), PREPARED_BY));
+                let mut command = Command::new(python());
                 command.arg(scripts.join("verify.py"));
                 command
             }
             Self::Node => {
-                let modules = prepared.join("node");
+                let modules = target_directory().join("verifiers/node");
                 let _ = built(modules.join("node_modules/standardwebhooks"), PREPARED_BY);
                 let mut command = Command::new("node");
                 command.arg(scripts.join("verify.mjs")).arg(modules);
@@ -84,6 +87,26 @@ impl Official {
             }
         }
     }
+}
+
+/// Runs the program of the official client of the Svix API against a router; answers what it prints, as JSON.
+///
+/// # Panics
+/// If the client is not there, or anything is not as it expects.
+pub async fn svix_client(router: &Router, receiver: &Receiver) -> Value {
+    let mut command = tokio::process::Command::new(python());
+    command.arg(tests_directory().join("verifiers/svix_client.py"));
+    command.arg(format!("http://{}", router.address())).arg(ADMIN_KEY).arg(receiver.url("/"));
+    let running = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let ended = running.expect("it can be run").wait_with_output();
+    let output = wait::event("the Svix client ends", ended).await.expect("it is our child");
+    assert!(output.status.success(), "the Svix client ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
+/// An interpreter that has the official packages.
+fn python() -> PathBuf {
+    built(target_directory().join("verifiers/python/bin/python"), PREPARED_BY)
 }
 
 /// One line of JSON.

@@ -107,6 +107,16 @@ pub fn core_module() -> Vec<u8> {
     wat::parse_str(r#"(module (func (export "run")))"#).expect("the text is sound")
 }
 
+/// A core module of a program for WASI, not of a plugin.
+#[must_use]
+pub fn wasi_program() -> Vec<u8> {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")))"#;
+    wat::parse_str(text).expect("the text is sound")
+}
+
 /// A transform whose `run` does this after it has made a request.
 fn transform(body: &str, items: &str) -> Vec<u8> {
     let imports = r#"

@@ -19,8 +19,11 @@ use crate::event::{Marker, RequestTemplate};
 use crate::http1::Connection;
 use crate::report::Quantiles;
 
-/// Connections of every scenario.
+/// Connections where acknowledgements are measured.
 pub(crate) const CONNECTIONS: usize = 64;
+/// Connections where deliveries are. A closed loop can't accept more than one event a connection in each commit; with
+/// these the disk's slow moods (4 ms a commit) do not hide what the router can do.
+pub(crate) const DELIVERY_CONNECTIONS: usize = 256;
 /// After a refusal a connection waits: a caller would.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(2);
 /// Events that are due and wait for a connection.
@@ -38,6 +41,7 @@ pub(crate) struct Target {
 /// When a closed loop ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent {
+    pub(crate) connections: usize,
     pub(crate) seconds: f64,
     pub(crate) events_max: u64,
 }
@@ -79,7 +83,7 @@ pub(crate) async fn closed_loop(
     let ends_ns = started_ns + (extent.seconds * 1e9) as u64;
     let last_number = numbers.upcoming() + extent.events_max;
     let mut connections = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..extent.connections {
         let (mut sender, numbers) = (Sender::open(target).await?, numbers.clone());
         connections.spawn(async move {
             while clock::now_ns() < ends_ns && numbers.upcoming() < last_number {

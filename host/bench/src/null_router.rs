@@ -129,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_closed_loop_sends_arrives_once() {
         let (receiver, target) = started().await;
-        let extent = Extent { seconds: 600.0, events_max: EVENTS };
+        let extent = Extent { connections: generator::CONNECTIONS, seconds: 600.0, events_max: EVENTS };
         let sent = generator::closed_loop(&target, &Numbers::default(), extent).await.unwrap();
         let arrivals = receiver.all_arrived(sent.accepted).await.unwrap();
         assert!(sent.accepted >= EVENTS && sent.refused == 0, "{} {}", sent.accepted, sent.refused);

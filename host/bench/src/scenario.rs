@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::disk::{self, DiskPace};
 use crate::error::BenchError;
-use crate::generator::{self, CONNECTIONS, Extent, Numbers, Sent, Target as LoadTarget};
+use crate::generator::{self, CONNECTIONS, DELIVERY_CONNECTIONS, Extent, Numbers, Sent, Target as LoadTarget};
 use crate::plugin_runs;
 use crate::receiver::{Manner, Receiver};
 use crate::report::{Figure, Quantiles, ScenarioReport, Target};
@@ -22,7 +22,7 @@ const PLUGIN_NAME: &str = "osmox-notification";
 
 const RATES: [u32; 2] = [300, 1_000];
 const EVENTS_MAX: u64 = 5_000_000;
-const WARM_UP: Extent = Extent { seconds: 1.0, events_max: 20_000 };
+const WARM_UP: Extent = Extent { connections: CONNECTIONS, seconds: 1.0, events_max: 20_000 };
 
 const BACKLOG_EVENTS: u64 = 10_000;
 const BACKLOG_ENDPOINTS: u64 = 10;
@@ -109,7 +109,7 @@ impl Bench {
             plugin: absolute(plugin)?,
             directory,
             numbers: Numbers::default(),
-            closed_loop: Extent { seconds: if quick { 5.0 } else { 20.0 }, events_max: EVENTS_MAX },
+            closed_loop: Extent { connections: CONNECTIONS, seconds: if quick { 5.0 } else { 20.0 }, events_max: EVENTS_MAX },
             fixed_rate_seconds: if quick { 5 } else { 30 },
             plugin_runs: if quick { 5_000 } else { 50_000 },
             null_end_to_end: RefCell::new(None),
@@ -243,7 +243,7 @@ impl Bench {
         for _ in 0..BACKLOG_ENDPOINTS {
             application.add_endpoint(receiver.address).await?;
         }
-        let extent = Extent { seconds: 60.0, events_max: BACKLOG_EVENTS };
+        let extent = Extent { connections: CONNECTIONS, seconds: 60.0, events_max: BACKLOG_EVENTS };
         let target = application.target(&router, PAYLOAD_BYTES);
         let sent = generator::closed_loop(&target, &self.numbers, extent).await?;
         router.kill().await;
@@ -294,7 +294,8 @@ impl Bench {
         self.warm_up(target, receiver).await?;
         receiver.expect_from(self.numbers.upcoming());
         let processor_before = router.processor_seconds()?;
-        let sent = generator::closed_loop(target, &self.numbers, self.closed_loop).await?;
+        let extent = Extent { connections: DELIVERY_CONNECTIONS, ..self.closed_loop };
+        let sent = generator::closed_loop(target, &self.numbers, extent).await?;
         let arrivals = receiver.all_arrived(sent.accepted).await?;
         tokio::time::sleep(COMPLETIONS_AFTER).await;
         let processor_seconds = router.processor_seconds()? - processor_before;
@@ -402,7 +403,7 @@ impl EndToEnd {
         ];
         let Self { accepted, refused, repeated, .. } = self;
         let remark = format!(
-            "{CONNECTIONS} connections; {accepted} accepted, {refused} refused, {repeated} delivered twice"
+            "{DELIVERY_CONNECTIONS} connections; {accepted} accepted, {refused} refused, {repeated} delivered twice"
         );
         (figures, vec![remark])
     }

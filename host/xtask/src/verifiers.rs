@@ -1,7 +1,8 @@
-//! The official verifiers of Standard Webhooks in other languages, as judges of the router's signatures.
+//! Official packages in other languages, as judges of the router: the verifiers of Standard Webhooks, and the client of
+//! the Svix API.
 //!
-//! Both live under `target/verifiers` and are fetched once: `python/bin/python` imports `standardwebhooks`, and so does a
-//! script that resolves modules from `node/node_modules`.
+//! They live under `target/verifiers` and are fetched once: `python/bin/python` imports `standardwebhooks` and `svix`, and
+//! a script that resolves modules from `node/node_modules` imports `standardwebhooks`.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::binaries::target_directory;
 use crate::steps::{self, Failure, answers, tool};
 
 /// The versions whose verdict counts.
-const PYTHON_PACKAGE: &str = "standardwebhooks==1.1.0";
+const PYTHON_PACKAGES: [&str; 2] = ["standardwebhooks==1.1.0", "svix==1.99.1"];
 const NODE_PACKAGE: &str = "standardwebhooks@1.1.1";
 
 /// Fetches what is not there yet.
@@ -21,13 +22,13 @@ pub(crate) fn prepare(root: &Path) -> Result<(), Failure> {
 
 fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
     let python = environment.join("bin/python");
-    if answers(tool(&python, root).args(["-c", "import standardwebhooks"])) {
+    if answers(tool(&python, root).args(["-c", "import standardwebhooks, svix"])) {
         println!("    Python: present");
         return Ok(());
     }
     steps::run(tool("python3", root).args(["-m", "venv", "--clear"]).arg(environment))?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_PACKAGE];
-    steps::run(tool(&python, root).args(install))
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    steps::run(tool(&python, root).args(install).args(PYTHON_PACKAGES))
 }
 
 fn prepare_node(root: &Path, environment: &Path) -> Result<(), Failure> {
