@@ -6,6 +6,7 @@ mod bad_requests;
 mod bad_starts;
 mod crash;
 mod durability;
+mod first_start;
 mod hygiene;
 mod main_job;
 mod svix_client;

@@ -71,15 +71,15 @@ pub fn claiming_a_gibibyte() -> Vec<u8> {
     transform("(call $set_body (global.get $made) (i32.const 0) (i32.const 0x40000000))", "")
 }
 
-/// A plugin that logs so many lines of a thousand bytes, then sends the event as it is.
+/// A plugin that logs so many lines of so many bytes, then sends the event as it is.
 #[must_use]
-pub fn logging(lines: u32) -> Vec<u8> {
+pub fn logging(lines: u32, bytes: u32) -> Vec<u8> {
     transform(
         &format!(
             r#"(local.set $count (i32.const {lines}))
-           (memory.fill (i32.const 4096) (i32.const 0x61) (i32.const 1000))
+           (memory.fill (i32.const 4096) (i32.const 0x61) (i32.const {bytes}))
            (loop $again
-             (call $log (i32.const 1) (i32.const 4096) (i32.const 1000))
+             (call $log (i32.const 1) (i32.const 4096) (i32.const {bytes}))
              (br_if $again (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
            (return (call $deliver_made))"#
         ),
@@ -99,6 +99,12 @@ pub fn of_another_world() -> Vec<u8> {
 #[must_use]
 pub fn without_export() -> Vec<u8> {
     embedded(&module("", ""), "transform-plugin")
+}
+
+/// A component with nothing in it.
+#[must_use]
+pub fn empty_component() -> Vec<u8> {
+    wat::parse_str("(component)").expect("the text is sound")
 }
 
 /// A sound core module that says nothing of components.

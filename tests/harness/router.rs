@@ -30,6 +30,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Whether it may deliver to this machine, where the tests' receivers are.
     pub allow_private_network: bool,
+    /// What it takes as an admin key; without one its first start makes a key.
+    pub admin_key: Option<&'static str>,
     /// Arguments after all others.
     pub more: Vec<String>,
 }
@@ -47,6 +49,7 @@ pub struct Router {
     address: SocketAddr,
     api: Api,
     log: PathBuf,
+    printed: String,
     /// Held open, so that what the router prints later does not end it.
     _stdout: BufReader<ChildStdout>,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             program: built(program, "cargo build --release -p hookmill"),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             allow_private_network: true,
+            admin_key: Some(ADMIN_KEY),
             more: Vec::new(),
         }
     }
@@ -99,7 +103,11 @@ impl Options {
         if self.allow_private_network {
             command.arg("--allow-private-network");
         }
-        command.args(&self.more).env("HOOKMILL_ADMIN_KEY", ADMIN_KEY).stdin(Stdio::null()).kill_on_drop(true);
+        match self.admin_key {
+            Some(key) => command.env("HOOKMILL_ADMIN_KEY", key),
+            None => command.env_remove("HOOKMILL_ADMIN_KEY"),
+        };
+        command.args(&self.more).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
 
@@ -157,12 +165,15 @@ impl DataDir {
         let mut child =
             command.stdout(Stdio::piped()).stderr(appended).spawn().expect("the binary can be run");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let address = wait::event("the router prints its address", announced(&mut stdout)).await;
+        let mut printed = String::new();
+        let announced = announced(&mut stdout, &mut printed);
+        let address = wait::event("the router prints its address", announced).await;
         let Some(address) = address else {
             let status = child.wait().await;
             panic!("the router ended before it listened ({status:?}):\n{}", last_lines(&log));
         };
-        let router = Router { child, address, api: Api::new(address, ADMIN_KEY), log, _stdout: stdout };
+        let router =
+            Router { child, address, api: Api::new(address, ADMIN_KEY), log, printed, _stdout: stdout };
         wait::until("the router is ready", async || router.api.is_ready().await.then_some(())).await;
         router
     }
@@ -185,6 +196,12 @@ impl Router {
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// What it printed up to its address.
+    #[must_use]
+    pub fn printed(&self) -> &str {
+        &self.printed
     }
 
     /// What it logged so far, with earlier routers on this data directory.
@@ -249,15 +266,16 @@ impl NotStarted {
 }
 
 /// The address, once it is printed; nothing if the process ended instead.
-async fn announced(stdout: &mut BufReader<ChildStdout>) -> Option<SocketAddr> {
-    let mut line = String::new();
-    while stdout.read_line(&mut line).await.is_ok_and(|bytes| bytes > 0) {
-        if let Some((_, address)) = line.split_once(LISTENING) {
+async fn announced(stdout: &mut BufReader<ChildStdout>, printed: &mut String) -> Option<SocketAddr> {
+    loop {
+        let before = printed.len();
+        if stdout.read_line(printed).await.is_ok_and(|bytes| bytes == 0) {
+            return None;
+        }
+        if let Some((_, address)) = printed[before..].split_once(LISTENING) {
             return address.trim().trim_end_matches('/').parse().ok();
         }
-        line.clear();
     }
-    None
 }
 
 fn last_lines(log: &Path) -> String {

@@ -62,7 +62,7 @@ pub(crate) struct Verb<C: Subcommand> {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
     /// Where the server is
-    #[arg(long, global = true, env = "HOOKMILL_URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
+    #[arg(long = "server", global = true, env = "HOOKMILL_URL", value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
     pub(crate) url: Url,
 
     /// API key; give it in the environment, since other users of a machine can see arguments
@@ -266,7 +266,7 @@ mod tests {
             &["endpoint", "create", "http://x/", "--app", "a", "--settings", "{}"],
             Some(ErrorKind::MissingRequiredArgument),
         );
-        check(&["endpoint", "create", "http://x/", "--app", "a", "--url", "http://y/", "--json"], None);
+        check(&["endpoint", "create", "http://x/", "--app", "a", "--server", "http://y/", "--json"], None);
         check(&["demo", "--count", "19"], Some(ErrorKind::ValueValidation));
         check(&[], Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
     }

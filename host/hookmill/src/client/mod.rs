@@ -55,7 +55,7 @@ impl Client {
         if !matches!(connection.url.scheme(), "http" | "https") || connection.url.cannot_be_a_base() {
             let message = format!("`{}` is no address of a server", connection.url);
             return Err(Failure::new(Exit::Usage, "url_invalid", message)
-                .hint("give one like http://127.0.0.1:8080 in HOOKMILL_URL or with --url"));
+                .hint("give one like http://127.0.0.1:8080 in HOOKMILL_URL or with --server"));
         }
         let authorization = connection.key.as_deref().map(authorization).transpose()?;
         // Fails when another one is installed already, which is as good.
