@@ -9,7 +9,9 @@ use tempfile::TempDir;
 
 use crate::disk::{self, DiskPace};
 use crate::error::BenchError;
-use crate::generator::{self, CONNECTIONS, DELIVERY_CONNECTIONS, Extent, Numbers, Sent, Target as LoadTarget};
+use crate::generator::{
+    self, CONNECTIONS, DELIVERY_CONNECTIONS, Extent, Numbers, Sent, Target as LoadTarget,
+};
 use crate::plugin_runs;
 use crate::receiver::{Manner, Receiver};
 use crate::report::{Figure, Quantiles, ScenarioReport, Target};
@@ -109,7 +111,11 @@ impl Bench {
             plugin: absolute(plugin)?,
             directory,
             numbers: Numbers::default(),
-            closed_loop: Extent { connections: CONNECTIONS, seconds: if quick { 5.0 } else { 20.0 }, events_max: EVENTS_MAX },
+            closed_loop: Extent {
+                connections: CONNECTIONS,
+                seconds: if quick { 5.0 } else { 20.0 },
+                events_max: EVENTS_MAX,
+            },
             fixed_rate_seconds: if quick { 5 } else { 30 },
             plugin_runs: if quick { 5_000 } else { 50_000 },
             null_end_to_end: RefCell::new(None),

@@ -14,15 +14,18 @@ pub(crate) fn build_router(root: &Path) -> Result<(), Failure> {
 /// The switch changes the store and the binary only. In one target directory the second build therefore recompiles two
 /// crates; in a directory of its own it would compile four hundred. The broken one is moved away at once: whatever fails
 /// afterwards, it never stays where the router belongs.
+///
+/// Both builds take the whole workspace, so that dependencies get the features that the tests will ask for, once.
 pub(crate) fn prepare_binaries(root: &Path) -> Result<(), Failure> {
-    let switch = ["--features", "acknowledge-before-commit"];
-    steps::run(cargo(root).args(["build", "--release", "--package", "hookmill"]).args(switch))?;
+    let build = ["build", "--release", "--workspace", "--bins"];
+    let switch = ["--features", "hookmill/acknowledge-before-commit"];
+    steps::run(cargo(root).args(build).args(switch))?;
     let (built, broken) = (router_path(root), negative_control_path(root));
     let directory = broken.parent().expect("the path ends in a directory and a name");
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::rename(&built, &broken))
         .map_err(|error| Failure::of(format!("move {} to {}: {error}", built.display(), broken.display())))?;
-    build_router(root)
+    steps::run(cargo(root).args(build))
 }
 
 /// Where cargo leaves what it built.

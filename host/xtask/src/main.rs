@@ -46,7 +46,9 @@ enum Command {
         /// Run only the router's tests whose name contains this
         filter: Vec<String>,
     },
-    /// Do what must pass before a change is merged: formatting, lints, tidy, all tests
+    /// Check what needs no tests: formatting, lints, tidy
+    Lint,
+    /// Do what must pass before a change is merged: `lint`, then `test`
     Ci,
     /// Check the rules of the house: which crate may use which, file sizes, licences, words that must not be left behind
     Tidy,
@@ -72,7 +74,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Demo(passed) => demo(&root, &mut steps, &passed.arguments),
         Command::Test { filter } => test(&root, &mut steps, Profile::Default, &filter),
-        Command::Ci => ci(&root, &mut steps),
+        Command::Lint => lint(&root, &mut steps),
+        Command::Ci => lint(&root, &mut steps).and_then(|()| test(&root, &mut steps, Profile::Ci, &[])),
         Command::Tidy => tidy(&root, &mut steps),
         Command::Bench(passed) => bench(&root, &mut steps, &passed.arguments),
         Command::Plugins => build_plugins(&root, &mut steps),
@@ -113,9 +116,9 @@ fn test(root: &Path, steps: &mut Steps, profile: Profile, filter: &[String]) -> 
     Ok(())
 }
 
-fn ci(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
+fn lint(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
     let plugin_workspace = root.join("plugins");
-    let lint = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
     steps.step("check the formatting of the router", || {
         steps::run(cargo(root).args(["fmt", "--all", "--check"]))
     })?;
@@ -123,9 +126,8 @@ fn ci(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
         steps::run(cargo(&plugin_workspace).args(["fmt", "--all", "--check"]))
     })?;
     tidy(root, steps)?;
-    steps.step("lint the router", || steps::run(cargo(root).args(lint)))?;
-    steps.step("lint the plugins", || steps::run(cargo(&plugin_workspace).args(lint)))?;
-    test(root, steps, Profile::Ci, &[])
+    steps.step("lint the router", || steps::run(cargo(root).args(clippy)))?;
+    steps.step("lint the plugins", || steps::run(cargo(&plugin_workspace).args(clippy)))
 }
 
 fn tidy(root: &Path, steps: &mut Steps) -> Result<(), Failure> {

@@ -20,8 +20,14 @@ const MESSAGES: &str = "/api/v1/app/shop/msg";
 impl World {
     async fn due(&self, endpoint: &str, now: UnixMillis) -> Vec<PendingDelivery> {
         let endpoint: EndpointId = endpoint.parse().unwrap();
-        let load =
-            LoadDue { endpoint, ordering: Ordering::Unordered, now, except: Vec::new(), rows_max: 100, bytes_max: 1 << 20 };
+        let load = LoadDue {
+            endpoint,
+            ordering: Ordering::Unordered,
+            now,
+            except: Vec::new(),
+            rows_max: 100,
+            bytes_max: 1 << 20,
+        };
         self.store.load_due(load).await.unwrap().deliveries
     }
 

@@ -155,7 +155,7 @@ impl BatchWriter {
             for answered in answers.drain(..) {
                 answered.send();
             }
-            std::thread::sleep(TOO_EARLY);
+            std::thread::park_timeout(TOO_EARLY);
         }
         self.db.prepare_cached("/* batch::write_transaction */ COMMIT")?.execute([])?;
         Ok(())

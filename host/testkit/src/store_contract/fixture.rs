@@ -215,7 +215,14 @@ pub async fn load(store: &impl Store, endpoint: u128, ordering: Ordering, now: U
 /// Asks for all that is due at `now`.
 #[must_use]
 pub fn load_due(endpoint: u128, ordering: Ordering, now: UnixMillis) -> LoadDue {
-    LoadDue { endpoint: endpoint_id(endpoint), ordering, now, except: Vec::new(), rows_max: 1000, bytes_max: 1 << 30 }
+    LoadDue {
+        endpoint: endpoint_id(endpoint),
+        ordering,
+        now,
+        except: Vec::new(),
+        rows_max: 1000,
+        bytes_max: 1 << 30,
+    }
 }
 
 /// Records what came of one delivery.

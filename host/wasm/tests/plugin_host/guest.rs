@@ -136,7 +136,9 @@ impl TestHost {
 /// The code and the message of the fault that a run ended in.
 pub(crate) fn fault_of(report: &TransformReport) -> (String, String) {
     match &report.result {
-        Err(TransformFailure::Fault { code, detail } | TransformFailure::Unavailable { code, detail }) => ((*code).to_owned(), detail.clone()),
+        Err(TransformFailure::Fault { code, detail } | TransformFailure::Unavailable { code, detail }) => {
+            ((*code).to_owned(), detail.clone())
+        }
         other => panic!("expected a fault, got {other:?}"),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::plugin::{LogLevel, PluginDigest, TransformOutcome};
 use hookmill_core::port::Plugins;
-use hookmill_core::request::RequestBody;
 use hookmill_core::port::plugins::PLUGIN_NOT_LOADED;
+use hookmill_core::request::RequestBody;
 
 use crate::guest::{TestHost, fault_of, module, request_of, run_of};
 
