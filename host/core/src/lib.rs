@@ -23,4 +23,6 @@ pub mod route;
 pub mod schedule;
 pub mod seal;
 pub mod signature;
+#[cfg(test)]
+mod test_values;
 pub mod time;

@@ -155,3 +155,87 @@ pub fn header_is_reserved(name: &HeaderName) -> bool {
         || RESERVED.contains(&text)
         || RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::endpoint::CustomHeaders;
+    use crate::signature::{SignedMessage, verify};
+    use crate::test_values::{endpoint, event};
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_999);
+
+    fn header<'a>(request: &'a OutgoingRequest, name: &str) -> Vec<&'a str> {
+        request.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_goes_out_as_it_came_and_verifies() {
+        let endpoint = endpoint("https://receiver.example/hook");
+        let event = event(br#"{"a":  1}"#);
+        let request = build(&endpoint, &event, &PreparedRequest::original(&endpoint), NOW);
+        assert_eq!(
+            (request.method.as_str(), request.url.as_str()),
+            ("POST", "https://receiver.example/hook")
+        );
+        assert_eq!(request.body, event.body);
+        assert_eq!(header(&request, "content-type"), ["application/json"]);
+        assert_eq!(header(&request, "webhook-id"), [event.id.to_string()]);
+        assert_eq!(header(&request, "webhook-timestamp"), ["1800000000"]);
+        let message = SignedMessage {
+            id: header(&request, "webhook-id")[0],
+            timestamp: header(&request, "webhook-timestamp")[0],
+            signatures: header(&request, "webhook-signature")[0],
+            body: &request.body,
+        };
+        let keys: Vec<_> = endpoint.signing.active(NOW).map(|key| key.verifying_key()).collect();
+        assert_eq!(verify(&keys, &message, NOW, Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn headers_of_the_plugin_win_over_the_endpoints_and_those_over_ours() {
+        let mut endpoint = endpoint("https://receiver.example/");
+        let own: [(&str, &[u8]); 3] =
+            [("x-a", b"endpoint"), ("x-b", b"endpoint"), ("content-type", b"text/endpoint")];
+        endpoint.headers = CustomHeaders::new(own).unwrap();
+        let mut prepared = PreparedRequest::original(&endpoint);
+        prepared.headers.append("x-b", HeaderValue::from_static("plugin 1"));
+        prepared.headers.append("x-b", HeaderValue::from_static("plugin 2"));
+        let request = build(&endpoint, &event(b"{}"), &prepared, NOW);
+        let check = |name: &str, expect: &[&str]| assert_eq!(header(&request, name), expect, "{name}");
+        check("x-a", &["endpoint"]);
+        check("x-b", &["plugin 1", "plugin 2"]);
+        check("content-type", &["text/endpoint"]);
+    }
+
+    #[test]
+    fn a_part_has_an_id_of_its_own_without_full_stops() {
+        let endpoint = endpoint("https://receiver.example/");
+        let event = event(b"{}");
+        let part = Some("line.1".parse().unwrap());
+        let prepared = PreparedRequest { part, ..PreparedRequest::original(&endpoint) };
+        let request = build(&endpoint, &event, &prepared, NOW);
+        assert_eq!(header(&request, "webhook-id"), [format!("{}_line-1", event.id)]);
+    }
+
+    #[test]
+    fn reserved_headers_are_those_of_the_connection_the_signature_and_the_cloud() {
+        let check = |name: &'static str, reserved: bool| {
+            assert_eq!(header_is_reserved(&HeaderName::from_static(name)), reserved, "{name}");
+        };
+        check("host", true);
+        check("content-length", true);
+        check("transfer-encoding", true);
+        check("proxy-authorization", true);
+        check("webhook-signature", true);
+        check("svix-id", true);
+        check("metadata-flavor", true);
+        check("x-aws-ec2-metadata-token-ttl-seconds", true);
+        check("authorization", false);
+        check("content-type", false);
+        check("user-agent", false);
+        check("x-webhook-signature", false);
+    }
+}

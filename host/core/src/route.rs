@@ -227,3 +227,76 @@ pub fn plan(event: &Event, routes: &Routes) -> Vec<Arc<Endpoint>> {
     }
     planned
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::{DisabledReason, Filter};
+    use crate::event::Channels;
+    use crate::pattern::EventPattern;
+    use crate::test_values::{application, endpoint, event, names};
+    use crate::time::UnixMillis;
+
+    /// Whether an event with this body, of type `invoice.paid` and channel `eu`, goes to an endpoint.
+    fn routed(body: &'static [u8], change: impl FnOnce(&mut Endpoint)) -> bool {
+        let mut endpoint = endpoint("https://receiver.example/");
+        change(&mut endpoint);
+        let mut table = RoutingTable::default();
+        table.put_application(application());
+        table.put_endpoint(endpoint);
+        let mut event = event(body);
+        event.event_type = "invoice.paid".parse().unwrap();
+        event.channels = Channels::new(names(&["eu"])).unwrap();
+        !plan(&event, &table.applications[&application().id]).is_empty()
+    }
+
+    #[test]
+    fn an_event_goes_where_every_part_of_the_filter_admits_it() {
+        let check = |filter: Filter, body, expect: bool| {
+            assert_eq!(routed(body, |endpoint| endpoint.filter = filter.clone()), expect, "{filter:?}");
+        };
+        let types = |list: &[&str]| Some(names(list).into_iter().collect());
+        let pattern = |text: &str| Some(EventPattern::parse(text).unwrap());
+        check(Filter::default(), b"{}", true);
+        check(Filter { event_types: types(&["invoice.paid"]), ..Filter::default() }, b"{}", true);
+        check(Filter { event_types: types(&["invoice"]), ..Filter::default() }, b"{}", false);
+        check(Filter { channels: types(&["us", "eu"]), ..Filter::default() }, b"{}", true);
+        check(Filter { channels: types(&["us"]), ..Filter::default() }, b"{}", false);
+        let large = || pattern(r#"{"amount": [{"numeric": [">", 100]}]}"#);
+        check(Filter { pattern: large(), ..Filter::default() }, br#"{"amount": 120}"#, true);
+        check(Filter { pattern: large(), ..Filter::default() }, br#"{"amount": 80}"#, false);
+        check(Filter { pattern: large(), ..Filter::default() }, b"not json", false);
+        check(
+            Filter { pattern: large(), event_types: types(&["other"]), ..Filter::default() },
+            br#"{"amount": 120}"#,
+            false,
+        );
+    }
+
+    #[test]
+    fn a_disabled_endpoint_receives_nothing_new() {
+        let since = UnixMillis(1);
+        let disabled = EndpointState::Disabled { reason: DisabledReason::Operator, since };
+        assert!(!routed(b"{}", |endpoint| endpoint.state = disabled));
+    }
+
+    #[test]
+    fn names_lead_to_what_they_name_until_it_goes() {
+        let mut table = RoutingTable::default();
+        let mut named = application();
+        named.uid = Some("shop".parse().unwrap());
+        table.put_application(named.clone());
+        table.put_endpoint(endpoint("https://receiver.example/"));
+        let found = table.application("shop").unwrap();
+        assert_eq!((found.application.id, found.endpoints.len()), (named.id, 1));
+        assert!(table.application(&named.id.to_string()).is_some());
+
+        named.uid = Some("store".parse().unwrap());
+        table.put_application(named.clone());
+        assert!(table.application("shop").is_none());
+        assert_eq!(table.application("store").unwrap().endpoints.len(), 1, "endpoints stay");
+
+        table.remove_application(named.id);
+        assert!(table.application("store").is_none() && table.endpoints.is_empty());
+    }
+}
