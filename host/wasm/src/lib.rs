@@ -123,6 +123,7 @@ pub struct WasmHost {
     workers: Workers,
     preparer: Preparer,
     library: Arc<Library>,
+    runner: Arc<Runner>,
 }
 
 impl WasmHost {
@@ -147,10 +148,17 @@ impl WasmHost {
             .map_err(engine_error)?;
         let library = Arc::new(library);
         let ticker = Ticker::start(engine.clone()).map_err(thread_error)?;
-        let runner = Runner::new(engine, Arc::clone(&library), config.limits, ticker);
-        let workers = Workers::start(threads, runner).map_err(thread_error)?;
+        let runner = Arc::new(Runner::new(engine, Arc::clone(&library), config.limits, ticker));
+        let workers = Workers::start(threads, Arc::clone(&runner)).map_err(thread_error)?;
         let preparer = Preparer::start(Arc::clone(&library)).map_err(thread_error)?;
-        Ok(Self { workers, preparer, library })
+        Ok(Self { workers, preparer, library, runner })
+    }
+
+    /// Runs a transform as often as told in one instance, on the calling thread; ends early where a run fails. It is
+    /// there to measure what a fresh instance costs: what one run leaves in memory, the next one finds.
+    #[must_use]
+    pub fn run_in_one_instance(&self, run: &TransformRun, times: usize) -> Vec<TransformReport> {
+        self.runner.run_in_one_instance(run, times)
     }
 }
 

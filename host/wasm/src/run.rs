@@ -10,6 +10,7 @@ use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, TransformReport, Transform
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
 
+use crate::bindings::TransformPlugin;
 use crate::bindings::exports::hookmill::plugin::transform::Failure;
 use crate::engine::Ticker;
 use crate::fault::{fault_of_breach, fault_of_error, unavailable};
@@ -54,6 +55,31 @@ impl Runner {
         }
     }
 
+    /// Runs a transform several times in one instance.
+    pub(crate) fn run_in_one_instance(&self, run: &TransformRun, times: usize) -> Vec<TransformReport> {
+        let Some(plugin) = self.library.get(run.digest) else { return Vec::new() };
+        let _running = self.ticker.running();
+        let mut store = self.store(run.clone());
+        let instance = match plugin.instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return vec![report_of(fault_of_error(&error, &self.limits))],
+        };
+        let mut reports: Vec<TransformReport> = Vec::with_capacity(times);
+        while reports.len() < times && reports.last().is_none_or(|report| report.result.is_ok()) {
+            let watch = Stopwatch::start();
+            store.data_mut().begin_again();
+            store.set_fuel(self.limits.fuel).expect("the engine counts fuel");
+            store.set_epoch_deadline(ticks(self.limits.wall));
+            store.set_hostcall_fuel(self.limits.host_call_bytes);
+            let result = self.call_run(&instance, &mut store);
+            let fuel = self.limits.fuel - store.get_fuel().expect("the engine counts fuel");
+            let cost =
+                RunCost { fuel, wall: watch.elapsed(), memory_peak_bytes: store.data().memory_peak_bytes() };
+            reports.push(TransformReport { result, cost, logs: Vec::new() });
+        }
+        reports
+    }
+
     fn store(&self, run: TransformRun) -> Store<RunState> {
         let mut store = Store::new(&self.engine, RunState::new(run, self.limits));
         store.limiter(|state| state);
@@ -70,12 +96,20 @@ impl Runner {
         plugin: &LinkedPlugin,
         store: &mut Store<RunState>,
     ) -> Result<TransformOutcome, TransformFailure> {
-        let engine_fault = |error| fault_of_error(&error, &self.limits);
-        let instance = plugin.instantiate(&mut *store).map_err(engine_fault)?;
+        let instance =
+            plugin.instantiate(&mut *store).map_err(|error| fault_of_error(&error, &self.limits))?;
+        self.call_run(&instance, store)
+    }
+
+    fn call_run(
+        &self,
+        instance: &TransformPlugin,
+        store: &mut Store<RunState>,
+    ) -> Result<TransformOutcome, TransformFailure> {
         let answer = instance
             .hookmill_plugin_transform()
             .call_run(&mut *store, Resource::new_borrow(ONLY), Resource::new_borrow(ONLY))
-            .map_err(engine_fault)?;
+            .map_err(|error| fault_of_error(&error, &self.limits))?;
         let bounded = |message: String| printable(&message, FAILURE_DETAIL_BYTES_MAX);
         match answer {
             Ok(outcome) => store.data_mut().finish(outcome).map_err(fault_of_breach),

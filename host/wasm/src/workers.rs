@@ -41,11 +41,10 @@ struct Job {
 }
 
 impl Workers {
-    pub(crate) fn start(count: usize, runner: Runner) -> io::Result<Self> {
+    pub(crate) fn start(count: usize, runner: Arc<Runner>) -> io::Result<Self> {
         let state =
             State { queue: FairQueue::new(count, QUEUED_RUNS_MAX), idle: 0, woken: 0, stopping: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
-        let runner = Arc::new(runner);
         let mut workers = Self { shared, threads: Vec::with_capacity(count) };
         for number in 0..count {
             let shared = Arc::clone(&workers.shared);

@@ -74,6 +74,12 @@ impl RunState {
         }
     }
 
+    /// Begins another run in the same instance, whose memory is counted on.
+    pub(crate) fn begin_again(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        *self = Self { memory, ..Self::new(self.run.clone(), self.limits) };
+    }
+
     /// Turns what the plugin returned into what the router sends.
     pub(crate) fn finish(&mut self, outcome: Outcome) -> Result<TransformOutcome, Breach> {
         match outcome {
@@ -85,6 +91,11 @@ impl RunState {
                 Ok(TransformOutcome::Drop(reason))
             }
         }
+    }
+
+    /// Bytes of linear memory at their most.
+    pub(crate) fn memory_peak_bytes(&self) -> u64 {
+        self.memory.peak_bytes as u64
     }
 
     /// What the report needs.
