@@ -47,7 +47,13 @@ pub(crate) enum Command {
         /// Which shell
         shell: Shell,
     },
+    /// Compile one plugin for a router that started this process
+    #[command(name = COMPILE_PLUGIN, hide = true)]
+    CompilePlugin,
 }
+
+/// The argument that makes this program a compile worker.
+pub(crate) const COMPILE_PLUGIN: &str = "compile-plugin";
 
 /// Something to do on a server.
 #[derive(Debug, Args)]

@@ -37,6 +37,11 @@ fn main() -> ExitCode {
         Command::Event(verb) => talk(verb, client::run_event),
         Command::Plugin(verb) => talk(verb, client::run_plugin),
         Command::Key(verb) => talk(verb, client::run_key),
+        // Nobody reads what it would say: a worker that fails is one that does not answer.
+        Command::CompilePlugin => match hookmill_wasm::serve_compile_job() {
+            Ok(()) => Exit::Done.into(),
+            Err(_) => Exit::Failed.into(),
+        },
         Command::Completions { shell } => {
             let mut definition = CommandLine::command();
             clap_complete::generate(shell, &mut definition, "hookmill", &mut std::io::stdout());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
@@ -33,8 +34,8 @@ const TABLE_KEPT_BYTES: usize = 64 << 10;
 /// Ticks without a run after which the clock stops until there is one.
 const IDLE_TICKS_MAX: u32 = 200;
 
-/// How linear memories are laid out in the address space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How linear memories are laid out in the address space. Compiled code depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Layout {
     /// Pre-allocated slots of 4 GiB and guard regions: no bounds checks in compiled code.
     Reserved,
@@ -51,15 +52,30 @@ pub(crate) fn build(
     pagemap_scan: bool,
 ) -> wasmtime::Result<(Engine, Layout)> {
     for layout in [Layout::Reserved, Layout::Compact] {
-        match Engine::new(&config(layout, threads, limits, pagemap_scan)) {
+        match build_layout(layout, threads, limits, pagemap_scan) {
             Ok(engine) => return Ok((engine, layout)),
             Err(error) => {
                 tracing::warn!(?layout, error = format!("{error:#}"), "memory layout not available");
             }
         }
     }
-    let engine = Engine::new(&config(Layout::OnDemand, threads, limits, pagemap_scan))?;
-    Ok((engine, Layout::OnDemand))
+    Ok((build_layout(Layout::OnDemand, threads, limits, pagemap_scan)?, Layout::OnDemand))
+}
+
+pub(crate) fn build_layout(
+    layout: Layout,
+    threads: usize,
+    limits: &RunLimits,
+    pagemap_scan: bool,
+) -> wasmtime::Result<Engine> {
+    let mut config = compile_config(layout, limits);
+    match layout {
+        Layout::Reserved | Layout::Compact => {
+            config.allocation_strategy(pooling(threads, limits, pagemap_scan));
+        }
+        Layout::OnDemand => {}
+    }
+    Engine::new(&config)
 }
 
 /// Whether dirty pages may be found by the `PAGEMAP_SCAN` ioctl.
@@ -87,7 +103,8 @@ pub(crate) fn compatibility_hash(engine: &Engine) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn config(layout: Layout, threads: usize, limits: &RunLimits, pagemap_scan: bool) -> Config {
+/// All that compiled code depends on. An engine of just this reserves nothing: it is for compiling.
+pub(crate) fn compile_config(layout: Layout, limits: &RunLimits) -> Config {
     let mut config = Config::new();
     config.strategy(Strategy::Cranelift).cranelift_opt_level(OptLevel::Speed);
     // Both, since fuel is the same on every machine and the epoch ends what fuel does not measure well.
@@ -105,18 +122,16 @@ fn config(layout: Layout, threads: usize, limits: &RunLimits, pagemap_scan: bool
         Layout::Reserved => {
             config.memory_reservation(4 << 30).memory_guard_size(32 << 20).guard_before_linear_memory(true);
             config.memory_may_move(false);
-            config.allocation_strategy(pooling(threads, limits, pagemap_scan));
         }
         Layout::Compact => {
             config.memory_reservation(limits.memory_bytes as u64).memory_guard_size(64 << 10);
             config.memory_may_move(false);
-            config.allocation_strategy(pooling(threads, limits, pagemap_scan));
         }
         Layout::OnDemand => {
             config.memory_reservation(0).memory_guard_size(64 << 10);
-            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         }
     }
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
     config
 }
 
@@ -253,7 +268,7 @@ mod tests {
     #[test]
     fn every_layout_makes_an_engine_that_names_what_its_code_needs() {
         let limits = RunLimits::default();
-        let hash = |layout| compatibility_hash(&Engine::new(&config(layout, 2, &limits, false)).unwrap());
+        let hash = |layout| compatibility_hash(&build_layout(layout, 2, &limits, false).unwrap());
         assert_eq!(hash(Layout::Reserved), hash(Layout::Reserved));
         assert_ne!(hash(Layout::Reserved), hash(Layout::Compact));
         assert_ne!(hash(Layout::Compact), hash(Layout::OnDemand));
@@ -262,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_clock_moves_again_after_it_stopped() {
-        let engine = Engine::new(&config(Layout::OnDemand, 1, &RunLimits::default(), false)).unwrap();
+        let engine = build_layout(Layout::OnDemand, 1, &RunLimits::default(), false).unwrap();
         let ticker = Ticker::start(engine).unwrap();
         for _ in 0..3 {
             let running = ticker.running();

@@ -12,6 +12,7 @@ mod artefact;
 mod bindings;
 mod byte_lru;
 mod compile;
+mod compile_worker;
 mod engine;
 mod fair_queue;
 mod fault;
@@ -39,8 +40,9 @@ use zeroize::Zeroizing;
 
 use crate::artefact::ArtefactDirectory;
 use crate::compile::Compiler;
+pub use crate::compile_worker::{CompileWorker, serve_compile_job};
 use crate::engine::Ticker;
-use crate::library::{Library, Preparer};
+use crate::library::{Compile, Library, Preparer};
 use crate::limits::RunLimits;
 use crate::run::Runner;
 use crate::workers::Workers;
@@ -63,6 +65,8 @@ pub struct WasmConfig {
     /// Whether dirty pages may be found by the kernel's `PAGEMAP_SCAN` where that is safe, which halves the cost of a
     /// fresh instance. To be turned off where swap may be activated later.
     pub pagemap_scan: bool,
+    /// The process that compiles uploads; without one they are compiled in this process.
+    pub compile_worker: Option<CompileWorker>,
 }
 
 impl WasmConfig {
@@ -76,6 +80,7 @@ impl WasmConfig {
             linked_bytes_max: LINKED_BYTES_DEFAULT,
             limits: RunLimits::default(),
             pagemap_scan: true,
+            compile_worker: None,
         }
     }
 }
@@ -143,8 +148,15 @@ impl WasmHost {
         tracing::info!(threads, pagemap_scan, ?layout, engine = hash, "plugin host starts");
         let directory = ArtefactDirectory::open(config.cache_dir.clone(), config.artefact_key, hash)
             .map_err(|source| WasmHostError::CacheDirectory { path: config.cache_dir, source })?;
-        let compiler = Compiler::new(engine.clone(), config.limits.memory_bytes);
-        let library = Library::new(engine.clone(), compiler, directory, config.linked_bytes_max)
+        let limits = config.limits;
+        let compile: Compile = match config.compile_worker {
+            Some(worker) => Box::new(move |upload| worker.compile(layout, &limits, upload)),
+            None => {
+                let compiler = Compiler::new(engine.clone(), limits.memory_bytes);
+                Box::new(move |upload| compiler.compile(upload))
+            }
+        };
+        let library = Library::new(engine.clone(), compile, directory, config.linked_bytes_max)
             .map_err(engine_error)?;
         let library = Arc::new(library);
         let ticker = Ticker::start(engine.clone()).map_err(thread_error)?;

@@ -15,23 +15,22 @@ use wasmtime::component::Component;
 use crate::artefact::{ArtefactDirectory, TrustedArtefact};
 use crate::bindings::TransformPluginPre;
 use crate::byte_lru::ByteLru;
-use crate::compile::Compiler;
 use crate::guest::RunState;
-use crate::limits::COMPILE_QUEUE_MAX;
+use crate::limits::{COMPILE_QUEUE_MAX, COMPILE_STACK_BYTES};
 use crate::link::Links;
 use crate::structure::rejected;
 
-/// Stack of the thread that compiles: compilers recurse along what they compile.
-const COMPILE_THREAD_STACK_BYTES: usize = 32 << 20;
-
 /// A plugin with nothing left to look up.
 pub(crate) type LinkedPlugin = Arc<TransformPluginPre<RunState>>;
+
+/// Compiles an upload, here or in another process.
+pub(crate) type Compile = Box<dyn Fn(&[u8]) -> Result<TrustedArtefact, PluginRejected> + Send + Sync>;
 
 /// Plugins by digest.
 pub(crate) struct Library {
     engine: Engine,
     links: Links,
-    compiler: Compiler,
+    compile: Compile,
     directory: ArtefactDirectory,
     linked: Mutex<ByteLru<PluginDigest, LinkedPlugin>>,
     /// Held while an artefact is read, so that several threads do not read the same one at once.
@@ -41,13 +40,13 @@ pub(crate) struct Library {
 impl Library {
     pub(crate) fn new(
         engine: Engine,
-        compiler: Compiler,
+        compile: Compile,
         directory: ArtefactDirectory,
         linked_bytes_max: usize,
     ) -> wasmtime::Result<Self> {
         let links = Links::new(&engine)?;
         let linked = Mutex::new(ByteLru::new(linked_bytes_max));
-        Ok(Self { engine, links, compiler, directory, linked, loading: Mutex::new(()) })
+        Ok(Self { engine, links, compile, directory, linked, loading: Mutex::new(()) })
     }
 
     /// A plugin that is in memory.
@@ -80,7 +79,7 @@ impl Library {
         if self.get(digest).is_some() {
             return Ok(());
         }
-        let artefact = self.compiler.compile(upload)?;
+        let artefact = (self.compile)(upload)?;
         self.link(digest, &artefact)?;
         self.directory.store(digest, &artefact);
         Ok(())
@@ -112,8 +111,8 @@ impl Library {
     )]
     fn load(&self, artefact: &TrustedArtefact) -> wasmtime::Result<Component> {
         // SAFETY: `deserialize` wants unmodified output of `precompile_component`, or anything could be run as machine
-        // code. A `TrustedArtefact` is made in two places: from the compiler's return value in this process, and from
-        // a file whose HMAC tag, under a key that only this installation has, was verified over these very bytes after
+        // code. A `TrustedArtefact` is made in two places: from the compiler's return value (in this process, or
+        // in a child of the same program over a pipe that only the two have), and from a file whose HMAC tag, under a key that only this installation has, was verified over these very bytes after
         // they were read into memory. The engine itself refuses output of other versions and configurations.
         unsafe { Component::deserialize(&self.engine, artefact.as_bytes()) }
     }
@@ -134,7 +133,7 @@ impl Preparer {
     /// Starts the thread. It ends after the upload in hand when the preparer is dropped.
     pub(crate) fn start(library: Arc<Library>) -> io::Result<Self> {
         let (uploads, waiting) = mpsc::sync_channel::<Upload>(COMPILE_QUEUE_MAX);
-        thread::Builder::new().name("hookmill-compile".into()).stack_size(COMPILE_THREAD_STACK_BYTES).spawn(
+        thread::Builder::new().name("hookmill-compile".into()).stack_size(COMPILE_STACK_BYTES).spawn(
             move || {
                 for upload in waiting {
                     if !upload.answer.is_closed() {

@@ -40,6 +40,14 @@ pub const TABLE_ELEMENTS_MAX: usize = 50_000;
 pub const CORE_INSTANCES_MAX: u32 = 32;
 /// Bytes of one compiled plugin.
 pub const ARTEFACT_BYTES_MAX: usize = 192 << 20;
+/// Processor time that one upload may take to compile.
+pub const COMPILE_CPU_MAX: Duration = Duration::from_secs(60);
+/// Time that one upload may take to compile, whatever else the machine does.
+pub const COMPILE_WALL_MAX: Duration = Duration::from_secs(90);
+/// Address space of the process that compiles: what the compiler uses, and what its allocator reserves.
+pub const COMPILE_ADDRESS_BYTES_MAX: u64 = 4 << 30;
+/// Stack of the thread that compiles: compilers recurse along what they compile.
+pub const COMPILE_STACK_BYTES: usize = 32 << 20;
 /// Uploads that wait for the compiler; one more is refused.
 pub const COMPILE_QUEUE_MAX: usize = 16;
 /// Bytes of native stack that compiled code may use.

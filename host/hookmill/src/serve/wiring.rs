@@ -11,13 +11,15 @@ use hookmill_core::seal::SealKey;
 use hookmill_server::{Server, ServerConfig};
 use hookmill_sqlite::SqliteStore;
 use hookmill_transport::{HttpTransport, SystemResolver, TransportConfig};
-use hookmill_wasm::{WasmConfig, WasmHost};
+use hookmill_wasm::limits::COMPILE_WALL_MAX;
+use hookmill_wasm::{CompileWorker, WasmConfig, WasmHost};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::data_dir::DataDir;
 use super::{network, retention};
+use crate::cli::COMPILE_PLUGIN;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::world::{SystemClock, SystemEntropy, environment};
@@ -157,7 +159,16 @@ fn open_store(
 }
 
 fn start_plugin_host(data_dir: &DataDir, seal_key: &SealKey) -> Result<WasmHost, Failure> {
-    let config = WasmConfig::new(data_dir.plugin_cache(), seal_key.derive("compiled plugins"));
+    let compile_worker = CompileWorker {
+        // Not `current_exe`: an upgrade may have put another program there.
+        program: "/proc/self/exe".into(),
+        arguments: vec![COMPILE_PLUGIN.into()],
+        wall_max: COMPILE_WALL_MAX,
+    };
+    let config = WasmConfig {
+        compile_worker: Some(compile_worker),
+        ..WasmConfig::new(data_dir.plugin_cache(), seal_key.derive("compiled plugins"))
+    };
     WasmHost::new(config).map_err(|error| Failure::new(Exit::NotStarted, error.code(), error.to_string()))
 }
 
