@@ -1,7 +1,7 @@
 //! The plugin host: upload, compile, cache, limit, run.
 //!
-//! An upload goes through `structure` (is it sane?), `compile` (machine code), `link` (does it fit?) and rests in
-//! `artefact` on disk and in `library` in memory. A run waits in `fair_queue`, gets one of the threads of `workers`,
+//! An upload goes through `structure` (is it sane?), `compile` (machine code, by a `compile_worker` of its own), `link`
+//! (does it fit?) and rests in `artefact` on disk and in `library` in memory. A run waits in `fair_queue`, gets one of the threads of `workers`,
 //! and there a fresh instance in `run`, which calls the functions in `guest` and nothing else. `fault` names what ended
 //! it. `engine` is the configuration of wasmtime that all of this rests on; `limits` has every bound.
 //!
@@ -161,7 +161,7 @@ impl WasmHost {
         let library = Arc::new(library);
         let ticker = Ticker::start(engine.clone()).map_err(thread_error)?;
         let runner = Arc::new(Runner::new(engine, Arc::clone(&library), config.limits, ticker));
-        let workers = Workers::start(threads, Arc::clone(&runner)).map_err(thread_error)?;
+        let workers = Workers::start(threads, &runner).map_err(thread_error)?;
         let preparer = Preparer::start(Arc::clone(&library)).map_err(thread_error)?;
         Ok(Self { workers, preparer, library, runner })
     }

@@ -41,14 +41,14 @@ struct Job {
 }
 
 impl Workers {
-    pub(crate) fn start(count: usize, runner: Arc<Runner>) -> io::Result<Self> {
+    pub(crate) fn start(count: usize, runner: &Arc<Runner>) -> io::Result<Self> {
         let state =
             State { queue: FairQueue::new(count, QUEUED_RUNS_MAX), idle: 0, woken: 0, stopping: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
         let mut workers = Self { shared, threads: Vec::with_capacity(count) };
         for number in 0..count {
             let shared = Arc::clone(&workers.shared);
-            let runner = Arc::clone(&runner);
+            let runner = Arc::clone(runner);
             let thread = thread::Builder::new()
                 .name(format!("hookmill-wasm-{number}"))
                 .stack_size(RUN_THREAD_STACK_BYTES)
