@@ -34,11 +34,13 @@ impl Entropy for SystemEntropy {
         getrandom::fill(buffer).expect("a system that runs us has entropy once it has booted");
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the chance that everything else is given")]
     fn id_bits(&self) -> u128 {
         const ID_BITS: u32 = 80;
         rand::rng().random::<u128>() >> (u128::BITS - ID_BITS)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the chance that everything else is given")]
     fn fraction(&self) -> f64 {
         rand::rng().random()
     }
