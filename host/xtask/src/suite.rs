@@ -62,7 +62,7 @@ pub(crate) fn run_host(root: &Path, profile: Profile, filter: &[String]) -> Resu
         println!("    note: cargo-nextest could not be installed, `cargo test` takes its place");
         command.args(["test", "--no-fail-fast"]);
     }
-    command.args(["--release", "--workspace", "--all-targets"]).args(filter);
+    command.args(["--release", "--workspace"]).args(filter);
     run_counted(root, "router", &mut command)
 }
 

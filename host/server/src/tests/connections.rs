@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +28,9 @@ impl Listening {
         Self { address, shutdown, serving }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the test's own server")]
     async fn connect(&self, sent: &str) -> TcpStream {
-        let mut stream = TcpSocket::new_v4().unwrap().connect(self.address).await.unwrap();
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
         stream
     }
