@@ -119,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_valid_and_has_every_key() {
+        let example = include_str!("../../../../examples/hookmill.toml");
+        ConfigFile::parse(example).expect("the example is valid");
+        for key in HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
+            let is_key =
+                !key.is_empty() && key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+            assert!(!is_key || example.contains(&format!("\n{key} = ")), "{key}");
+        }
+    }
+
+    #[test]
     fn every_key_is_documented() {
         // An unknown key makes serde list the known ones.
         let error = ConfigFile::parse("no_such_key = 1").expect_err("it is unknown");
