@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::steps::{self, Failure, cargo};
 
-/// Builds the router as users run it.
-pub(crate) fn build_router(root: &Path) -> Result<(), Failure> {
-    steps::run(cargo(root).args(["build", "--release", "--package", "hookmill"]))
+/// Every build takes the whole workspace: dependencies then have one set of features, and are compiled once for the demo,
+/// the tests and the bench.
+const BUILD: [&str; 4] = ["build", "--release", "--workspace", "--bins"];
+
+/// Builds the router as users run it, and the programs beside it.
+pub(crate) fn build_programs(root: &Path) -> Result<(), Failure> {
+    steps::run(cargo(root).args(BUILD))
 }
 
 /// Builds both: the router, and one that answers before its commit, which the crash test must catch.
@@ -14,18 +18,15 @@ pub(crate) fn build_router(root: &Path) -> Result<(), Failure> {
 /// The switch changes the store and the binary only. In one target directory the second build therefore recompiles two
 /// crates; in a directory of its own it would compile four hundred. The broken one is moved away at once: whatever fails
 /// afterwards, it never stays where the router belongs.
-///
-/// Both builds take the whole workspace, so that dependencies get the features that the tests will ask for, once.
 pub(crate) fn prepare_binaries(root: &Path) -> Result<(), Failure> {
-    let build = ["build", "--release", "--workspace", "--bins"];
     let switch = ["--features", "hookmill/acknowledge-before-commit"];
-    steps::run(cargo(root).args(build).args(switch))?;
+    steps::run(cargo(root).args(BUILD).args(switch))?;
     let (built, broken) = (router_path(root), negative_control_path(root));
     let directory = broken.parent().expect("the path ends in a directory and a name");
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::rename(&built, &broken))
         .map_err(|error| Failure::of(format!("move {} to {}: {error}", built.display(), broken.display())))?;
-    steps::run(cargo(root).args(build))
+    build_programs(root)
 }
 
 /// Where cargo leaves what it built.

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
 
 fn demo(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failure> {
     build_plugins(root, steps)?;
-    steps.step("build the router", || binaries::build_router(root))?;
+    steps.step("build the router", || binaries::build_programs(root))?;
     steps.step("run the demo", || {
         let plugins = plugins_directory(root);
         let events = root.join("tests/data/seeds");
@@ -140,10 +140,7 @@ fn tidy(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
 
 fn bench(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failure> {
     build_plugins(root, steps)?;
-    steps.step("build the router", || binaries::build_router(root))?;
-    steps.step("build the load generator", || {
-        steps::run(cargo(root).args(["build", "--release", "--package", "hookmill-bench"]))
-    })?;
+    steps.step("build the router and the load generator", || binaries::build_programs(root))?;
     steps.step("measure", || {
         let generator = binaries::release_directory(root).join("hookmill-bench");
         steps::run(tool(&generator, root).args(passed))
