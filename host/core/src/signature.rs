@@ -7,13 +7,15 @@
 //!
 //! - [`key`]: one [`SigningKey`] and its public side, the [`VerifyingKey`];
 //! - [`rotation`]: the [`SigningKeys`] of one endpoint, the current one and earlier ones that still sign;
-//! - [`verification`]: the receiver's side, for sources and tests.
+//! - [`verification`]: the receiver's side, for sources and tests;
+//! - [`http_message`]: the other scheme, RFC 9421, which covers header fields too.
 //!
 //! Three habits of the reference libraries shape what [`SigningKeys::sign`] writes: several take the first header line only, the
 //! Python one fails on an empty token, and some read the timestamp as an integer. Hence one line, single spaces,
 //! none at the end, whole seconds. None of them can verify a body that is not UTF-8, although its signature is well
 //! defined.
 
+pub mod http_message;
 pub mod key;
 pub mod rotation;
 pub mod verification;
