@@ -5,15 +5,12 @@
 //! endpoint takes next to nothing, so that a backlog has to survive; in the others deliveries flow.
 //!
 //! Afterwards the last router delivers all that it knows of. Then three records that no router could touch are
-//! compared: what the senders were told (their ledger, a file), what arrived (the receiver's journal), and when each
-//! kill was.
+//! compared: what the senders were told (their ledger, a file), what arrived (the receiver's journal), and where in that
+//! each kill was.
 //! - Acknowledged and not delivered: lost. There must be none.
 //! - Delivered twice by one router, although its receiver answered 200: there must be none.
-//! - Delivered again after a kill: allowed for what was in flight at that moment (at most the endpoint's concurrency)
-//!   and for deliveries whose completion was not committed yet. A completion waits at most
-//!   [`COMPLETION_DELAY_MAX`](hookmill_core::limits::COMPLETION_DELAY_MAX), then for the commits before its own; how
-//!   long commits took in that round is read from the ledger, since an acknowledgement waits for one. So nothing here
-//!   depends on how fast this machine is.
+//! - Delivered again after a kill: at most what was in flight at that moment, which is bounded by the endpoint's
+//!   concurrency times [`IN_FLIGHT_PER_PLACE`](hookmill_core::limits::IN_FLIGHT_PER_PLACE).
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -22,16 +19,14 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use hookmill_core::limits::COMPLETION_DELAY_MAX;
+use hookmill_core::limits::IN_FLIGHT_PER_PLACE;
 use hookmill_testkit::receiver::{Answer, Behaviour, Received, Receiver};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
-use tokio::time::Instant;
 
 use crate::api::Endpoint;
 use crate::fixture::{built, target_directory};
@@ -49,8 +44,8 @@ const HELD_BACK_PER_SECOND: u32 = 20;
 const MORE_MAX: usize = 300;
 /// In the place of a message's id, in the harness's own request to the receiver.
 const MARKER: &str = "marker";
-/// Commits that a completion may have to wait for: two that are under way or queued, and its own.
-const COMMITS_WAITED_FOR: u32 = 3;
+/// Deliveries that are in flight at most, and may be repeated after one kill.
+const REPEATED_MAX: usize = CONCURRENCY * IN_FLIGHT_PER_PLACE;
 
 /// A crash test to be run.
 #[derive(Debug, Clone)]
@@ -89,17 +84,8 @@ pub struct Findings {
     pub delivered_twice: Vec<String>,
     /// Events of the senders that were acknowledged under two ids.
     pub acknowledged_twice: Vec<String>,
-    /// What each kill led to.
-    pub kills: Vec<Kill>,
-}
-
-/// What one kill led to.
-#[derive(Debug, Clone, Copy)]
-pub struct Kill {
-    /// Deliveries that happened again because of it.
-    pub repeated: usize,
-    /// How many may.
-    pub repeated_max: usize,
+    /// Deliveries that happened again, for each kill.
+    pub repeated: Vec<usize>,
 }
 
 /// One request that arrived.
@@ -107,15 +93,6 @@ pub struct Kill {
 struct Arrival {
     message: String,
     connection: usize,
-    at: Instant,
-}
-
-/// When a kill was, and which connection to the receiver comes after all of the killed router's.
-#[derive(Debug, Clone, Copy)]
-struct Moment {
-    at: Instant,
-    connection: usize,
-    slowest_answer: Duration,
 }
 
 /// One line of the ledger.
@@ -123,7 +100,6 @@ struct Moment {
 struct Acknowledgement {
     event: String,
     message: String,
-    took: Duration,
 }
 
 /// What the senders were told, as far as it was read.
@@ -171,14 +147,13 @@ impl CrashTest {
         let mut router = run.start().await;
         let endpoint = run.create_endpoint(&router).await;
         let mut senders = run.start_senders(&endpoint, self.seed);
-        let mut moments = Vec::new();
+        let mut kills = Vec::new();
         for _ in 0..self.rounds {
             run.hold_back(&router, &endpoint).await;
             tell(&mut senders, &router).await;
             run.wait_for_its_moment().await;
-            let at = Instant::now();
             router.kill().await;
-            moments.push(run.moment(at).await);
+            kills.push(run.connection_after_all().await);
             router = run.start().await;
         }
         tell(&mut senders, &router).await;
@@ -187,7 +162,7 @@ impl CrashTest {
         assert!(status.success(), "the senders ended with {status}");
         router.api().set_policy(&endpoint, json!({ "rate": null })).await;
         router.api().wait_until_drained(&endpoint).await;
-        findings(self.seed, run.ledger.read(), &run.arrivals.all(), &moments)
+        findings(self.seed, run.ledger.read(), &run.arrivals.all(), &kills)
     }
 }
 
@@ -238,25 +213,23 @@ impl Run {
         .await;
     }
 
-    /// What there is to know of a kill. Connections of the killed router may still wait to be accepted; they are
-    /// accepted in order, so a connection of our own comes after all of them.
-    async fn moment(&mut self, at: Instant) -> Moment {
+    /// A connection that comes after all of the killed router's. Some of those may still wait to be accepted; they are
+    /// accepted in order, so one of our own comes last.
+    async fn connection_after_all(&self) -> usize {
         let mut marker = Wire::connect(self.receiver.address()).await;
         marker.send(format!("POST / HTTP/1.1\r\nwebhook-id: {MARKER}\r\n\r\n")).await;
         let _ = marker.read_head().await;
-        let connection = self.arrivals.take_marker();
-        let slowest_answer = self.ledger.read().iter().map(|line| line.took).max().unwrap_or_default();
-        Moment { at, connection, slowest_answer }
+        self.arrivals.take_marker()
     }
 }
 
 impl Arrivals {
-    /// A receiver that answers 200 and writes down what came, when, on which connection.
+    /// A receiver that answers 200 and writes down what came on which connection.
     fn recorder(&self) -> Behaviour {
         let arrivals = self.clone();
         Behaviour::Chooses(Box::new(move |request: &Received| {
             let message = request.headers["webhook-id"].to_str().expect("ids are ASCII").to_owned();
-            arrivals.lock().push(Arrival { message, connection: request.connection, at: Instant::now() });
+            arrivals.lock().push(Arrival { message, connection: request.connection });
             Answer::status(200)
         }))
     }
@@ -304,11 +277,8 @@ impl Ledger {
 
 impl Acknowledgement {
     fn parse(line: &str) -> Self {
-        let [event, message, micros] = line.split(' ').collect::<Vec<_>>()[..] else {
-            panic!("a line of the ledger: {line}")
-        };
-        let took = Duration::from_micros(micros.parse().expect("a number of microseconds"));
-        Self { event: event.to_owned(), message: message.to_owned(), took }
+        let (event, message) = line.split_once(' ').expect("a line of the ledger has two words");
+        Self { event: event.to_owned(), message: message.to_owned() }
     }
 }
 
@@ -326,30 +296,25 @@ impl Findings {
             "acknowledged twice: {:?}; {again}",
             self.acknowledged_twice
         );
-        for (number, kill) in self.kills.iter().enumerate() {
-            assert!(
-                kill.repeated <= kill.repeated_max,
-                "too many repeats after kill {number}: {kill:?}; {again}"
-            );
+        for (number, repeated) in self.repeated.iter().enumerate() {
+            assert!(*repeated <= REPEATED_MAX, "{repeated} repeated after kill {number}; {again}");
         }
     }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let repeated: usize = self.kills.iter().map(|kill| kill.repeated).sum();
-        let most = self.kills.iter().max_by_key(|kill| kill.repeated);
         write!(
             formatter,
-            "{} kills, seed {}: {} acknowledged, {} delivered, {} lost, {repeated} repeated (at most {} after one \
-             kill, where {} may be)",
-            self.kills.len(),
+            "{} kills, seed {}: {} acknowledged, {} delivered, {} lost, {} repeated (at most {} after one kill, where \
+             {REPEATED_MAX} may be)",
+            self.repeated.len(),
             self.seed,
             self.acknowledged,
             self.delivered,
             self.lost.len(),
-            most.map_or(0, |kill| kill.repeated),
-            most.map_or(0, |kill| kill.repeated_max),
+            self.repeated.iter().sum::<usize>(),
+            self.repeated.iter().max().copied().unwrap_or_default(),
         )
     }
 }
@@ -362,15 +327,14 @@ async fn tell(senders: &mut Child, router: &Router) {
     stdin.flush().await.expect("the senders run");
 }
 
-/// Compares the three records.
-fn findings(seed: u64, ledger: &[Acknowledgement], arrivals: &[Arrival], moments: &[Moment]) -> Findings {
+/// Compares the three records. Of each kill there is the connection that came after all of the killed router's.
+fn findings(seed: u64, ledger: &[Acknowledgement], arrivals: &[Arrival], kills: &[usize]) -> Findings {
     // A router's number is how many kills there were before it.
-    let router_of = |arrival: &Arrival| {
-        moments.iter().take_while(|moment| moment.connection < arrival.connection).count()
-    };
+    let router_of =
+        |arrival: &Arrival| kills.iter().take_while(|after_all| **after_all < arrival.connection).count();
     let mut last_router = HashMap::new();
     let mut delivered_twice = Vec::new();
-    let mut repeated = vec![0; moments.len()];
+    let mut repeated = vec![0; kills.len()];
     for arrival in arrivals {
         let router = router_of(arrival);
         match last_router.insert(arrival.message.as_str(), router) {
@@ -380,16 +344,6 @@ fn findings(seed: u64, ledger: &[Acknowledgement], arrivals: &[Arrival], moments
             Some(earlier) => repeated[earlier] += 1,
         }
     }
-    let repeated_max = |number: usize, moment: &Moment| {
-        let uncommitted = COMPLETION_DELAY_MAX + moment.slowest_answer * COMMITS_WAITED_FOR;
-        let recent =
-            |arrival: &&Arrival| router_of(arrival) == number && arrival.at + uncommitted >= moment.at;
-        CONCURRENCY + arrivals.iter().filter(recent).count()
-    };
-    let kills = moments.iter().enumerate().map(|(number, moment)| Kill {
-        repeated: repeated[number],
-        repeated_max: repeated_max(number, moment),
-    });
     let mut messages = HashMap::new();
     let twice = ledger.iter().filter(|line| {
         messages.insert(&line.event, &line.message).is_some_and(|earlier| *earlier != line.message)
@@ -406,6 +360,6 @@ fn findings(seed: u64, ledger: &[Acknowledgement], arrivals: &[Arrival], moments
         lost,
         delivered_twice,
         acknowledged_twice,
-        kills: kills.collect(),
+        repeated,
     }
 }

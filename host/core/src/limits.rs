@@ -69,6 +69,9 @@ pub const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 pub const ENDPOINT_CONCURRENCY_DEFAULT: u16 = 64;
 /// The most that an endpoint's policy may ask for.
 pub const ENDPOINT_CONCURRENCY_MAX: u16 = 1024;
+/// Deliveries of one endpoint that are in flight at once, for each that may be under way at once: a delivery is in
+/// flight from its start until what came of it is committed. A crash repeats at most those.
+pub const IN_FLIGHT_PER_PLACE: usize = 4;
 /// Deliveries of the whole router under way at once.
 pub const ROUTER_CONCURRENCY_MAX: usize = 1024;
 /// Deliveries of one endpoint held in memory; the rest of its queue stays in the store.

@@ -161,6 +161,10 @@ impl Store for SqliteStore {
         Box::pin(self.writer.complete(finished))
     }
 
+    fn commit_soon(&self) {
+        self.writer.hurry();
+    }
+
     fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>> {
         Box::pin(self.loads.read(move |db| load::load_due(db, &load)))
     }

@@ -108,7 +108,7 @@ impl Dispatcher {
         }
         self.stopping = true;
         let deadline = Instant::now() + grace;
-        while self.scheduler.in_flight() > 0 || self.commits_in_flight > 0 || !self.unsaved.is_empty() {
+        while self.scheduler.under_way() > 0 || self.commits_in_flight > 0 || !self.unsaved.is_empty() {
             self.save();
             tokio::select! {
                 _ = self.inbox.receiver.recv_many(&mut messages, MESSAGES_AT_ONCE) => {}
@@ -116,7 +116,7 @@ impl Dispatcher {
             }
             self.handle(&mut messages);
         }
-        let left = self.scheduler.in_flight();
+        let left = self.scheduler.under_way();
         if left > 0 {
             tracing::warn!(
                 left,
@@ -140,6 +140,9 @@ impl Dispatcher {
             }
         };
         self.save();
+        if self.scheduler.take_commit_wanted() {
+            self.store.commit_soon();
+        }
         let sleep = until.map_or(SLEEP_MAX, |until| until.since(now).min(SLEEP_MAX));
         // Rounded up, so that the wake-up is not a moment too early and spins.
         Instant::now() + sleep + Duration::from_millis(1)

@@ -44,6 +44,9 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Full`]: it waits until there is room.
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>>;
 
+    /// Asks that what [`finish`](Self::finish) was given, or is given next, be committed without waiting for company.
+    fn commit_soon(&self);
+
     /// Reads deliveries of one endpoint that are due, earliest first.
     fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>>;
 

@@ -6,7 +6,7 @@
 //! and the happy case take the same path: "the store has something of this endpoint that is due at t".
 //!
 //! Theory of operation. An endpoint is *runnable* when it holds a delivery that order lets go, a place is free (its
-//! own concurrency, the router's, and a fair share of what is left of the latter), and neither its rate, its
+//! own concurrency and what a crash may repeat of it, the router's, and a fair share of what is left of the latter), and neither its rate, its
 //! application's rate, a pause nor its [breaker](crate::breaker) holds it back. Runnable endpoints take turns in
 //! two-level deficit round robin. After every change of one endpoint `refresh` decides, from its state alone,
 //! whether it joins the ring, wants a load, or is woken at a moment.
@@ -108,7 +108,8 @@ pub struct Scheduler {
     wake_ups: BTreeSet<(UnixMillis, EndpointId)>,
     /// Endpoints whose fair share of places is used up, longest waiting first.
     starved: VecDeque<EndpointId>,
-    in_flight: usize,
+    under_way: usize,
+    commit_wanted: bool,
     loads: usize,
     held_bytes: usize,
 }
@@ -125,7 +126,8 @@ impl Scheduler {
             load_wanted: VecDeque::new(),
             wake_ups: BTreeSet::new(),
             starved: VecDeque::new(),
-            in_flight: 0,
+            under_way: 0,
+            commit_wanted: false,
             loads: 0,
             held_bytes: 0,
         }
@@ -139,8 +141,13 @@ impl Scheduler {
 
     /// Deliveries under way.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Whether deliveries wait, or soon will, until others are [`settled`](Self::settled). Asking takes the wish back.
+    pub fn take_commit_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.commit_wanted)
     }
 
     /// Whether the endpoint's breaker is closed; an unknown endpoint has nothing against it.
@@ -216,7 +223,7 @@ impl Scheduler {
 
     /// Frees the place of a delivery that ended; answers a change of the endpoint's breaker, to log.
     pub fn finished(&mut self, end: &DeliveryEnd, now: UnixMillis) -> Option<Change> {
-        self.in_flight -= 1;
+        self.under_way -= 1;
         self.offer_place(now);
         let queue = self.queues.get_mut(&end.endpoint)?;
         let before = queue.held_bytes();
@@ -292,8 +299,8 @@ impl Scheduler {
     }
 
     fn next_start(&mut self, now: UnixMillis) -> Option<PendingDelivery> {
-        let Self { ring, queues, application_rates, breaker, in_flight, .. } = self;
-        let free = ROUTER_CONCURRENCY_MAX.saturating_sub(*in_flight);
+        let Self { ring, queues, application_rates, breaker, under_way, .. } = self;
+        let free = ROUTER_CONCURRENCY_MAX.saturating_sub(*under_way);
         let mut left: Vec<EndpointId> = Vec::new();
         let chosen = ring.next(|endpoint| {
             let cost =
@@ -311,7 +318,7 @@ impl Scheduler {
             let before = queue.held_bytes();
             let delivery = queue.start(breaker, now)?;
             self.held_bytes -= before - queue.held_bytes();
-            *in_flight += 1;
+            *under_way += 1;
             if let Some(rate) = queue.terms.application_rate {
                 application_rates.entry(queue.terms.application).or_default().count(rate, now);
             }
@@ -330,8 +337,9 @@ impl Scheduler {
 
     /// Decides from an endpoint's state alone what it waits for.
     fn refresh(&mut self, endpoint: EndpointId, now: UnixMillis) {
-        let free = ROUTER_CONCURRENCY_MAX.saturating_sub(self.in_flight);
+        let free = ROUTER_CONCURRENCY_MAX.saturating_sub(self.under_way);
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
+        self.commit_wanted |= queue.wants_commit();
         let mut wake_at = None;
         match go(queue, &self.application_rates, free, now) {
             Go::Now { .. } if !queue.in_ring => {
@@ -411,11 +419,11 @@ fn go(
     let Some(body_bytes) = queue.next_bytes().filter(|_| queue.terms.enabled) else {
         return Go::WhenSomethingEnds;
     };
-    if queue.in_flight() >= queue.terms.concurrency {
+    if !queue.has_place() {
         return Go::WhenSomethingEnds;
     }
     // The fair share: no endpoint takes more places than it leaves free, so one that hangs can't take them all.
-    if queue.in_flight() >= free {
+    if queue.under_way() >= free {
         return Go::WhenAPlaceIsFree;
     }
     let own_rate = queue.terms.rate.map_or(now, |rate| queue.rate.next_at(rate, now));

@@ -11,6 +11,7 @@ use super::{EndpointTerms, Health};
 use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
 use crate::endpoint::Ordering;
 use crate::id::DeliveryId;
+use crate::limits::IN_FLIGHT_PER_PLACE;
 use crate::port::store::{Loaded, OrderKey, PendingDelivery};
 use crate::time::UnixMillis;
 
@@ -23,7 +24,8 @@ pub(super) struct EndpointQueue {
     held_bytes: usize,
     /// Deliveries that the store may show although they must not start: held, under way, settling.
     known: HashMap<DeliveryId, Known>,
-    in_flight: usize,
+    under_way: usize,
+    settling: usize,
     /// When the earliest delivery that only the store has is due.
     pub(super) stored_due: Option<UnixMillis>,
     pub(super) load: LoadState,
@@ -73,7 +75,8 @@ impl EndpointQueue {
             held: VecDeque::new(),
             held_bytes: 0,
             known: HashMap::new(),
-            in_flight: 0,
+            under_way: 0,
+            settling: 0,
             stored_due: None,
             load: LoadState::Idle,
             busy_keys: HashSet::new(),
@@ -101,8 +104,20 @@ impl EndpointQueue {
         self.known.keys().copied().collect()
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
+    /// Deliveries that have started and not ended.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Whether another delivery may start: a crash would repeat what is under way and what is settling.
+    pub(super) fn has_place(&self) -> bool {
+        let places = self.terms.concurrency;
+        self.under_way < places && self.under_way + self.settling < places * IN_FLIGHT_PER_PLACE
+    }
+
+    /// Whether a delivery that could start now will soon have to wait for a commit.
+    pub(super) fn wants_commit(&self) -> bool {
+        self.settling >= self.terms.concurrency && self.next_index().is_some()
     }
 
     /// Whether nothing of this endpoint is in memory.
@@ -163,7 +178,7 @@ impl EndpointQueue {
         };
         let delivery = self.held.remove(index)?;
         self.held_bytes -= delivery.event.body.len();
-        self.in_flight += 1;
+        self.under_way += 1;
         self.known.insert(delivery.id, Known::InFlight { attempt, order_key: delivery.order_key });
         if let Some(key) = self.order_key(&delivery) {
             self.busy_keys.insert(key);
@@ -185,7 +200,8 @@ impl EndpointQueue {
     ) -> Option<Change> {
         let Some(Known::InFlight { attempt, order_key }) = self.known.get(&id).copied() else { return None };
         self.known.insert(id, Known::Settling { again_due, order_key });
-        self.in_flight -= 1;
+        self.under_way -= 1;
+        self.settling += 1;
         if let Some(key) = order_key {
             self.busy_keys.remove(&key);
             if again_due.is_some() {
@@ -206,6 +222,7 @@ impl EndpointQueue {
     pub(super) fn settle(&mut self, id: DeliveryId) {
         let Some(Known::Settling { again_due, order_key: _ }) = self.known.get(&id).copied() else { return };
         self.known.remove(&id);
+        self.settling -= 1;
         if let Some(due) = again_due {
             self.note_stored(due);
         }

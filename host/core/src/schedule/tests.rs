@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{Channels, ContentType, Event};
 use crate::id::EventId;
+use crate::limits::IN_FLIGHT_PER_PLACE;
 use crate::port::store::{AttemptTrigger, OrderKey};
 
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -246,6 +247,9 @@ impl World {
         assert!(self.running.iter().all(|other| other.id != row.id), "{} runs already", row.id);
         let at_endpoint = self.running.iter().filter(|other| other.endpoint == row.endpoint).count();
         assert!(at_endpoint < terms.concurrency, "more than {} at once", terms.concurrency);
+        let settling = self.uncommitted.iter().filter(|(other, _)| other.endpoint == row.endpoint).count();
+        let in_flight_max = terms.concurrency * IN_FLIGHT_PER_PLACE;
+        assert!(at_endpoint + settling < in_flight_max, "a crash would repeat more than {in_flight_max}");
         if row.order_key.is_some() {
             let earlier = self.rows.0.values().find(|other| {
                 other.endpoint == row.endpoint
@@ -280,7 +284,7 @@ impl World {
         assert!(stuck.is_empty(), "never delivered: {stuck:?}");
         let twice: HashSet<_> = self.delivered.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "delivered twice: {twice:?}");
-        assert_eq!(self.scheduler.in_flight(), 0);
+        assert_eq!(self.scheduler.under_way(), 0);
         assert_eq!(self.scheduler.held_bytes, 0);
     }
 }
@@ -323,7 +327,7 @@ fn endpoints_that_hang_leave_places_to_others() {
         }
     }
     while start(&mut scheduler, START).is_some() {}
-    let taken = scheduler.in_flight();
+    let taken = scheduler.under_way();
     assert!(taken < ROUTER_CONCURRENCY_MAX, "{taken} places taken");
 
     scheduler.endpoint_changed(endpoint(hanging), Some(terms(Ordering::Unordered)), START);
@@ -342,7 +346,7 @@ fn one_who_waits_for_a_place_gets_the_next_free_one() {
         scheduler.appended(delivery(id, endpoint, None, START), START);
         running.extend(start(&mut scheduler, START));
     }
-    assert_eq!(scheduler.in_flight(), ROUTER_CONCURRENCY_MAX);
+    assert_eq!(scheduler.under_way(), ROUTER_CONCURRENCY_MAX);
     scheduler.endpoint_changed(endpoint(1), Some(terms(Ordering::Unordered)), START);
     scheduler.appended(delivery(count, endpoint(1), None, START), START);
     assert!(start(&mut scheduler, START).is_none());
@@ -360,6 +364,32 @@ fn one_who_waits_for_a_place_gets_the_next_free_one() {
 }
 
 #[test]
+fn a_commit_is_wanted_before_deliveries_have_to_wait_for_it() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let serial = EndpointTerms { concurrency: 1, ..terms(Ordering::Unordered) };
+    scheduler.endpoint_changed(endpoint(0), Some(serial), START);
+    for id in 0..10 {
+        scheduler.appended(delivery(id, endpoint(0), None, START), START);
+    }
+    let end = |id| DeliveryEnd {
+        endpoint: endpoint(0),
+        delivery: id,
+        again_due: None,
+        health: Health::Good,
+        pause_until: None,
+    };
+    let mut ended = Vec::new();
+    while let Some(started) = start(&mut scheduler, START) {
+        scheduler.finished(&end(started.id), START);
+        ended.push(started.id);
+        assert!(scheduler.take_commit_wanted(), "after {}", ended.len());
+    }
+    assert_eq!(ended.len(), IN_FLIGHT_PER_PLACE);
+    scheduler.settled(endpoint(0), ended[0], START);
+    assert!(start(&mut scheduler, START).is_some());
+}
+
+#[test]
 fn a_rate_is_kept_without_taking_a_place() {
     let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
     let limited = EndpointTerms { rate: Some(Rate::new(2, 10).unwrap()), ..terms(Ordering::Unordered) };
@@ -371,7 +401,7 @@ fn a_rate_is_kept_without_taking_a_place() {
     assert!(start(&mut scheduler, START).is_some());
     let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the rate is exceeded") };
     assert_eq!(at, UnixMillis(START.0 + 5000));
-    assert_eq!(scheduler.in_flight(), 2);
+    assert_eq!(scheduler.under_way(), 2);
     assert!(start(&mut scheduler, at).is_some());
 }
 

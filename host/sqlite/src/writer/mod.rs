@@ -96,6 +96,11 @@ impl Writer {
         self.queue.push_completion(CompletionJob { finished, answer })?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
+
+    /// Lets completions wait no longer.
+    pub(crate) fn hurry(&self) {
+        self.queue.hurry();
+    }
 }
 
 impl Drop for Writer {

@@ -27,6 +27,8 @@ pub(super) struct Queue {
 struct Waiting {
     durable: VecDeque<DurableJob>,
     completions: VecDeque<CompletionJob>,
+    /// Whether the completions that wait, or come next, need not gather.
+    is_hurried: bool,
     /// Completions that found no room wait for a while.
     is_retry: bool,
     /// Whether the writer has tidied up since its last batch.
@@ -94,6 +96,17 @@ impl Queue {
         Ok(())
     }
 
+    /// Ends the delay of the completions that wait, or that come next.
+    pub(super) fn hurry(&self) {
+        let mut waiting = self.lock();
+        waiting.is_hurried = true;
+        let has_completions = !waiting.completions.is_empty();
+        drop(waiting);
+        if has_completions {
+            self.wake.notify_one();
+        }
+    }
+
     /// Keeps completions that found no room, in front of those that came since.
     pub(super) fn put_back(&self, completions: Vec<CompletionJob>) {
         let mut waiting = self.lock();
@@ -136,7 +149,8 @@ impl Queue {
     pub(super) fn next_work(&self) -> Work {
         let mut waiting = self.lock();
         loop {
-            let gathered = waiting.completions.len() >= COMMIT_COMPLETIONS_MAX && !waiting.is_retry;
+            let gathered_min = if waiting.is_hurried { 1 } else { COMMIT_COMPLETIONS_MAX };
+            let gathered = waiting.completions.len() >= gathered_min && !waiting.is_retry;
             if !waiting.durable.is_empty() || gathered {
                 return Work::Batch(waiting.take_batch());
             }
@@ -199,6 +213,7 @@ impl Waiting {
             return batch;
         }
         self.is_retry = false;
+        self.is_hurried = false;
         let mut bytes = 0;
         while batch.durable.len() < COMMIT_EVENTS_MAX && bytes < COMMIT_BYTES_MAX {
             let Some(job) = self.durable.front() else { break };

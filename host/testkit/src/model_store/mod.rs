@@ -96,6 +96,8 @@ impl Store for ModelStore {
         ready(Ok(()))
     }
 
+    fn commit_soon(&self) {}
+
     fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>> {
         ready(Ok(self.state().load_due(&load)))
     }
