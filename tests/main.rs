@@ -1,5 +1,6 @@
 //! Tests of the real process on real sockets: one module for each promise.
 
+mod authoring;
 mod bad_plugins;
 mod bad_receivers;
 mod bad_requests;
@@ -7,7 +8,10 @@ mod bad_starts;
 mod crash;
 mod durability;
 mod first_start;
+mod hostile_plugins;
 mod hygiene;
 mod main_job;
+mod plugin_platform;
+mod sources;
 mod svix_client;
 mod verifiers;

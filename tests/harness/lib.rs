@@ -6,7 +6,8 @@
 //! - [`api::Api`] speaks to it over HTTP as any client would; what it answers is a [`api::Reply`].
 //! - receivers come from `hookmill_testkit::receiver`; [`judge`] verifies what they received with code that is not
 //!   ours.
-//! - [`plugin`] has the plugins of the repository, and hostile ones written as WebAssembly text.
+//! - [`plugin`] has the plugins of the repository, and hostile ones written as WebAssembly text; [`world`] is what such
+//!   text may import and has to export, [`plugin_run`] runs one without a router.
 //! - [`crash`] kills a router over and over and compares what it acknowledged with what arrived.
 //! - [`wire`] are sockets for clients that HTTP libraries refuse to be.
 //!
@@ -17,7 +18,10 @@ pub mod api;
 pub mod crash;
 pub mod fixture;
 pub mod judge;
+pub mod memory;
 pub mod plugin;
+pub mod plugin_run;
 pub mod router;
 pub mod wait;
 pub mod wire;
+pub mod world;

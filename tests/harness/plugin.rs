@@ -33,6 +33,24 @@ pub fn saying(text: &str) -> Vec<u8> {
     )
 }
 
+/// A plugin that says of every event that it can never be delivered, for this reason of at most 256 bytes.
+#[must_use]
+pub fn refusing(reason: &str) -> Vec<u8> {
+    let escaped: String = reason.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let length = reason.len();
+    // `err(permanent(reason))`, where `transform` has the result.
+    transform(
+        &format!(
+            r#"(i32.store8 (i32.const 1024) (i32.const 1))
+           (i32.store8 (i32.const 1028) (i32.const 1))
+           (i32.store (i32.const 1032) (i32.const 2048))
+           (i32.store (i32.const 1036) (i32.const {length}))
+           (return (i32.const 1024))"#
+        ),
+        &format!(r#"(data (i32.const 2048) "{escaped}")"#),
+    )
+}
+
 /// A plugin that hits `unreachable` in a function named `boom`.
 #[must_use]
 pub fn trapping() -> Vec<u8> {

@@ -198,6 +198,15 @@ impl Router {
         &self.api
     }
 
+    /// The process.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id().expect("the router runs")
+    }
+
     /// What it printed up to its address.
     #[must_use]
     pub fn printed(&self) -> &str {

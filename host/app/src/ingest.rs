@@ -42,27 +42,66 @@ pub struct Accepted {
     pub repeated: bool,
 }
 
+/// What makes an event a repeat besides its uid.
+pub(crate) struct Identity {
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+    /// Tells a repeat from a reuse.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+/// What became of an event that was brought.
+pub(crate) enum Taken {
+    /// Durable, with all of its deliveries.
+    Stored(Arc<Event>),
+    /// Known before.
+    Repeat {
+        /// The event that was stored first.
+        first: EventId,
+        /// Whether it had the same fingerprint.
+        same: bool,
+    },
+}
+
 impl App {
     /// Accepts one event of an application: routes it, stores it with its deliveries, hands them to the dispatcher.
     ///
     /// # Errors
     /// A body over the limit, an id or idempotency key that was used for another event, a full queue or disk.
     pub async fn accept(&self, routes: &Routes, incoming: Incoming) -> Result<Accepted, AppError> {
-        if incoming.body.len() > EVENT_BODY_BYTES_MAX {
-            return Err(AppError::new(
-                ErrorKind::TooLarge,
-                "event_body_too_large",
-                format!(
-                    "the body has {} bytes, an event has at most {EVENT_BODY_BYTES_MAX}",
-                    incoming.body.len()
-                ),
-            ));
-        }
+        // Before it is hashed.
+        check_body(&incoming.body)?;
         let idempotency_key =
             incoming.idempotency_key.as_deref().map(|key| idempotency_key(routes, key)).transpose()?;
         let deduplicated = idempotency_key.is_some() || incoming.uid.is_some();
         let fingerprint = if deduplicated { fingerprint(&incoming) } else { [0; 32] };
+        match self.take(routes, incoming, Identity { idempotency_key, fingerprint }).await? {
+            Taken::Stored(event) => Ok(Accepted { event, repeated: false }),
+            Taken::Repeat { first, same: true } => {
+                let stored = self.store.event(routes.application.id, EventLookup::Id(first)).await?;
+                let event = stored.ok_or_else(|| AppError::not_found("event"))?;
+                Ok(Accepted { event, repeated: true })
+            }
+            Taken::Repeat { first, same: false } => Err(AppError::new(
+                ErrorKind::Conflict,
+                "event_id_reused",
+                format!(
+                    "this event id or idempotency key was used for another event, {first}; choose a new one"
+                ),
+            )),
+        }
+    }
 
+    /// Routes one event, stores it with its deliveries, and hands those to the dispatcher.
+    ///
+    /// # Errors
+    /// A body over the limit, a full queue or disk.
+    pub(crate) async fn take(
+        &self,
+        routes: &Routes,
+        incoming: Incoming,
+        identity: Identity,
+    ) -> Result<Taken, AppError> {
+        check_body(&incoming.body)?;
         let event = Arc::new(Event {
             id: EventId::new(self.clock.now(), self.entropy.id_bits()),
             application: routes.application.id,
@@ -83,8 +122,8 @@ impl App {
         let new = NewEvent {
             event: Arc::clone(&event),
             deliveries: deliveries.clone(),
-            idempotency_key,
-            fingerprint,
+            idempotency_key: identity.idempotency_key,
+            fingerprint: identity.fingerprint,
         };
         match self.store.append(new).await? {
             Appended::Stored(ids) => {
@@ -99,22 +138,22 @@ impl App {
                     prepared: None,
                 });
                 self.dispatcher.appended(pending.collect());
-                Ok(Accepted { event, repeated: false })
+                Ok(Taken::Stored(event))
             }
-            Appended::Duplicate { first, same: true } => {
-                let stored = self.store.event(routes.application.id, EventLookup::Id(first)).await?;
-                let event = stored.ok_or_else(|| AppError::not_found("event"))?;
-                Ok(Accepted { event, repeated: true })
-            }
-            Appended::Duplicate { first, same: false } => Err(AppError::new(
-                ErrorKind::Conflict,
-                "event_id_reused",
-                format!(
-                    "this event id or idempotency key was used for another event, {first}; choose a new one"
-                ),
-            )),
+            Appended::Duplicate { first, same } => Ok(Taken::Repeat { first, same }),
         }
     }
+}
+
+fn check_body(body: &Bytes) -> Result<(), AppError> {
+    if body.len() <= EVENT_BODY_BYTES_MAX {
+        return Ok(());
+    }
+    Err(AppError::new(
+        ErrorKind::TooLarge,
+        "event_body_too_large",
+        format!("the body has {} bytes, an event has at most {EVENT_BODY_BYTES_MAX}", body.len()),
+    ))
 }
 
 /// Scopes the caller's key to its application. A key that is empty or too long is refused.

@@ -1,8 +1,8 @@
 //! Use cases over the ports: accept, deliver, administer.
 //!
 //! Dramatis personae: [`App`] owns the ports and the current [`RoutingTable`] snapshot. [`ingest`] is the first bow
-//! of an event's way (from the caller to one committed transaction), [`dispatch`] the second (from there to the
-//! receiver). [`administer`] changes the configuration: store first, snapshot second, dispatcher told last.
+//! of an event's way (from the caller to one committed transaction; from a provider it begins in [`receive`]),
+//! [`dispatch`] the second (from there to the receiver). [`administer`] changes the configuration: store first, snapshot second, dispatcher told last.
 //! [`history`] reads what happened. Decisions are made in `hookmill-core`; here they are carried out.
 
 use std::sync::Arc;
@@ -18,15 +18,22 @@ use hookmill_core::time::UnixMillis;
 use tokio::sync::Mutex;
 
 pub mod administer;
+mod bundle;
 pub mod dispatch;
+pub mod dry_run;
 mod error;
 pub mod history;
 pub mod ingest;
+pub mod operational;
+mod plugin_run;
+pub mod receive;
 pub mod retention;
 
+pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
 
 use crate::dispatch::DispatcherHandle;
+use crate::operational::Notice;
 
 /// The ports and the current configuration.
 pub struct App {
@@ -39,6 +46,7 @@ pub struct App {
     /// Held while the configuration changes, so that store and snapshot change in one order.
     changing: Mutex<()>,
     dispatcher: DispatcherHandle,
+    bundle: Bundle,
 }
 
 /// What an [`App`] is made of.
@@ -55,6 +63,8 @@ pub struct AppParts {
     pub address_policy: AddressPolicy,
     /// Where accepted deliveries go.
     pub dispatcher: DispatcherHandle,
+    /// Plugins that come with the router.
+    pub bundle: Bundle,
 }
 
 impl App {
@@ -73,6 +83,7 @@ impl App {
             table: ArcSwap::from_pointee(table),
             changing: Mutex::new(()),
             dispatcher: parts.dispatcher,
+            bundle: parts.bundle,
         })
     }
 
@@ -94,18 +105,22 @@ impl App {
     }
 
     /// Disables an endpoint whose receiver answered 410 Gone.
-    async fn disable_gone_endpoint(&self, id: EndpointId) {
+    async fn disable_gone_endpoint(self: &Arc<Self>, id: EndpointId) {
         let _changing = self.changing.lock().await;
         let Some(endpoint) = self.table().endpoints.get(&id).map(|endpoint| Endpoint::clone(endpoint)) else {
             return;
         };
         let now = self.now();
         let state = EndpointState::Disabled { reason: DisabledReason::Gone, since: now };
+        let application = endpoint.application;
         let disabled = Endpoint { state, updated_at: now, ..endpoint };
         tracing::warn!(endpoint = %id, "receiver answered 410 gone; endpoint disabled");
         if let Err(error) = self.apply(vec![Change::PutEndpoint(Box::new(disabled))]).await {
             tracing::error!(endpoint = %id, %error, "gone endpoint could not be disabled");
+            return;
         }
+        let reason = DisabledReason::Gone;
+        self.announce(Notice::EndpointDisabled { application, endpoint: id, reason });
     }
 
     /// Applies changes to the store, then to the snapshot, then tells the dispatcher. The caller holds
@@ -144,13 +159,17 @@ fn apply_to_table(table: &mut RoutingTable, change: Change, touched: &mut Vec<En
             touched.push(id);
             table.remove_endpoint(id);
         }
+        Change::PutSource(source) => table.put_source(*source),
+        Change::DeleteSource(id) => table.remove_source(id),
         Change::PutEventType(definition) => {
             table.event_types.insert(definition.name.clone(), Arc::new(definition));
         }
         Change::DeleteEventType(name) => {
             table.event_types.remove(&name);
         }
-        Change::PutPluginVersion(version, _bytes) => table.put_plugin_version(version),
+        Change::PutPluginVersion(version, _bytes, _interface) => table.put_plugin_version(version),
+        Change::SetCanary(name, canary) => table.set_canary(&name, canary),
+        Change::DeletePluginVersion(name, digest) => table.remove_plugin_version(&name, digest),
         Change::SetCurrentPlugin(name, digest) => table.set_current_plugin(&name, digest),
         Change::DeletePlugin(name) => {
             table.plugins.remove(&name);

@@ -15,6 +15,7 @@ mod event;
 mod generator;
 mod http1;
 mod null_router;
+mod plugin_library;
 mod plugin_runs;
 mod process;
 mod receiver;

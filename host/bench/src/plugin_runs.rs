@@ -32,6 +32,17 @@ const REUSES: usize = 64;
 const FRESH_US_MAX: f64 = 45.0;
 const FRESH_SCANNED_US_MAX: f64 = 22.0;
 
+/// Medians of a fresh instance of the plugins whose languages bring a machine of their own, by size.
+const JAVASCRIPT_US_MAX: [f64; 2] = [250.0, 600.0];
+const JQ_US_MAX: [Option<f64>; 2] = [Some(250.0), None];
+/// 99th percentile of a fresh instance in Rust that takes 0.5 KB, with the kernel's list of dirty pages.
+const FRESH_SCANNED_P99_US_MAX: f64 = 60.0;
+/// A warm instance against native code.
+const REUSED_OF_NATIVE_MAX: f64 = 2.5;
+
+const JAVASCRIPT_SETTINGS: &str = r#"{"code":"function handle(event) { const report = event.json(); report.reference = report.id; delete report.id; return { body: report, headers: { 'x-kind': 'report' } }; }"}"#;
+const JQ_SETTINGS: &str = r#"{"filter":"{reference: .id} + del(.id) | select(.reference != null)"}"#;
+
 /// What many runs of one kind took.
 struct Runs {
     on_thread_ns: Histogram<u64>,
@@ -39,16 +50,16 @@ struct Runs {
     fuel: u64,
 }
 
-/// Measures `runs` runs of each kind.
+/// Measures `runs` runs of each kind of the Rust plugin at `plugin`, and of the bundled ones beside it.
 pub(crate) async fn measure(
     plugin: &Path,
     directory: &Path,
     runs: u32,
 ) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
-    let component =
-        std::fs::read(plugin).map_err(|source| BenchError::Read { path: plugin.to_owned(), source })?;
-    let component = Bytes::from(component);
+    let component = read(plugin)?;
     let (mut figures, mut remarks) = (Vec::new(), Vec::new());
+    let native: Vec<Quantiles> =
+        SIZES.iter().map(|(bytes, _)| native(&event::notification(*bytes), runs)).collect();
     for pagemap_scan in [false, true] {
         if pagemap_scan && !pagemap_scan_is_used() {
             remarks.push("PAGEMAP_SCAN is not used here: an older kernel, or swap is active".into());
@@ -57,23 +68,22 @@ pub(crate) async fn measure(
         let (suffix, aim_us) =
             if pagemap_scan { (", PAGEMAP_SCAN", FRESH_SCANNED_US_MAX) } else { ("", FRESH_US_MAX) };
         let unusable = |reason| BenchError::Plugin { path: plugin.to_owned(), reason };
-        let cache = directory.join(format!("plugins-{pagemap_scan}"));
-        let config = WasmConfig { pagemap_scan, ..WasmConfig::new(cache, Zeroizing::new([7; 32])) };
-        let host = WasmHost::new(config).map_err(|error| unusable(error.to_string()))?;
-        let digest = host.prepare(component.clone()).await.map_err(|refusal| unusable(refusal.message))?;
-        for (bytes, size) in SIZES {
-            let run = run_of(digest, bytes);
-            repeat(&host, &run, WARM_UP_RUNS).await.map_err(unusable)?;
-            let found = repeat(&host, &run, runs).await.map_err(unusable)?;
+        let host =
+            host(&directory.join(format!("plugins-{pagemap_scan}")), pagemap_scan).map_err(unusable)?;
+        let digest =
+            host.prepare(component.clone()).await.map_err(|refusal| unusable(refusal.message))?.digest;
+        for (index, (bytes, size)) in SIZES.into_iter().enumerate() {
+            let run = run_of(digest, bytes, "{}");
+            let is_small = index == 0;
+            let found = warm_then(&host, &run, runs).await.map_err(unusable)?;
             let Quantiles { p50, p99, .. } = Quantiles::in_microseconds(&found.on_thread_ns);
-            let mut median = Figure::new(format!("fresh instance, {size}{suffix}, p50"), "us", p50);
-            if bytes == SIZES[0].0 {
-                median = median.target(Target::AtMost(aim_us));
-            }
-            figures.push(median);
-            figures.push(Figure::new(format!("fresh instance, {size}{suffix}, p99"), "us", p99));
+            let aim = is_small.then_some(aim_us);
+            figures.push(aimed(format!("Rust, fresh, {size}{suffix}, p50"), p50, aim));
+            let aim = (is_small && pagemap_scan).then_some(FRESH_SCANNED_P99_US_MAX);
+            figures.push(aimed(format!("Rust, fresh, {size}{suffix}, p99"), p99, aim));
             let reused = reused(&host, &run, runs).map_err(unusable)?;
-            figures.push(Figure::new(format!("reused instance, {size}{suffix}, p50"), "us", reused.p50));
+            let aim = pagemap_scan.then_some(REUSED_OF_NATIVE_MAX * native[index].p50);
+            figures.push(aimed(format!("Rust, reused, {size}{suffix}, p50"), reused.p50, aim));
             let awaited = Quantiles::in_microseconds(&found.awaited_ns);
             remarks.push(format!(
                 "{size}{suffix}: {:.1} / {:.1} us p50 / p99 as the dispatcher waits; {} units of fuel a run",
@@ -81,11 +91,52 @@ pub(crate) async fn measure(
             ));
         }
     }
-    for (bytes, size) in SIZES {
-        let native = native(&event::notification(bytes), runs);
+    for ((_, size), native) in SIZES.into_iter().zip(&native) {
         figures.push(Figure::new(format!("native serde_json, {size}, p50"), "us", native.p50));
     }
+    let beside = plugin.parent().unwrap_or(Path::new("."));
+    let javascript = JAVASCRIPT_US_MAX.map(Some);
+    for (name, settings, aims) in
+        [("javascript", JAVASCRIPT_SETTINGS, javascript), ("jq", JQ_SETTINGS, JQ_US_MAX)]
+    {
+        let path = beside.join(format!("{name}.wasm"));
+        let unusable = |reason| BenchError::Plugin { path: path.clone(), reason };
+        let host = host(&directory.join(name), pagemap_scan_is_used()).map_err(unusable)?;
+        let prepared = host.prepare(read(&path)?).await.map_err(|refusal| unusable(refusal.message))?;
+        for ((bytes, size), aim) in SIZES.into_iter().zip(aims) {
+            let run = run_of(prepared.digest, bytes, settings);
+            let found = warm_then(&host, &run, runs / 5).await.map_err(unusable)?;
+            let Quantiles { p50, p99, .. } = Quantiles::in_microseconds(&found.on_thread_ns);
+            figures.push(aimed(format!("{name}, fresh, {size}, p50"), p50, aim));
+            figures.push(Figure::new(format!("{name}, fresh, {size}, p99"), "us", p99));
+            remarks.push(format!("{name}, {size}: {} units of fuel a run", found.fuel));
+        }
+    }
     Ok((figures, remarks))
+}
+
+fn aimed(name: String, value_us: f64, aim_us: Option<f64>) -> Figure {
+    let figure = Figure::new(name, "us", value_us);
+    match aim_us {
+        Some(aim_us) => figure.target(Target::AtMost(aim_us)),
+        None => figure,
+    }
+}
+
+pub(crate) fn read(path: &Path) -> Result<Bytes, BenchError> {
+    let component =
+        std::fs::read(path).map_err(|source| BenchError::Read { path: path.to_owned(), source })?;
+    Ok(component.into())
+}
+
+fn host(cache: &Path, pagemap_scan: bool) -> Result<WasmHost, String> {
+    let config = WasmConfig { pagemap_scan, ..WasmConfig::new(cache.to_owned(), Zeroizing::new([7; 32])) };
+    WasmHost::new(config).map_err(|error| error.to_string())
+}
+
+async fn warm_then(host: &WasmHost, run: &TransformRun, runs: u32) -> Result<Runs, String> {
+    repeat(host, run, WARM_UP_RUNS).await?;
+    repeat(host, run, runs).await
 }
 
 async fn repeat(host: &WasmHost, run: &TransformRun, times: u32) -> Result<Runs, String> {
@@ -119,14 +170,15 @@ fn reused(host: &WasmHost, run: &TransformRun, times: u32) -> Result<Quantiles, 
     Ok(Quantiles::in_microseconds(&times_ns))
 }
 
-fn run_of(digest: PluginDigest, bytes: usize) -> TransformRun {
+pub(crate) fn run_of(digest: PluginDigest, bytes: usize, settings: &str) -> TransformRun {
     let mut event = fixture::event(1, 1, NOW);
     event.body = Bytes::from(event::notification(bytes));
     TransformRun {
         digest,
         event: Arc::new(event),
         endpoint: Arc::new(fixture::endpoint(1, 1)),
-        settings: "{}".into(),
+        settings: settings.into(),
+        secrets: Arc::default(),
         attempt: 1,
         now: NOW,
     }

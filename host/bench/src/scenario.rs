@@ -12,6 +12,7 @@ use crate::error::BenchError;
 use crate::generator::{
     self, CONNECTIONS, DELIVERY_CONNECTIONS, Extent, Numbers, Sent, Target as LoadTarget,
 };
+use crate::plugin_library;
 use crate::plugin_runs;
 use crate::receiver::{Manner, Receiver};
 use crate::report::{Figure, Quantiles, ScenarioReport, Target};
@@ -25,6 +26,11 @@ const PLUGIN_NAME: &str = "osmox-notification";
 const RATES: [u32; 2] = [300, 1_000];
 const EVENTS_MAX: u64 = 5_000_000;
 const WARM_UP: Extent = Extent { connections: CONNECTIONS, seconds: 1.0, events_max: 20_000 };
+
+/// Events a second to each of the two endpoints.
+const NEIGHBOUR_RATE: u32 = 300;
+/// How much the 99th percentile may rise because of the neighbour.
+const NEIGHBOUR_RISE_MAX: f64 = 1.2;
 
 const BACKLOG_EVENTS: u64 = 10_000;
 const BACKLOG_ENDPOINTS: u64 = 10;
@@ -46,13 +52,25 @@ pub(crate) enum Scenario {
     Latency,
     /// One run of a plugin, without HTTP and disk, beside native code
     Wasm,
+    /// Ten thousand different plugins: memory, and what a cold one costs
+    Library,
+    /// Deliveries beside an endpoint whose plugin loops without end
+    Neighbour,
     /// Start with 100,000 deliveries pending, and memory at rest
     Backlog,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ingest, Self::E2e, Self::E2eWasm, Self::Latency, Self::Wasm, Self::Backlog];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Ingest,
+        Self::E2e,
+        Self::E2eWasm,
+        Self::Latency,
+        Self::Wasm,
+        Self::Library,
+        Self::Neighbour,
+        Self::Backlog,
+    ];
 
     fn title(self) -> &'static str {
         match self {
@@ -61,6 +79,8 @@ impl Scenario {
             Self::E2eWasm => "end to end, Wasm",
             Self::Latency => "latency",
             Self::Wasm => "plugin run",
+            Self::Library => "plugin library",
+            Self::Neighbour => "bad neighbour",
             Self::Backlog => "backlog",
         }
     }
@@ -77,6 +97,7 @@ pub(crate) struct Bench {
     closed_loop: Extent,
     fixed_rate_seconds: u32,
     plugin_runs: u32,
+    library_plugins: u32,
     /// The null router's end to end figures, for both scenarios that need them.
     null_end_to_end: RefCell<Option<EndToEnd>>,
 }
@@ -118,6 +139,7 @@ impl Bench {
             },
             fixed_rate_seconds: if quick { 5 } else { 30 },
             plugin_runs: if quick { 5_000 } else { 50_000 },
+            library_plugins: if quick { 1_000 } else { 10_000 },
             null_end_to_end: RefCell::new(None),
         })
     }
@@ -144,6 +166,10 @@ impl Bench {
             Scenario::Wasm => {
                 plugin_runs::measure(&self.plugin, self.directory.path(), self.plugin_runs).await
             }
+            Scenario::Library => {
+                plugin_library::measure(&self.plugin, self.directory.path(), self.library_plugins).await
+            }
+            Scenario::Neighbour => self.neighbour().await,
             Scenario::Backlog => self.backlog().await,
         }
     }
@@ -236,6 +262,49 @@ impl Bench {
             remarks.push(remark);
         }
         Ok((figures, remarks))
+    }
+
+    /// Paced deliveries of one application while another one's endpoint is flooded: with events that it takes as they
+    /// are, and with a plugin that loops without end.
+    async fn neighbour(&self) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
+        let (beside_none, _) = self.paced_beside(None).await?;
+        let looping = hookmill_tests::plugin::looping();
+        let (beside_loop, remark) = self.paced_beside(Some(&looping)).await?;
+        let figure = |what: &str, ms: f64| Figure::new(format!("{NEIGHBOUR_RATE}/s, {what}"), "ms", ms);
+        let figures = vec![
+            figure("beside a busy endpoint, p50", beside_none.p50),
+            figure("beside a busy endpoint, p99", beside_none.p99),
+            figure("beside an endless loop, p50", beside_loop.p50),
+            figure("beside an endless loop, p99", beside_loop.p99)
+                .target(Target::AtMost(beside_none.p99 * NEIGHBOUR_RISE_MAX)),
+        ];
+        Ok((figures, vec![remark]))
+    }
+
+    async fn paced_beside(&self, plugin: Option<&[u8]>) -> Result<(Quantiles, String), BenchError> {
+        let receiver = Receiver::start(Manner::Answers).await?;
+        let others = Receiver::start(Manner::Answers).await?;
+        let (data, mut router) = self.start_router().await?;
+        let application = Application::create(&router).await?;
+        application.add_endpoint(receiver.address).await?;
+        let other = Application::create(&router).await?;
+        let endpoint = other.add_endpoint(others.address).await?;
+        if let Some(component) = plugin {
+            other.transform(&endpoint, "neighbour", component).await?;
+        }
+        let (target, other) =
+            (application.target(&router, PAYLOAD_BYTES), other.target(&router, PAYLOAD_BYTES));
+        let numbers = Numbers::default();
+        // Longer than the measured load, which ends it.
+        let flood = generator::fixed_rate(&other, &numbers, NEIGHBOUR_RATE, 2 * self.fixed_rate_seconds);
+        let measured = tokio::select! {
+            measured = self.paced(&target, &receiver, NEIGHBOUR_RATE) => measured,
+            flooded = flood => Err(flooded.err().unwrap_or(BenchError::Proc { path: "flood".into() })),
+        };
+        router.still_runs()?;
+        router.kill().await;
+        drop(data);
+        measured
     }
 
     async fn backlog(&self) -> Result<(Vec<Figure>, Vec<String>), BenchError> {

@@ -8,8 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::limits::FAILURE_DETAIL_BYTES_MAX;
+use crate::plugin::ClassifierVerdict;
 
 /// The shortest wait after 429 without a `Retry-After`, for the whole endpoint.
 ///
@@ -31,6 +33,8 @@ pub enum Outcome {
         status: u16,
         /// What `Retry-After` asked for, as [`RetryAfter::parse`](crate::retry::RetryAfter::parse) read it.
         retry_after: Option<Duration>,
+        /// All headers.
+        headers: HeaderMap,
         /// The beginning of the body, at most
         /// [`RESPONSE_BODY_BYTES_MAX`](crate::limits::RESPONSE_BODY_BYTES_MAX); what follows was not waited for.
         body: Bytes,
@@ -89,6 +93,18 @@ pub enum Class {
     },
     /// The receiver wants no event any more: the endpoint is to be disabled.
     Gone,
+    /// The receiver will never take this event, says the endpoint's classifier.
+    Refused,
+}
+
+impl From<&ClassifierVerdict> for Class {
+    fn from(verdict: &ClassifierVerdict) -> Self {
+        match verdict {
+            ClassifierVerdict::Delivered => Self::Delivered,
+            ClassifierVerdict::Retry(_) => Self::RETRY,
+            ClassifierVerdict::Fail(_) => Self::Refused,
+        }
+    }
 }
 
 impl Outcome {
@@ -192,15 +208,16 @@ impl Class {
     pub fn endpoint_pause(&self) -> Option<Duration> {
         match self {
             Self::Retry { at_least, pause_endpoint: true } => *at_least,
-            Self::Delivered | Self::Retry { .. } | Self::Gone => None,
+            Self::Delivered | Self::Retry { .. } | Self::Gone | Self::Refused => None,
         }
     }
 
-    /// Whether this counts as a failure of the endpoint, for its [`breaker`](crate::breaker).
+    /// Whether this counts as a failure of the endpoint, for its [`breaker`](crate::breaker). One that reads an event and
+    /// refuses it is well.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::Delivered => false,
+            Self::Delivered | Self::Refused => false,
             Self::Retry { .. } | Self::Gone => true,
         }
     }
@@ -213,7 +230,9 @@ impl Class {
 #[must_use]
 pub fn classify(outcome: &Outcome) -> Class {
     match outcome {
-        Outcome::Answered { status, retry_after, body: _ } => classify_answer(*status, *retry_after),
+        Outcome::Answered { status, retry_after, headers: _, body: _ } => {
+            classify_answer(*status, *retry_after)
+        }
         Outcome::Failed(failure) => classify_failure(failure.class),
     }
 }
@@ -269,6 +288,7 @@ mod tests {
         Outcome::Answered {
             status,
             retry_after: retry_after_secs.map(Duration::from_secs),
+            headers: HeaderMap::new(),
             body: Bytes::new(),
         }
     }

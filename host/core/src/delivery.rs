@@ -54,7 +54,8 @@ pub enum DeadReason {
     Exhausted,
     /// The receiver answered 410, which also disables the endpoint.
     EndpointGone,
-    /// The plugin said that this event can never be delivered.
+    /// A plugin said that this event can never be delivered: the transform that it or the classifier that its answer
+    /// was shown.
     RejectedByPlugin,
     /// The plugin trapped or went over a limit, and the endpoint does not hold such deliveries.
     TransformFailed,
@@ -80,7 +81,8 @@ pub enum TransformFailure {
         /// Its reason, bounded by the plugin host.
         message: String,
     },
-    /// The plugin said that this event can never be delivered.
+    /// A plugin said that this event can never be delivered: the transform that it or the classifier that its answer
+    /// was shown.
     Permanent {
         /// Its reason, bounded by the plugin host.
         message: String,
@@ -189,6 +191,7 @@ pub fn decide(
     match class {
         Class::Delivered => Decision::Delivered,
         Class::Gone => Decision::Dead { reason: DeadReason::EndpointGone },
+        Class::Refused => Decision::Dead { reason: DeadReason::RejectedByPlugin },
         Class::Retry { at_least, pause_endpoint: _ } => match policy.delay_after(attempts_made, jitter) {
             Some(delay) => {
                 let asked = at_least.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
@@ -262,6 +265,7 @@ mod tests {
         check(1, Class::Delivered, Decision::Delivered);
         check(3, Class::Delivered, Decision::Delivered);
         check(1, Class::Gone, dead(DeadReason::EndpointGone));
+        check(1, Class::Refused, dead(DeadReason::RejectedByPlugin));
         check(1, retry(None), after(10));
         check(2, retry(None), after(60));
         check(3, retry(None), dead(DeadReason::Exhausted));

@@ -15,7 +15,7 @@ use crate::limits::{
     ENDPOINT_CONCURRENCY_DEFAULT, ENDPOINT_CONCURRENCY_MAX,
 };
 use crate::pattern::EventPattern;
-use crate::plugin::PluginUse;
+use crate::plugin::{PluginBinding, PluginUse};
 use crate::request::header_is_reserved;
 use crate::retry::RetryPolicy;
 use crate::signature::SigningKeys;
@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub signing: SigningKeys,
     /// Reshapes each delivery.
     pub transformation: Transformation,
+    /// Reads what it answers; without one, and where that one fails, the status alone decides.
+    pub classifier: Option<PluginBinding>,
     /// When and how often a delivery is tried.
     pub policy: DeliveryPolicy,
     /// When it was created.

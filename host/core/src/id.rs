@@ -93,6 +93,8 @@ identifiers! {
     AttemptId = "atmpt";
     /// One API key; the key itself is not in it.
     KeyId = "key";
+    /// One inbound address for one provider.
+    SourceId = "src";
 }
 
 /// One unfinished delivery, numbered by the store that holds it.

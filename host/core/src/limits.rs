@@ -28,6 +28,8 @@ pub const APPLICATION_ENDPOINTS_MAX: usize = 1000;
 pub const APPLICATIONS_MAX: usize = 100_000;
 /// Event types of one installation.
 pub const EVENT_TYPES_MAX: usize = 10_000;
+/// Sources of one installation.
+pub const SOURCES_MAX: usize = 10_000;
 /// API keys of one installation.
 pub const KEYS_MAX: usize = 10_000;
 /// Characters of a description.
@@ -47,8 +49,21 @@ pub const TRANSFORM_REQUESTS_MAX: usize = 16;
 pub const TRANSFORM_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of an endpoint's plugin settings (JSON).
 pub const TRANSFORM_SETTINGS_BYTES_MAX: usize = 64 << 10;
-/// Bytes of one uploaded plugin.
-pub const PLUGIN_BYTES_MAX: usize = 16 << 20;
+/// Secrets that one endpoint or source may bind for its plugin.
+pub const BOUND_SECRETS_MAX: usize = 16;
+/// Bytes of one bound secret; a PEM-encoded RSA key of 4096 bits has about 800 (public) or 3300 (private).
+pub const SECRET_BYTES_MAX: usize = 4 << 10;
+/// Events that one request to a source may become.
+pub const SOURCE_EVENTS_MAX: usize = 1000;
+/// Bytes of the bodies of all events that one request becomes, so that they fit one commit.
+pub const SOURCE_EVENT_BYTES_MAX: usize = COMMIT_BYTES_MAX;
+/// Bytes of an answer that a source plugin gives in the place of the usual one.
+pub const SOURCE_REPLY_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one uploaded plugin. One in Python carries its interpreter, 18 MB.
+pub const PLUGIN_BYTES_MAX: usize = 24 << 20;
+/// The deterministic budget of one run of a plugin: about one for each instruction, and more for calls of the host.
+/// It takes about 5 ms.
+pub const PLUGIN_FUEL_MAX: u64 = 30_000_000;
 /// Plugins of one installation, each with any number of versions up to [`PLUGIN_VERSIONS_MAX`].
 pub const PLUGINS_MAX: usize = 10_000;
 /// Versions kept of one plugin.
@@ -113,4 +128,5 @@ const _: () = {
     assert!(ENDPOINT_CONCURRENCY_DEFAULT <= ENDPOINT_CONCURRENCY_MAX);
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
     assert!(TRANSFORM_OUTPUT_BYTES_MAX <= EVENT_BODY_BYTES_MAX);
+    assert!(SOURCE_REPLY_BYTES_MAX <= TRANSFORM_OUTPUT_BYTES_MAX);
 };

@@ -1,17 +1,28 @@
-//! Plugins by name, their versions by content, and what one run may give back.
+//! Plugins by name, their versions by content, what a run is given and what it may give back.
+
+mod exchange;
+mod secret;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::exchange::{
+    ClassifierVerdict, InboundRequest, LogLevel, LogLine, ReceiverAnswer, RunCost, SourceEvent, SourceReply,
+    SourceVerdict, TransformOutcome,
+};
+pub use self::secret::{
+    BoundSecrets, InvalidSecret, InvalidSecretName, SECRET_NAME_CHARS_MAX, Secret, SecretName,
+};
 use crate::delivery::OnTransformFailure;
-use crate::request::PreparedRequest;
 use crate::time::UnixMillis;
 
+/// The bundled plugin whose setting `code` is a script: what `code` of a transformation stands for.
+pub const JAVASCRIPT_PLUGIN: &str = "javascript";
 /// Characters of a plugin's name.
 pub const PLUGIN_NAME_CHARS_MAX: usize = 64;
 
@@ -117,66 +128,125 @@ pub struct PluginVersion {
     pub name: PluginName,
     /// What it is.
     pub digest: PluginDigest,
+    /// What it is for.
+    pub world: World,
+    /// What its manifest calls this version; empty where there is no manifest.
+    pub label: Box<str>,
+    /// What its manifest says it does, in a line; empty where there is no manifest.
+    pub description: Box<str>,
     /// Bytes of the upload.
     pub size_bytes: u64,
     /// When it was uploaded first.
     pub created_at: UnixMillis,
+    /// The key that it was uploaded with; empty where the router brought it.
+    pub uploaded_by: Box<str>,
 }
 
-/// How an endpoint uses a plugin.
+/// What a version asks for and says of itself. It is read when someone looks, so the store has it and no snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginInterface {
+    /// The interfaces and functions that it imports.
+    pub imports: Vec<String>,
+    /// The text of its manifest.
+    pub manifest: Option<Bytes>,
+}
+
+/// Which plugin, and what it gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginUse {
+pub struct PluginBinding {
     /// Which plugin.
     pub plugin: PluginName,
     /// A version to stay at; the plugin's current one where there is none.
     pub pinned: Option<PluginDigest>,
     /// JSON text that the plugin reads, at most
     /// [`TRANSFORM_SETTINGS_BYTES_MAX`](crate::limits::TRANSFORM_SETTINGS_BYTES_MAX).
-    pub settings: Box<str>,
+    pub settings: Arc<str>,
+    /// Secrets that it may use by name, at most [`BOUND_SECRETS_MAX`](crate::limits::BOUND_SECRETS_MAX).
+    pub secrets: Arc<BoundSecrets>,
+}
+
+/// How an endpoint uses a transform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginUse {
+    /// Which plugin, and what it gets.
+    pub binding: PluginBinding,
     /// What happens to a delivery whose run failed for good reason or none.
     pub on_failure: OnTransformFailure,
 }
 
-/// What one run of a transform asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TransformOutcome {
-    /// Send these, 1 to [`TRANSFORM_REQUESTS_MAX`](crate::limits::TRANSFORM_REQUESTS_MAX).
-    Deliver(Vec<PreparedRequest>),
-    /// Finished on purpose, with a reason for the timeline.
-    Drop(String),
+impl PluginBinding {
+    /// The plugin's current version with empty settings and no secrets.
+    #[must_use]
+    pub fn new(plugin: PluginName) -> Self {
+        Self { plugin, pinned: None, settings: Arc::from("{}"), secrets: Arc::default() }
+    }
 }
 
-/// What one run cost, for the attempt record and the dry run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RunCost {
-    /// Deterministic budget spent.
-    pub fuel: u64,
-    /// Wall-clock time of the run on its thread.
-    pub wall: Duration,
-    /// Bytes of linear memory at its largest.
-    pub memory_peak_bytes: u64,
+/// What a plugin is for: which world of `wit/` it was built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum World {
+    /// Reshapes events on their way to one endpoint.
+    Transform,
+    /// Turns what one provider posts into events.
+    Source,
+    /// Reads receivers' answers.
+    Classifier,
 }
 
-/// One line that a plugin logged.
+/// Text that is no world.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a plugin's world is `transform`, `source` or `classifier`")]
+pub struct InvalidWorld;
+
+impl World {
+    /// Every world.
+    pub const ALL: [Self; 3] = [Self::Transform, Self::Source, Self::Classifier];
+
+    /// The text, which is also the name of the interface that a plugin of this world exports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transform => "transform",
+            Self::Source => "source",
+            Self::Classifier => "classifier",
+        }
+    }
+}
+
+impl FromStr for World {
+    type Err = InvalidWorld;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWorld> {
+        Self::ALL.into_iter().find(|world| world.as_str() == text).ok_or(InvalidWorld)
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// An upload that is ready to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// How loud.
-    pub level: LogLevel,
-    /// What, already bounded and free of control characters.
-    pub message: String,
+pub struct Prepared {
+    /// Which version it is.
+    pub digest: PluginDigest,
+    /// What the host found in it.
+    pub facts: PluginFacts,
 }
 
-/// How loud a plugin's log line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// For the author.
-    Debug,
-    /// For the operator.
-    Info,
-    /// Something is odd.
-    Warn,
-    /// Something failed.
-    Error,
+/// What a host finds in a plugin without running it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginFacts {
+    /// What it exports.
+    pub world: World,
+    /// The interfaces that it imports, such as `hookmill:plugin/event@1.0.0`, in order.
+    pub imports: Vec<String>,
+    /// The text of its manifest's section, not yet parsed.
+    pub manifest: Option<Bytes>,
+    /// Bytes of its compiled form.
+    pub artefact_bytes: u64,
 }
 
 /// The bytes of an uploaded plugin, as the store keeps them.
@@ -197,6 +267,14 @@ mod tests {
         check("Upper", false);
         check("../etc", false);
         check(&"a".repeat(PLUGIN_NAME_CHARS_MAX + 1), false);
+    }
+
+    #[test]
+    fn worlds_read_back() {
+        for world in World::ALL {
+            assert_eq!(world.as_str().parse(), Ok(world));
+        }
+        assert_eq!("transform-plugin".parse::<World>(), Err(InvalidWorld));
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! From an event to the bytes on the wire.
 //!
 //! A [`PreparedRequest`] is what a delivery wants to send: the event as it came, or what a plugin made of it. It
-//! is what is kept for retries. [`build`] adds, for one attempt, the endpoint's own headers, the identity of the
-//! message, a fresh timestamp and the signature; after that nothing changes the bytes.
+//! is what is kept for retries, and names secrets without holding them. [`build`] adds, for one attempt, the secrets,
+//! the endpoint's own headers, the identity of the message, a fresh timestamp and the signature; after that nothing
+//! changes the bytes.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
+use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::address::DeliveryUrl;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
+use crate::plugin::{BoundSecrets, SecretName};
 use crate::time::UnixMillis;
 
 /// Standard Webhooks: the message's identity, the same for all of its attempts.
@@ -32,10 +36,77 @@ pub struct PreparedRequest {
     pub url: DeliveryUrl,
     /// Headers that the plugin set; they win over the endpoint's own.
     pub headers: HeaderMap,
+    /// Headers that the plugin set to a secret, each name once; they win over the endpoint's own too.
+    pub secret_headers: Vec<SecretHeader>,
     /// What to send.
     pub body: RequestBody,
     /// Tells the requests of one event apart, for the receiver's deduplication.
     pub part: Option<Name>,
+}
+
+/// A header whose value has a secret in it, which is filled in when the request is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHeader {
+    /// Which header.
+    pub name: HeaderName,
+    /// What stands before the secret, for example `Bearer `.
+    pub prefix: HeaderValue,
+    /// Which secret of the endpoint.
+    pub secret: SecretName,
+    /// What stands behind it.
+    pub suffix: HeaderValue,
+}
+
+/// Why a header can't be filled in. Shown to the operator; says nothing of the secret's value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SecretHeaderError {
+    /// The endpoint has no such secret, or none any more.
+    #[error("no secret is bound as `{secret}`, which header `{header}` needs: bind it to the endpoint")]
+    Unbound {
+        /// Which header.
+        header: HeaderName,
+        /// Which secret.
+        secret: SecretName,
+    },
+    /// A header can't hold the value.
+    #[error(
+        "the secret `{secret}` has a control character, so header `{header}` can't hold it: bind another"
+    )]
+    ControlCharacter {
+        /// Which header.
+        header: HeaderName,
+        /// Which secret.
+        secret: SecretName,
+    },
+}
+
+impl SecretHeaderError {
+    /// Stable, for the attempt log.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unbound { .. } => "secret_not_bound",
+            Self::ControlCharacter { .. } => "secret_not_a_header",
+        }
+    }
+}
+
+impl SecretHeader {
+    /// The value with the secret in it, marked so that it is not shown.
+    ///
+    /// # Errors
+    /// When there is no such secret, or a header can't hold it.
+    pub fn fill_in(&self, secrets: &BoundSecrets) -> Result<HeaderValue, SecretHeaderError> {
+        let (header, name) = (|| self.name.clone(), || self.secret.clone());
+        let secret = secrets
+            .get(self.secret.as_str())
+            .ok_or_else(|| SecretHeaderError::Unbound { header: header(), secret: name() })?;
+        let parts = [self.prefix.as_bytes(), secret.expose(), self.suffix.as_bytes()];
+        let mut value = HeaderValue::from_bytes(&Zeroizing::new(parts.concat()))
+            .map_err(|_| SecretHeaderError::ControlCharacter { header: header(), secret: name() })?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
 }
 
 /// What to send.
@@ -55,6 +126,7 @@ impl PreparedRequest {
             method: Method::POST,
             url: endpoint.url.clone(),
             headers: HeaderMap::new(),
+            secret_headers: Vec::new(),
             body: RequestBody::Original,
             part: None,
         }
@@ -87,13 +159,16 @@ pub struct OutgoingRequest {
 ///
 /// Precedence of headers, weakest first: ours, the endpoint's, the plugin's; the three of Standard Webhooks
 /// can't be overridden, since both kinds of custom headers refuse reserved names.
-#[must_use]
+///
+/// # Errors
+/// When a secret that a header needs is not bound any more or has become unfit.
 pub fn build(
     endpoint: &Endpoint,
     event: &Event,
     prepared: &PreparedRequest,
+    secrets: &BoundSecrets,
     now: UnixMillis,
-) -> OutgoingRequest {
+) -> Result<OutgoingRequest, SecretHeaderError> {
     let body = prepared.body_of(event);
     let message_id = message_id(event, prepared.part.as_ref());
     let timestamp = now.as_secs();
@@ -104,10 +179,18 @@ pub fn build(
     headers.insert(CONTENT_TYPE, event.content_type.header().clone());
     override_with(&mut headers, endpoint.headers.as_map());
     override_with(&mut headers, &prepared.headers);
+    for secret_header in &prepared.secret_headers {
+        let value = secret_header.fill_in(secrets)?;
+        // Values that the plugin appended stay beside it.
+        if !prepared.headers.contains_key(&secret_header.name) {
+            headers.remove(&secret_header.name);
+        }
+        headers.append(secret_header.name.clone(), value);
+    }
     headers.insert(WEBHOOK_ID, visible(&message_id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
     headers.insert(WEBHOOK_SIGNATURE, visible(&signature));
-    OutgoingRequest { method: prepared.method.clone(), url: prepared.url.clone(), headers, body }
+    Ok(OutgoingRequest { method: prepared.method.clone(), url: prepared.url.clone(), headers, body })
 }
 
 /// The `webhook-id` of one message to a receiver. A part's key has no full stop in it, since that separates
@@ -162,10 +245,29 @@ mod tests {
 
     use super::*;
     use crate::endpoint::CustomHeaders;
+    use crate::plugin::Secret;
     use crate::signature::{SignedMessage, verify};
     use crate::test_values::{endpoint, event};
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_999);
+
+    fn none() -> BoundSecrets {
+        BoundSecrets::default()
+    }
+
+    fn secrets(values: &[(&str, &str)]) -> BoundSecrets {
+        let secret = |value: &str| Secret::new(Zeroizing::new(value.as_bytes().to_vec())).unwrap();
+        values.iter().map(|(name, value)| (name.parse().unwrap(), secret(value))).collect()
+    }
+
+    fn secret_header(name: &'static str, prefix: &'static str, secret: &str) -> SecretHeader {
+        SecretHeader {
+            name: HeaderName::from_static(name),
+            prefix: HeaderValue::from_static(prefix),
+            secret: secret.parse().unwrap(),
+            suffix: HeaderValue::from_static(""),
+        }
+    }
 
     fn header<'a>(request: &'a OutgoingRequest, name: &str) -> Vec<&'a str> {
         request.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
@@ -175,7 +277,7 @@ mod tests {
     fn an_event_goes_out_as_it_came_and_verifies() {
         let endpoint = endpoint("https://receiver.example/hook");
         let event = event(br#"{"a":  1}"#);
-        let request = build(&endpoint, &event, &PreparedRequest::original(&endpoint), NOW);
+        let request = build(&endpoint, &event, &PreparedRequest::original(&endpoint), &none(), NOW).unwrap();
         assert_eq!(
             (request.method.as_str(), request.url.as_str()),
             ("POST", "https://receiver.example/hook")
@@ -203,11 +305,42 @@ mod tests {
         let mut prepared = PreparedRequest::original(&endpoint);
         prepared.headers.append("x-b", HeaderValue::from_static("plugin 1"));
         prepared.headers.append("x-b", HeaderValue::from_static("plugin 2"));
-        let request = build(&endpoint, &event(b"{}"), &prepared, NOW);
+        let request = build(&endpoint, &event(b"{}"), &prepared, &none(), NOW).unwrap();
         let check = |name: &str, expect: &[&str]| assert_eq!(header(&request, name), expect, "{name}");
         check("x-a", &["endpoint"]);
         check("x-b", &["plugin 1", "plugin 2"]);
         check("content-type", &["text/endpoint"]);
+    }
+
+    #[test]
+    fn secrets_are_filled_in_when_the_request_is_built_and_never_shown() {
+        let mut endpoint = endpoint("https://receiver.example/");
+        endpoint.headers = CustomHeaders::new([("authorization", b"endpoint".as_slice())]).unwrap();
+        let mut prepared = PreparedRequest::original(&endpoint);
+        prepared.secret_headers.push(secret_header("authorization", "Bearer ", "token"));
+        prepared.secret_headers.push(secret_header("x-b", "", "token"));
+        prepared.headers.append("x-b", HeaderValue::from_static("beside"));
+        let event = event(b"{}");
+        let request = build(&endpoint, &event, &prepared, &secrets(&[("token", "s3cret")]), NOW).unwrap();
+        assert_eq!(header(&request, "authorization"), ["Bearer s3cret"]);
+        assert_eq!(header(&request, "x-b"), ["beside", "s3cret"]);
+        assert!(!format!("{request:?} {prepared:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_secret_that_is_gone_or_unfit_is_named_and_not_shown() {
+        let endpoint = endpoint("https://receiver.example/");
+        let mut prepared = PreparedRequest::original(&endpoint);
+        prepared.secret_headers.push(secret_header("authorization", "Bearer ", "token"));
+        let check = |bound: &[(&str, &str)], code: &str| {
+            let error = build(&endpoint, &event(b"{}"), &prepared, &secrets(bound), NOW).unwrap_err();
+            assert_eq!(error.code(), code);
+            let text = error.to_string();
+            assert!(text.contains("`token`") && text.contains("authorization"), "{text}");
+            assert!(!text.contains("s3cret"), "{text}");
+        };
+        check(&[("other", "s3cret")], "secret_not_bound");
+        check(&[("token", "s3cret\r\nx-injected: 1")], "secret_not_a_header");
     }
 
     #[test]
@@ -216,7 +349,7 @@ mod tests {
         let event = event(b"{}");
         let part = Some("line.1".parse().unwrap());
         let prepared = PreparedRequest { part, ..PreparedRequest::original(&endpoint) };
-        let request = build(&endpoint, &event, &prepared, NOW);
+        let request = build(&endpoint, &event, &prepared, &none(), NOW).unwrap();
         assert_eq!(header(&request, "webhook-id"), [format!("{}_line-1", event.id)]);
     }
 

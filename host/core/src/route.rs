@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::application::{Application, EventTypeDefinition};
+use crate::canary::Canary;
 use crate::endpoint::{Endpoint, EndpointState};
 use crate::event::{Event, Name};
-use crate::id::{ApplicationId, EndpointId, KeyId};
+use crate::id::{ApplicationId, EndpointId, EventId, KeyId, SourceId};
 use crate::key::{ApiKey, KeyHash};
-use crate::plugin::{PluginDigest, PluginName, PluginVersion};
+use crate::plugin::{PluginBinding, PluginDigest, PluginName, PluginVersion};
+use crate::source::{Source, SourceName};
 
 /// Everything that is configured, as the store holds it.
 #[derive(Debug, Default)]
@@ -21,12 +23,16 @@ pub struct Configuration {
     pub applications: Vec<Application>,
     /// All destinations.
     pub endpoints: Vec<Endpoint>,
+    /// All inbound addresses.
+    pub sources: Vec<Source>,
     /// All kinds of events.
     pub event_types: Vec<EventTypeDefinition>,
     /// All versions of all plugins, oldest first.
     pub plugin_versions: Vec<PluginVersion>,
     /// Which version of each plugin runs.
     pub current_plugins: Vec<(PluginName, PluginDigest)>,
+    /// Which versions are on trial.
+    pub canaries: Vec<(PluginName, Canary)>,
     /// All API keys.
     pub keys: Vec<ApiKey>,
 }
@@ -45,6 +51,8 @@ pub struct Routes {
 pub struct PluginEntry {
     /// Which version runs where none is pinned.
     pub current: PluginDigest,
+    /// The version on trial.
+    pub canary: Option<Canary>,
     /// All versions, oldest first.
     pub versions: Vec<PluginVersion>,
 }
@@ -58,6 +66,10 @@ pub struct RoutingTable {
     pub application_uids: HashMap<Name, ApplicationId>,
     /// Endpoints of all tenants.
     pub endpoints: HashMap<EndpointId, Arc<Endpoint>>,
+    /// Inbound addresses of all tenants.
+    pub sources: BTreeMap<SourceId, Arc<Source>>,
+    /// Inbound addresses by what they end with.
+    pub source_names: HashMap<SourceName, SourceId>,
     /// Kinds of events by name.
     pub event_types: BTreeMap<Name, Arc<EventTypeDefinition>>,
     /// Plugins by name.
@@ -79,6 +91,9 @@ impl RoutingTable {
         for endpoint in configuration.endpoints {
             table.put_endpoint(endpoint);
         }
+        for source in configuration.sources {
+            table.put_source(source);
+        }
         for definition in configuration.event_types {
             table.event_types.insert(definition.name.clone(), Arc::new(definition));
         }
@@ -91,7 +106,10 @@ impl RoutingTable {
         }
         for (name, current) in configuration.current_plugins {
             let versions = versions.remove(&name).unwrap_or_default();
-            table.plugins.insert(name, Arc::new(PluginEntry { current, versions }));
+            table.plugins.insert(name, Arc::new(PluginEntry { current, canary: None, versions }));
+        }
+        for (name, canary) in configuration.canaries {
+            table.set_canary(&name, Some(canary));
         }
         table
     }
@@ -110,7 +128,7 @@ impl RoutingTable {
         self.applications.insert(id, Arc::new(Routes { application: Arc::new(application), endpoints }));
     }
 
-    /// Removes a tenant with its endpoints and keys.
+    /// Removes a tenant with its endpoints, sources and keys.
     pub fn remove_application(&mut self, id: ApplicationId) {
         let Some(routes) = self.applications.remove(&id) else { return };
         if let Some(uid) = &routes.application.uid {
@@ -119,6 +137,9 @@ impl RoutingTable {
         for endpoint in routes.endpoints.keys() {
             self.endpoints.remove(endpoint);
         }
+        self.sources.retain(|_, source| source.application != id);
+        let sources = &self.sources;
+        self.source_names.retain(|_, source| sources.contains_key(source));
         self.keys.retain(|_, key| !key.scope.belongs_to(id));
         self.keys_by_id.retain(|_, key| !key.scope.belongs_to(id));
     }
@@ -136,6 +157,20 @@ impl RoutingTable {
         let Some(endpoint) = self.endpoints.remove(&id) else { return };
         if let Some(routes) = self.applications.get_mut(&endpoint.application) {
             Arc::make_mut(routes).endpoints.remove(&id);
+        }
+    }
+
+    /// Adds or replaces a source.
+    pub fn put_source(&mut self, source: Source) {
+        self.remove_source(source.id);
+        self.source_names.insert(source.name.clone(), source.id);
+        self.sources.insert(source.id, Arc::new(source));
+    }
+
+    /// Removes a source.
+    pub fn remove_source(&mut self, id: SourceId) {
+        if let Some(source) = self.sources.remove(&id) {
+            self.source_names.remove(&source.name);
         }
     }
 
@@ -157,7 +192,8 @@ impl RoutingTable {
     pub fn put_plugin_version(&mut self, version: PluginVersion) {
         match self.plugins.get_mut(&version.name) {
             None => {
-                let entry = PluginEntry { current: version.digest, versions: vec![version.clone()] };
+                let entry =
+                    PluginEntry { current: version.digest, canary: None, versions: vec![version.clone()] };
                 self.plugins.insert(version.name, Arc::new(entry));
             }
             Some(entry) if entry.versions.iter().any(|known| known.digest == version.digest) => {}
@@ -172,6 +208,20 @@ impl RoutingTable {
         }
     }
 
+    /// Puts a known version on trial, or ends the trial.
+    pub fn set_canary(&mut self, name: &PluginName, canary: Option<Canary>) {
+        if let Some(entry) = self.plugins.get_mut(name) {
+            Arc::make_mut(entry).canary = canary;
+        }
+    }
+
+    /// Removes a version of a plugin.
+    pub fn remove_plugin_version(&mut self, name: &PluginName, digest: PluginDigest) {
+        if let Some(entry) = self.plugins.get_mut(name) {
+            Arc::make_mut(entry).versions.retain(|version| version.digest != digest);
+        }
+    }
+
     /// The tenant that a caller names by id or by uid.
     #[must_use]
     pub fn application(&self, id_or_uid: &str) -> Option<&Arc<Routes>> {
@@ -182,10 +232,41 @@ impl RoutingTable {
         self.application_uids.get(&uid).and_then(|id| self.applications.get(id))
     }
 
-    /// The version of a plugin that runs where none is pinned.
+    /// The source that a caller names by id or by name.
+    #[must_use]
+    pub fn source(&self, id_or_name: &str) -> Option<&Arc<Source>> {
+        if let Ok(id) = id_or_name.parse::<SourceId>() {
+            return self.sources.get(&id);
+        }
+        self.source_named(id_or_name)
+    }
+
+    /// The source whose address ends with this.
+    #[must_use]
+    pub fn source_named(&self, name: &str) -> Option<&Arc<Source>> {
+        let name = name.parse::<SourceName>().ok()?;
+        self.source_names.get(&name).and_then(|id| self.sources.get(id))
+    }
+
+    /// The version of a plugin that a source or a classifier gets where none is pinned.
     #[must_use]
     pub fn current_version(&self, plugin: &PluginName) -> Option<PluginDigest> {
         self.plugins.get(plugin).map(|entry| entry.current)
+    }
+
+    /// The version of a plugin that shapes a delivery: the pinned one, the one on trial for its share, or the current one.
+    #[must_use]
+    pub fn version_for(
+        &self,
+        used: &PluginBinding,
+        event: EventId,
+        endpoint: EndpointId,
+    ) -> Option<PluginDigest> {
+        used.pinned.or_else(|| {
+            let entry = self.plugins.get(&used.plugin)?;
+            let on_trial = entry.canary.filter(|canary| canary.takes(event, endpoint));
+            Some(on_trial.map_or(entry.current, |canary| canary.digest))
+        })
     }
 }
 
@@ -234,7 +315,7 @@ mod tests {
     use crate::endpoint::{DisabledReason, Filter};
     use crate::event::Channels;
     use crate::pattern::EventPattern;
-    use crate::test_values::{application, endpoint, event, names};
+    use crate::test_values::{application, endpoint, event, names, source};
     use crate::time::UnixMillis;
 
     /// Whether an event with this body, of type `invoice.paid` and channel `eu`, goes to an endpoint.
@@ -296,7 +377,17 @@ mod tests {
         assert!(table.application("shop").is_none());
         assert_eq!(table.application("store").unwrap().endpoints.len(), 1, "endpoints stay");
 
+        table.put_source(source("github"));
+        let id = source("github").id.to_string();
+        assert!(table.source("github").is_some() && table.source(&id).is_some());
+        table.put_source(source("gitlab"));
+        assert!(table.source("github").is_none() && table.source("gitlab").is_some());
+        table.remove_source(source("gitlab").id);
+        assert!(table.source("gitlab").is_none() && table.source(&id).is_none());
+
+        table.put_source(source("github"));
         table.remove_application(named.id);
         assert!(table.application("store").is_none() && table.endpoints.is_empty());
+        assert!(table.source("github").is_none() && table.source_names.is_empty());
     }
 }

@@ -6,7 +6,7 @@
 //! what makes rotation free of gaps.
 //!
 //! - [`key`]: one [`SigningKey`] and its public side, the [`VerifyingKey`];
-//! - [`rotation`]: the [`SigningKeys`] of one endpoint, the current one and earlier ones that still sign;
+//! - [`rotation`]: the [`SigningKeys`] of one endpoint, the current one and earlier ones that are still active;
 //! - [`verification`]: the receiver's side, for sources and tests;
 //! - [`http_message`]: the other scheme, RFC 9421, which covers header fields too.
 //!
@@ -21,7 +21,9 @@ pub mod rotation;
 pub mod verification;
 
 pub use key::{InvalidSigningKey, SigningKey, VerifyingKey};
-pub use rotation::{EarlierKey, SIGNING_KEYS_MAX, SIGNING_OVERLAP_DEFAULT, SigningKeys, TooManySigningKeys};
+pub use rotation::{
+    EarlierKey, RotatingKeys, SIGNING_KEYS_MAX, SIGNING_OVERLAP_DEFAULT, SigningKeys, TooManySigningKeys,
+};
 pub use verification::{SignedMessage, TIMESTAMP_TOLERANCE_DEFAULT, VerificationError, verify};
 
 use crate::time::UnixMillis;

@@ -6,8 +6,10 @@ use crate::address::DeliveryUrl;
 use crate::application::{Application, Metadata};
 use crate::endpoint::{CustomHeaders, DeliveryPolicy, Endpoint, EndpointState, Filter, Transformation};
 use crate::event::{Channels, ContentType, Event, Name};
-use crate::id::{ApplicationId, EndpointId, EventId};
+use crate::id::{ApplicationId, EndpointId, EventId, SourceId};
+use crate::inbound::Dedupe;
 use crate::signature::{SigningKey, SigningKeys};
+use crate::source::{EventTypeFrom, Intake, ReplayWindow, Source, SourceState, SuccessStatus, Verification};
 use crate::time::UnixMillis;
 
 const BORN: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -37,7 +39,26 @@ pub(crate) fn endpoint(url: &str) -> Endpoint {
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),
         transformation: Transformation::None,
+        classifier: None,
         policy: DeliveryPolicy::default(),
+        created_at: BORN,
+        updated_at: BORN,
+    }
+}
+
+pub(crate) fn source(name: &str) -> Source {
+    Source {
+        id: SourceId::new(BORN, 4),
+        name: name.parse().unwrap(),
+        application: application().id,
+        description: String::new(),
+        state: SourceState::Enabled,
+        verification: Verification::None,
+        public_url: None,
+        replay_window: ReplayWindow::default(),
+        dedupe: Dedupe::default(),
+        success: SuccessStatus::usual(&Verification::None),
+        intake: Intake::AsItIs(EventTypeFrom::default()),
         created_at: BORN,
         updated_at: BORN,
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use hookmill_core::event::Name;
+use hookmill_core::plugin::{PluginName, World};
 use url::Url;
 
 use crate::config::{FILE_HELP, ServeArguments};
@@ -168,16 +170,57 @@ pub(crate) struct Payload {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Make a project of a plugin that works, to be changed into yours
+    New(NewPlugin),
+    /// Compile a project into a component: target/NAME.wasm
+    ///
+    /// Runs the toolchain of the project's language (cargo, npm, or pip in a virtual environment of the project) and says
+    /// what is missing. Tools are fetched from the registries that this machine is set up for.
+    Build {
+        /// The project, with its plugin.json
+        #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+    /// Run the samples of a manifest, with the limits of the server; needs none
+    Test {
+        /// A project that was built, or a component
+        #[arg(default_value = ".", value_name = "DIRECTORY|FILE", value_hint = ValueHint::AnyPath)]
+        subject: PathBuf,
+        /// Write what the plugin does now into plugin.json as what is expected of it
+        #[arg(long)]
+        update: bool,
+    },
+    /// Try a plugin on an event without delivering anything
+    ///
+    /// Shows the requests that it makes, how they differ from the event, what the run cost and what it logged. A NAME is a
+    /// plugin of the server and runs there; a DIRECTORY or FILE runs on this machine, with the same limits.
+    Run(RunPlugin),
     /// Upload a plugin; the version becomes the current one
     Push {
-        /// The plugin's name; a new one makes a new plugin
-        name: String,
+        /// A project that was built; or a plugin's name, followed by a file
+        #[arg(default_value = ".", value_name = "DIRECTORY|NAME", value_hint = ValueHint::DirPath)]
+        subject: String,
         /// A WebAssembly component, or a core module with its component type embedded
         #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
+        file: Option<PathBuf>,
     },
     /// List the plugins
     List,
+    /// Show a plugin's manifest and versions
+    Show {
+        /// The plugin
+        name: String,
+    },
+    /// Make a version the current one, for all deliveries or some
+    Promote {
+        /// The plugin
+        name: String,
+        /// Which version, `sha256:...`
+        version: String,
+        /// Only for so many percent of the deliveries; the rest goes on with the current version
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+        canary: Option<u8>,
+    },
     /// Go back to an earlier version
     Rollback {
         /// The plugin
@@ -186,6 +229,62 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         version: Option<String>,
     },
+    /// Delete a plugin that no endpoint uses, or one version of it
+    Delete {
+        /// The plugin
+        name: String,
+        /// Only this version, `sha256:...`
+        version: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewPlugin {
+    /// The plugin's name, and that of the folder that is made: lowercase letters, digits, hyphens
+    pub(crate) name: PluginName,
+    /// What you write it in
+    #[arg(long, value_enum)]
+    pub(crate) lang: PluginLanguage,
+    /// What it is for: transform reshapes events, source makes events of what a provider posts, classifier reads
+    /// receivers' answers
+    #[arg(long, default_value = "transform", value_name = "transform|source|classifier")]
+    pub(crate) world: World,
+    /// Where to put the project [default: a folder of the plugin's name]
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// What a plugin is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PluginLanguage {
+    /// Built by cargo.
+    Rust,
+    /// Built by componentize-qjs.
+    #[value(alias = "js")]
+    Javascript,
+    /// Built by componentize-py.
+    Python,
+    /// Built by Zig's C compiler.
+    C,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunPlugin {
+    /// A plugin of the server; or a project that was built, or a component
+    #[arg(value_name = "NAME|DIRECTORY|FILE")]
+    pub(crate) subject: String,
+    /// A file with the event's body; `-` is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) event: PathBuf,
+    /// What happened, for example invoice.paid
+    #[arg(long = "type", value_name = "TYPE", default_value = "test.event")]
+    pub(crate) event_type: Name,
+    /// Settings for the plugin: JSON, or `@` and a file with it
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
+    pub(crate) settings: String,
+    /// Run here, although there may be a plugin of this name on the server
+    #[arg(long)]
+    pub(crate) local: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -274,6 +373,14 @@ mod tests {
         );
         check(&["endpoint", "create", "http://x/", "--app", "a", "--server", "http://y/", "--json"], None);
         check(&["demo", "--count", "19"], Some(ErrorKind::ValueValidation));
+        check(&["plugin", "new", "--lang", "c", "reshape", "--world", "source"], None);
+        check(&["plugin", "new", "--lang", "c", "Reshape"], Some(ErrorKind::ValueValidation));
+        check(&["plugin", "new", "--lang", "cobol", "reshape"], Some(ErrorKind::InvalidValue));
+        check(&["plugin", "new", "--lang", "c", "a", "--world", "b"], Some(ErrorKind::ValueValidation));
+        check(&["plugin", "push"], None);
+        check(&["plugin", "push", "reshape", "reshape.wasm"], None);
+        check(&["plugin", "run", "reshape"], Some(ErrorKind::MissingRequiredArgument));
+        check(&["plugin", "promote", "p", "v", "--canary", "101"], Some(ErrorKind::ValueValidation));
         check(&[], Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
     }
 

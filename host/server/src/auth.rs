@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use hookmill_app::App;
 use hookmill_core::endpoint::Endpoint;
+use hookmill_core::id::{ApplicationId, KeyId};
 use hookmill_core::key::Scope;
 use hookmill_core::route::Routes;
 use http::header::{AUTHORIZATION, HeaderName};
@@ -18,7 +19,10 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Caller(Scope);
+pub(crate) struct Caller {
+    scope: Scope,
+    key: KeyId,
+}
 
 impl Caller {
     /// Reads `Authorization: Bearer` or `x-api-key`.
@@ -30,12 +34,18 @@ impl Caller {
                 "this needs a key; send one as `Authorization: Bearer <key>` or `x-api-key: <key>`",
             )
         })?;
-        Ok(Self(app.authenticate(presented)?))
+        let key = app.authenticate(presented)?;
+        Ok(Self { scope: key.scope, key: key.id })
+    }
+
+    /// The key that was presented.
+    pub(crate) fn key(self) -> KeyId {
+        self.key
     }
 
     /// Who this is within an idempotency key: two callers' equal keys are not the same request.
     pub(crate) fn name(self) -> String {
-        match self.0 {
+        match self.scope {
             Scope::Admin => "admin".to_owned(),
             Scope::Application(application) => format!("application {application}"),
             Scope::Ingest(application) => format!("ingest {application}"),
@@ -44,7 +54,7 @@ impl Caller {
 
     /// Whether this caller may change the installation.
     pub(crate) fn admin(self) -> Result<(), ApiError> {
-        match self.0 {
+        match self.scope {
             Scope::Admin => Ok(()),
             Scope::Application(_) | Scope::Ingest(_) => Err(ApiError::forbidden("this needs an admin key")),
         }
@@ -52,10 +62,15 @@ impl Caller {
 
     /// Whether this caller may read what all applications share: event types and plugins.
     pub(crate) fn reads_shared(self) -> Result<(), ApiError> {
-        match self.0 {
+        match self.scope {
             Scope::Admin | Scope::Application(_) => Ok(()),
             Scope::Ingest(_) => Err(ApiError::forbidden("an ingest key only sends events")),
         }
+    }
+
+    /// Whether this caller may read and change what belongs to this application.
+    pub(crate) fn administers(self, application: ApplicationId) -> bool {
+        self.scope.administers(application)
     }
 
     /// The application that the path names, if this caller may administer it.
@@ -85,12 +100,12 @@ impl Caller {
         self,
         app: &App,
         id_or_uid: &str,
-        opens: impl Fn(Scope, hookmill_core::id::ApplicationId) -> bool,
+        opens: impl Fn(Scope, ApplicationId) -> bool,
     ) -> Result<Arc<Routes>, ApiError> {
         let found = app.table().application(id_or_uid).cloned();
         match found {
-            Some(routes) if opens(self.0, routes.application.id) => Ok(routes),
-            None if self.0 == Scope::Admin => Err(ApiError::not_found("application")),
+            Some(routes) if opens(self.scope, routes.application.id) => Ok(routes),
+            None if self.scope == Scope::Admin => Err(ApiError::not_found("application")),
             Some(_) | None => {
                 Err(ApiError::forbidden("this key does not open this application or operation"))
             }

@@ -1,11 +1,12 @@
-//! Errors as the Svix API shows them: `{"code", "detail"}`, and for input that is refused a list of places.
+//! Errors as the Svix API shows them: `{"code", "detail"}`, and for input that is refused a list of places; and as
+//! problems of RFC 9457.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use hookmill_app::{AppError, ErrorKind};
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -39,6 +40,15 @@ struct ErrorOut<'a> {
 struct ValidationOut<'a> {
     code: &'a str,
     detail: [ItemOut<'a>; 1],
+}
+
+/// A problem of RFC 9457, whose type is `about:blank`; the code tells more.
+#[derive(Serialize)]
+struct ProblemOut<'a> {
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
 }
 
 #[derive(Serialize)]
@@ -114,22 +124,37 @@ impl From<AppError> for ApiError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoggedCode(pub(crate) &'static str);
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = if self.place.is_empty() {
-            answer::json(self.status, &ErrorOut { code: self.code, detail: &self.detail })
-        } else {
-            let item = ItemOut { loc: &self.place, msg: &self.detail, r#type: self.code };
-            answer::json(self.status, &ValidationOut { code: self.code, detail: [item] })
-        };
+impl ApiError {
+    /// This error as a problem, for callers that are no clients of the Svix API.
+    pub(crate) fn into_problem(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or_default();
+        let (status, code, detail) = (self.status.as_u16(), self.code, &*self.detail);
+        let mut response = answer::json(self.status, &ProblemOut { title, status, code, detail });
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        self.with_headers(response, "Signature")
+    }
+
+    fn with_headers(&self, mut response: Response, challenge: &'static str) -> Response {
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs().max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response.extensions_mut().insert(LoggedCode(self.code));
         response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let response = if self.place.is_empty() {
+            answer::json(self.status, &ErrorOut { code: self.code, detail: &self.detail })
+        } else {
+            let item = ItemOut { loc: &self.place, msg: &self.detail, r#type: self.code };
+            answer::json(self.status, &ValidationOut { code: self.code, detail: [item] })
+        };
+        self.with_headers(response, "Bearer")
     }
 }

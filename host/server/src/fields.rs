@@ -8,11 +8,12 @@ use hookmill_core::application::Metadata;
 use hookmill_core::endpoint::Rate;
 use hookmill_core::event::Name;
 use hookmill_core::pattern::EventPattern;
-use hookmill_core::plugin::PluginName;
+use hookmill_core::plugin::{InvalidSecretName, PluginName, Secret, SecretName};
 use hookmill_core::signature::SigningKey;
 use hookmill_core::time::UnixMillis;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 
@@ -103,4 +104,22 @@ pub(crate) fn parse_time(text: &str) -> Result<UnixMillis, &'static str> {
     let timestamp = text.parse::<jiff::Timestamp>().ok();
     let millis = timestamp.and_then(|timestamp| u64::try_from(timestamp.as_millisecond()).ok());
     millis.map(UnixMillis).ok_or("a time is RFC 3339, such as 2026-11-22T01:02:03Z")
+}
+
+/// Secrets for a plugin, by the names that it has for them; `null` takes one away.
+pub(crate) fn plugin_secrets(
+    secrets: BTreeMap<String, Option<String>>,
+) -> Result<BTreeMap<SecretName, Option<Secret>>, ApiError> {
+    let mut parsed = BTreeMap::new();
+    for (name, value) in secrets {
+        let place = || format!("secrets.{name}");
+        let known: SecretName = name.parse().map_err(|error: InvalidSecretName| {
+            ApiError::field(&place(), "secret_name_invalid", error.to_string())
+        })?;
+        let value = value.map(|value| Secret::new(Zeroizing::new(value.into_bytes()))).transpose();
+        let value =
+            value.map_err(|error| ApiError::field(&place(), "secret_length_invalid", error.to_string()))?;
+        parsed.insert(known, value);
+    }
+    Ok(parsed)
 }

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use crate::context::Context;
 use crate::error::LoggedCode;
 use crate::ingest;
+use crate::receive;
 use crate::router::router;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -103,10 +104,10 @@ fn message_application<'uri>(method: &Method, uri: &'uri Uri) -> Option<&'uri st
     (plain && method == Method::POST).then_some(application)
 }
 
-/// Older clients of the Svix API end their paths with a slash.
+/// Older clients of the Svix API end their paths with a slash. What providers call stays as it is: they sign it.
 fn without_trailing_slash<B>(mut request: Request<B>) -> Request<B> {
     let path = request.uri().path();
-    if path.len() > 1 && path.ends_with('/') {
+    if path.len() > 1 && path.ends_with('/') && !path.starts_with(receive::PREFIX) {
         let path = path.trim_end_matches('/');
         let target = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),
@@ -148,6 +149,7 @@ mod tests {
         check("/api/v1/app/", "/api/v1/app");
         check("/api/v1/app/?limit=1", "/api/v1/app?limit=1");
         check("/api/v1/app", "/api/v1/app");
+        check("/in/twilio/", "/in/twilio/");
         check("/", "/");
     }
 }

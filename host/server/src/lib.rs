@@ -1,8 +1,8 @@
 //! Inbound HTTP: the API, health, and the graceful drain.
 //!
 //! Dramatis personae: [`Server`] is what the binary starts. `serve` owns connections and their limits. `front` is
-//! what every request passes. `ingest` is the way of an event, `router` leads every other request to one of the
-//! resources in `api`. Handlers read bodies and queries into validated values (`input`, `query`, `fields`), ask
+//! what every request passes. `ingest` is the way of an event, `receive` that of what a provider sends, `router` leads
+//! every other request to one of the resources in `api`. Handlers read bodies and queries into validated values (`input`, `query`, `fields`), ask
 //! the use cases of `hookmill-app`, and write shapes of the Svix API. No handler decides anything about deliveries.
 //!
 //! The in-process tests drive the same `front` that connections do.
@@ -26,6 +26,7 @@ mod ingest;
 mod input;
 mod list;
 mod query;
+mod receive;
 mod router;
 mod serve;
 #[cfg(test)]

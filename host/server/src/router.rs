@@ -4,22 +4,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use http::{Method, StatusCode, Uri};
 
 use crate::api::{
-    application, attempt, destination, endpoint, event_type, headers, health, key, message, plugin, policy,
-    secret, transformation, unsupported,
+    application, attempt, classifier, destination, dry_run, endpoint, event_type, headers, health, key,
+    message, plugin, policy, secret, source, transformation, unsupported,
 };
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
 use crate::ingest;
+use crate::receive::receive;
 
 pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .nest("/api/v1", api())
+        .route("/in/{source}", any(receive))
+        .route("/in/{source}/", any(receive))
+        .route("/in/{source}/{*path}", any(receive))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(context)
@@ -44,9 +48,15 @@ fn api() -> Router<Arc<Context>> {
         )
         .route("/key", get(key::list).post(key::create))
         .route("/key/{key}", delete(key::delete))
+        .route("/source", get(source::list).post(source::create))
+        .route("/source/{source}", get(source::get).patch(source::patch).delete(source::delete))
+        .route("/source/{source}/secret/rotate", post(source::rotate))
         .route("/plugin", get(plugin::list))
+        .route("/plugin/run", post(dry_run::run))
         .route("/plugin/{name}", get(plugin::get).put(plugin::upload).delete(plugin::delete))
         .route("/plugin/{name}/rollback", post(plugin::roll_back))
+        .route("/plugin/{name}/promote", post(plugin::promote))
+        .route("/plugin/{name}/version/{version}", get(plugin::get_version).delete(plugin::delete_version))
         .route("/auth/app-portal-access/{app}", post(unsupported::portal))
         .route("/auth/logout", post(unsupported::portal))
         .merge(endpoints())
@@ -70,6 +80,7 @@ fn endpoints() -> Router<Arc<Context>> {
             "/app/{app}/endpoint/{endpoint}/transformation",
             get(transformation::get).patch(transformation::patch),
         )
+        .route("/app/{app}/endpoint/{endpoint}/classifier", get(classifier::get).patch(classifier::patch))
         .route("/app/{app}/endpoint/{endpoint}/policy", get(policy::get).patch(policy::patch))
         .route("/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats))
         .route("/app/{app}/endpoint/{endpoint}/recover", post(destination::recover))

@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hookmill_core::event::Event;
 use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
 use hookmill_core::limits::LOADS_IN_FLIGHT_MAX;
-use hookmill_core::plugin::{ComponentBytes, PluginDigest};
+use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface};
 use hookmill_core::port::store::{
     Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
     EventQuery, Finished, IdempotencyKey, LoadDue, Loaded, NewDelivery, NewEvent, RememberedAnswer, Store,
@@ -194,6 +194,13 @@ impl Store for SqliteStore {
         digest: PluginDigest,
     ) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>> {
         Box::pin(self.history.read(move |db| plugin::bytes(db, digest)))
+    }
+
+    fn plugin_interface(
+        &self,
+        digest: PluginDigest,
+    ) -> PortFuture<'_, Result<Option<PluginInterface>, StoreError>> {
+        Box::pin(self.history.read(move |db| plugin::interface(db, digest)))
     }
 
     fn event(

@@ -6,7 +6,7 @@
 //!   index finds them.
 //! - `delivery` holds unfinished rows only. A finished one is deleted and leaves a row in `attempt`.
 //! - `attempt` is a tree by id alone: ids sort by time, so each page of history is one walk of one index.
-//! - Secrets are in `endpoint.secrets`, sealed; the row's id is the seal's context.
+//! - Secrets are in `endpoint.secrets` and `source.secrets`, sealed; the row's id is the seal's context.
 
 use rusqlite::Connection;
 
@@ -25,7 +25,11 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/0001_initial.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/0001_initial.sql"),
+    include_str!("schema/0002_source.sql"),
+    include_str!("schema/0003_plugin_platform.sql"),
+];
 
 /// The version that this program reads and writes.
 pub(crate) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -10,8 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookmill_core::attempt::Outcome;
-use hookmill_core::plugin::{ComponentBytes, PluginDigest, RunCost, TransformOutcome};
-use hookmill_core::port::plugins::{PluginRejected, TransformReport, TransformRun};
+use hookmill_core::event::{Channels, ContentType};
+use hookmill_core::plugin::{
+    ClassifierVerdict, ComponentBytes, PluginDigest, PluginFacts, Prepared, RunCost, SourceEvent,
+    SourceVerdict, TransformOutcome, World,
+};
+use hookmill_core::port::plugins::{
+    ClassifierReport, ClassifierRun, PluginRejected, RunReport, SourceReport, SourceRun, TransformReport,
+    TransformRun,
+};
 use hookmill_core::port::{Clock, Entropy, Plugins, PortFuture, Transport};
 use hookmill_core::request::{OutgoingRequest, PreparedRequest};
 use hookmill_core::time::UnixMillis;
@@ -66,9 +73,14 @@ pub struct RecordingPlugins(Mutex<PluginsState>);
 #[derive(Debug, Default)]
 struct PluginsState {
     refused: BTreeMap<Bytes, PluginRejected>,
+    facts: BTreeMap<Bytes, PluginFacts>,
     script: VecDeque<TransformReport>,
+    source_script: VecDeque<SourceReport>,
+    classifier_script: VecDeque<ClassifierReport>,
     prepared: Vec<PluginDigest>,
     runs: Vec<TransformRun>,
+    source_runs: Vec<SourceRun>,
+    classifier_runs: Vec<ClassifierRun>,
     forgotten: Vec<PluginDigest>,
 }
 
@@ -80,9 +92,24 @@ impl RecordingPlugins {
         });
     }
 
-    /// Answers the next run that no earlier script answers.
+    /// Finds this in a component from now on, where it finds a transform without a manifest in others.
+    pub fn find(&self, component: Bytes, facts: PluginFacts) {
+        self.state(|state| state.facts.insert(component, facts));
+    }
+
+    /// Answers the next run of a transform that no earlier script answers.
     pub fn script(&self, report: TransformReport) {
         self.state(|state| state.script.push_back(report));
+    }
+
+    /// Answers the next run of a source plugin that no earlier script answers.
+    pub fn script_source(&self, report: SourceReport) {
+        self.state(|state| state.source_script.push_back(report));
+    }
+
+    /// Answers the next run of a classifier that no earlier script answers.
+    pub fn script_classifier(&self, report: ClassifierReport) {
+        self.state(|state| state.classifier_script.push_back(report));
     }
 
     /// What was prepared, in order.
@@ -91,10 +118,22 @@ impl RecordingPlugins {
         self.state(|state| state.prepared.clone())
     }
 
-    /// What was run, in order.
+    /// Transforms that were run, in order.
     #[must_use]
     pub fn runs(&self) -> Vec<TransformRun> {
         self.state(|state| state.runs.clone())
+    }
+
+    /// Source plugins that were run, in order.
+    #[must_use]
+    pub fn source_runs(&self) -> Vec<SourceRun> {
+        self.state(|state| state.source_runs.clone())
+    }
+
+    /// Classifiers that were run, in order.
+    #[must_use]
+    pub fn classifier_runs(&self) -> Vec<ClassifierRun> {
+        self.state(|state| state.classifier_runs.clone())
     }
 
     /// What was forgotten, in order.
@@ -109,7 +148,7 @@ impl RecordingPlugins {
 }
 
 impl Plugins for RecordingPlugins {
-    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<PluginDigest, PluginRejected>> {
+    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<Prepared, PluginRejected>> {
         Box::pin(async move {
             self.state(|state| {
                 if let Some(rejected) = state.refused.get(&component) {
@@ -117,7 +156,13 @@ impl Plugins for RecordingPlugins {
                 }
                 let digest = PluginDigest::of(&component);
                 state.prepared.push(digest);
-                Ok(digest)
+                let facts = state.facts.get(&component).cloned().unwrap_or_else(|| PluginFacts {
+                    world: World::Transform,
+                    imports: Vec::new(),
+                    manifest: None,
+                    artefact_bytes: component.len() as u64,
+                });
+                Ok(Prepared { digest, facts })
             })
         })
     }
@@ -128,11 +173,40 @@ impl Plugins for RecordingPlugins {
             self.state(|state| {
                 let original = PreparedRequest::original(&run.endpoint);
                 state.runs.push(run);
-                state.script.pop_front().unwrap_or_else(|| TransformReport {
-                    result: Ok(TransformOutcome::Deliver(vec![original])),
-                    cost: RunCost::default(),
-                    logs: Vec::new(),
-                })
+                let scripted = state.script.pop_front();
+                scripted.unwrap_or_else(|| answered(TransformOutcome::Deliver(vec![original])))
+            })
+        })
+    }
+
+    /// The next report of the script; without one, an event of type `source.received` with the request's body.
+    fn receive(&self, run: SourceRun) -> PortFuture<'_, SourceReport> {
+        Box::pin(async move {
+            self.state(|state| {
+                let event = SourceEvent {
+                    event_type: "source.received".parse().expect("a valid name"),
+                    uid: None,
+                    channels: Channels::default(),
+                    content_type: ContentType::json(),
+                    body: run.request.body.clone(),
+                };
+                state.source_runs.push(run);
+                let scripted = state.source_script.pop_front();
+                scripted.unwrap_or_else(|| answered(SourceVerdict::Accept(vec![event])))
+            })
+        })
+    }
+
+    /// The next report of the script; without one, delivered where the status is 2xx.
+    fn classify(&self, run: ClassifierRun) -> PortFuture<'_, ClassifierReport> {
+        Box::pin(async move {
+            self.state(|state| {
+                let verdict = match run.response.status.is_success() {
+                    true => ClassifierVerdict::Delivered,
+                    false => ClassifierVerdict::Retry(run.response.status.to_string()),
+                };
+                state.classifier_runs.push(run);
+                state.classifier_script.pop_front().unwrap_or_else(|| answered(verdict))
             })
         })
     }
@@ -140,6 +214,10 @@ impl Plugins for RecordingPlugins {
     fn forget(&self, digest: PluginDigest) -> PortFuture<'_, ()> {
         Box::pin(async move { self.state(|state| state.forgotten.push(digest)) })
     }
+}
+
+fn answered<T>(answer: T) -> RunReport<T> {
+    RunReport { result: Ok(answer), cost: RunCost::default(), logs: Vec::new() }
 }
 
 /// A transport that answers from a script and keeps what it was given.
@@ -175,7 +253,12 @@ impl Transport for ScriptedTransport {
         Box::pin(async move {
             self.state(|state| {
                 state.sent.push(request);
-                let delivered = Outcome::Answered { status: 200, retry_after: None, body: Bytes::new() };
+                let delivered = Outcome::Answered {
+                    status: 200,
+                    retry_after: None,
+                    headers: http::HeaderMap::new(),
+                    body: Bytes::new(),
+                };
                 state.script.pop_front().unwrap_or(delivered)
             })
         })

@@ -172,22 +172,23 @@ impl HttpTransport {
         response: Response<Incoming>,
         phase: &mut Phase,
     ) -> Result<Outcome, Failure> {
-        let status = response.status().as_u16();
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
         if !(200..600).contains(&status) {
             let detail = format!("{status} is no final status of HTTP");
             return Err(Failure::new(TransportFailure::ProtocolError, &detail));
         }
-        let retry_after = self.retry_after(response.headers());
-        let idle_max = idle_max(response.headers());
+        let retry_after = self.retry_after(&head.headers);
+        let idle_max = idle_max(&head.headers);
         *phase = Phase::ReadingBody;
-        let (body, is_complete) = read_body(&mut line, response.into_body()).await?;
+        let (body, is_complete) = read_body(&mut line, body).await?;
         match line {
             Line::Http1(connection) if is_complete => {
                 self.pool.keep(origin(url), connection, idle_max, Instant::now());
             }
             Line::Http1(_) | Line::Http2(_) => {}
         }
-        Ok(Outcome::Answered { status, retry_after, body })
+        Ok(Outcome::Answered { status, retry_after, headers: head.headers, body })
     }
 
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {

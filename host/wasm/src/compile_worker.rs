@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use hookmill_core::port::plugins::PluginRejected;
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, nice, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, nice, setrlimit};
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
@@ -166,17 +166,30 @@ pub fn serve_compile_job() -> io::Result<()> {
     output.flush()
 }
 
-/// Takes what a compiler needs and gives the rest up. A limit that this system does not let a process set is one that
-/// it has already.
+/// Takes what a compiler needs and gives the rest up.
 fn restrict() -> io::Result<()> {
-    let limit = |maximum: u64| Rlimit { current: Some(maximum), maximum: Some(maximum) };
-    setrlimit(Resource::Cpu, limit(COMPILE_CPU_MAX.as_secs()))?;
-    setrlimit(Resource::As, limit(COMPILE_ADDRESS_BYTES_MAX))?;
-    setrlimit(Resource::Core, limit(0))?;
-    setrlimit(Resource::Fsize, limit(0))?;
-    setrlimit(Resource::Nofile, limit(3))?;
+    close_inherited();
+    lower(Resource::Cpu, COMPILE_CPU_MAX.as_secs())?;
+    lower(Resource::As, COMPILE_ADDRESS_BYTES_MAX)?;
+    lower(Resource::Core, 0)?;
+    lower(Resource::Fsize, 0)?;
+    lower(Resource::Nofile, 3)?;
     nice(19)?;
     Ok(())
+}
+
+/// Sets a limit, unless the system has set a lower one already.
+fn lower(resource: Resource, maximum: u64) -> io::Result<()> {
+    let maximum = getrlimit(resource).maximum.map_or(maximum, |inherited| inherited.min(maximum));
+    Ok(setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?)
+}
+
+/// Closes what the parent, or whoever started it, left open for its children. The router's own descriptors close
+/// themselves; where a kernel before 5.9 does not have the call, there is nothing else to close.
+#[expect(unsafe_code, reason = "descriptors that nobody in this process has opened have no safe handle")]
+fn close_inherited() {
+    // SAFETY: a worker's process has just begun, and nothing in it owns a descriptor but the three standard ones.
+    let _ = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
 }
 
 /// On a thread with room: compilers recurse along what they compile.

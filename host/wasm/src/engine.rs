@@ -140,7 +140,9 @@ fn proposals(config: &mut Config) {
     config.wasm_component_model(true);
     config.wasm_tail_call(false);
     config.wasm_relaxed_simd(false);
-    config.wasm_multi_memory(false);
+    // Composed components need it: what wasmtime puts between their parts copies from one memory to another. A module has
+    // one memory of its own all the same (`structure`).
+    config.wasm_multi_memory(true);
     config.wasm_memory64(false);
     config.wasm_custom_page_sizes(false);
     config.wasm_wide_arithmetic(false);

@@ -1,8 +1,8 @@
-//! Who runs next: a queue that no endpoint can fill or hold alone.
+//! Who runs next: a queue that no endpoint or source can fill or hold alone.
 //!
-//! Work waits in *lanes*, one for each plugin version of an endpoint. Endpoints take turns, and the lanes of one take
-//! turns among themselves, a piece of work at a time. An endpoint may hold all but one of the threads, so that whatever
-//! its plugin does, a thread is left for the others. A pure data structure: the lock and the threads are those of
+//! Work waits in *lanes*, one for each plugin version of an owner. Owners take turns, and the lanes of one take turns
+//! among themselves, a piece of work at a time. An owner may hold all but one of the threads, so that whatever its
+//! plugin does, a thread is left for the others. A pure data structure: the lock and the threads are those of
 //! `workers`.
 
 use std::collections::{HashMap, VecDeque};
@@ -31,7 +31,7 @@ struct Owner<V, T> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct QueueFull<T>(pub(crate) T);
 
-impl<O: Copy + Eq + Hash, V: Copy + Eq, T> FairQueue<O, V, T> {
+impl<O: Clone + Eq + Hash, V: Copy + Eq, T> FairQueue<O, V, T> {
     /// A queue for so many threads that holds so much work.
     pub(crate) fn new(threads: usize, waiting_max: usize) -> Self {
         assert!(threads >= 2, "one thread is kept free of any one owner");
@@ -45,12 +45,12 @@ impl<O: Copy + Eq + Hash, V: Copy + Eq, T> FairQueue<O, V, T> {
     }
 
     /// Adds work.
-    pub(crate) fn push(&mut self, owner: O, lane: V, work: T) -> Result<(), QueueFull<T>> {
+    pub(crate) fn push(&mut self, owner: &O, lane: V, work: T) -> Result<(), QueueFull<T>> {
         if self.waiting >= self.waiting_max {
             return Err(QueueFull(work));
         }
         self.waiting += 1;
-        let state = self.owners.entry(owner).or_insert_with(Owner::new);
+        let state = self.owners.entry(owner.clone()).or_insert_with(Owner::new);
         match state.lanes.iter_mut().find(|(version, _)| *version == lane) {
             Some((_, pieces)) => pieces.push_back(work),
             None => state.lanes.push_back((lane, VecDeque::from([work]))),
@@ -76,16 +76,16 @@ impl<O: Copy + Eq + Hash, V: Copy + Eq, T> FairQueue<O, V, T> {
             state.lanes.push_back((lane, pieces));
         }
         self.waiting -= 1;
-        self.enter(owner);
+        self.enter(&owner);
         Some((owner, work))
     }
 
     /// The owner gives a thread back.
-    pub(crate) fn finish(&mut self, owner: O) {
-        let state = self.owners.get_mut(&owner).expect("finish follows take");
+    pub(crate) fn finish(&mut self, owner: &O) {
+        let state = self.owners.get_mut(owner).expect("finish follows take");
         state.held -= 1;
         if state.held == 0 && state.lanes.is_empty() {
-            self.owners.remove(&owner);
+            self.owners.remove(owner);
         } else {
             self.enter(owner);
         }
@@ -102,11 +102,11 @@ impl<O: Copy + Eq + Hash, V: Copy + Eq, T> FairQueue<O, V, T> {
     }
 
     /// Lets an owner wait for its turn, if it has work and may hold a thread.
-    fn enter(&mut self, owner: O) {
-        let state = self.owners.get_mut(&owner).expect("who enters is known");
+    fn enter(&mut self, owner: &O) {
+        let state = self.owners.get_mut(owner).expect("who enters is known");
         if !state.ready && !state.lanes.is_empty() && state.held < self.held_max {
             state.ready = true;
-            self.ready.push_back(owner);
+            self.ready.push_back(owner.clone());
         }
     }
 }
@@ -129,10 +129,10 @@ mod tests {
     fn lanes_take_turns() {
         let mut queue = Queue::new(9, 100);
         for work in 0..3 {
-            queue.push('a', 0, work).unwrap();
+            queue.push(&'a', 0, work).unwrap();
         }
-        queue.push('b', 0, 10).unwrap();
-        queue.push('a', 1, 20).unwrap();
+        queue.push(&'b', 0, 10).unwrap();
+        queue.push(&'a', 1, 20).unwrap();
         let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
         assert_eq!(order, [('a', 0), ('b', 10), ('a', 20), ('a', 1), ('a', 2)]);
     }
@@ -141,17 +141,17 @@ mod tests {
     fn a_thread_is_left_for_the_others() {
         let mut queue = Queue::new(3, 100);
         for work in 0..5 {
-            queue.push('a', u8::try_from(work % 2).unwrap(), work).unwrap();
+            queue.push(&'a', u8::try_from(work % 2).unwrap(), work).unwrap();
         }
         assert_eq!(queue.take(), Some(('a', 0)));
         assert_eq!(queue.take(), Some(('a', 1)));
         assert_eq!(queue.take(), None, "the third thread is kept free");
-        queue.push('a', 7, 70).unwrap();
+        queue.push(&'a', 7, 70).unwrap();
         assert!(!queue.has_ready(), "nothing to wake a thread for");
-        queue.push('b', 0, 10).unwrap();
+        queue.push(&'b', 0, 10).unwrap();
         assert!(queue.has_ready());
         assert_eq!(queue.take(), Some(('b', 10)));
-        queue.finish('a');
+        queue.finish(&'a');
         assert_eq!(queue.take(), Some(('a', 2)));
         assert_eq!(queue.take(), None);
     }
@@ -159,15 +159,15 @@ mod tests {
     #[test]
     fn is_bounded() {
         let mut queue = Queue::new(2, 2);
-        queue.push('a', 0, 1).unwrap();
-        queue.push('b', 0, 2).unwrap();
-        assert_eq!(queue.push('c', 0, 3), Err(QueueFull(3)));
+        queue.push(&'a', 0, 1).unwrap();
+        queue.push(&'b', 0, 2).unwrap();
+        assert_eq!(queue.push(&'c', 0, 3), Err(QueueFull(3)));
         queue.take();
-        assert_eq!(queue.push('c', 0, 3), Ok(()));
+        assert_eq!(queue.push(&'c', 0, 3), Ok(()));
         queue.clear();
         assert_eq!(queue.take(), None);
-        queue.finish('a');
-        assert_eq!(queue.push('a', 0, 4), Ok(()));
+        queue.finish(&'a');
+        assert_eq!(queue.push(&'a', 0, 4), Ok(()));
         assert_eq!(queue.take(), Some(('a', 4)));
     }
 
@@ -182,11 +182,11 @@ mod tests {
             for (number, (owner, lane, step)) in (0_u32..).zip(steps) {
                 match step {
                     0 | 1 => {
-                        queue.push(owner, lane, (lane, number)).unwrap();
+                        queue.push(&owner, lane, (lane, number)).unwrap();
                         waiting.entry((owner, lane)).or_default().push_back(number);
                     }
                     _ => if held.get(&owner).is_some_and(|count| *count > 0) {
-                        queue.finish(owner);
+                        queue.finish(&owner);
                         *held.get_mut(&owner).unwrap() -= 1;
                     }
                 }

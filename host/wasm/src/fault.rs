@@ -2,6 +2,7 @@
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
+use hookmill_core::plugin::World;
 use thiserror::Error;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
@@ -9,7 +10,7 @@ use crate::limits::{BACKTRACE_FRAMES_MAX, RunLimits, WASM_STACK_BYTES_MAX};
 use crate::run_log::printable;
 
 /// A limit or a rule that the host holds a run to, as against what the engine itself finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Breach {
     #[error("more than {max} bytes of memory")]
     Memory { max: usize },
@@ -17,7 +18,7 @@ pub(crate) enum Breach {
     Table { max: usize },
     #[error("more than {max} calls of the host")]
     HostCalls { max: u32 },
-    #[error("request bodies of more than {max} bytes")]
+    #[error("bodies of more than {max} bytes")]
     Output { max: usize },
     #[error("more than {max} requests")]
     Requests { max: usize },
@@ -25,12 +26,24 @@ pub(crate) enum Breach {
     NoRequests,
     #[error("several requests without part keys that differ: receivers would take them for one")]
     PartKeys,
-    #[error("a request that was handed over or dropped before")]
+    #[error("more than {max} events")]
+    Events { max: usize },
+    #[error("more than {max} replies")]
+    Replies { max: usize },
+    #[error("a handle that was handed over or dropped before")]
     Handle,
+    #[error("more than {max} random bytes in one call")]
+    RandomBytes { max: usize },
+    #[error("the plugin ended itself with exit status {status}; a plugin returns from its export")]
+    Exit { status: u8 },
+    #[error("`{function}` of {interface} was called: plugins have no files and no sockets")]
+    Refused { interface: String, function: String },
+    #[error("this is a {found} plugin, where a {wanted} plugin is needed")]
+    World { wanted: World, found: World },
 }
 
 impl Breach {
-    fn code(self) -> &'static str {
+    fn code(&self) -> &'static str {
         match self {
             Self::Memory { .. } => "plugin_memory_limit",
             Self::Table { .. } => "plugin_table_limit",
@@ -39,7 +52,13 @@ impl Breach {
             Self::Requests { .. } => "plugin_request_limit",
             Self::NoRequests => "plugin_output_empty",
             Self::PartKeys => "plugin_part_keys",
+            Self::Events { .. } => "plugin_event_limit",
+            Self::Replies { .. } => "plugin_reply_limit",
             Self::Handle => "plugin_handle_invalid",
+            Self::RandomBytes { .. } => "plugin_host_call_bytes_limit",
+            Self::Exit { .. } => "plugin_exit",
+            Self::Refused { .. } => "plugin_wasi_refused",
+            Self::World { .. } => "plugin_world_mismatch",
         }
     }
 }
@@ -55,7 +74,7 @@ pub(crate) fn fault(code: &'static str, detail: impl AsRef<str>) -> TransformFai
 }
 
 /// A broken rule, found after the plugin returned.
-pub(crate) fn fault_of_breach(breach: Breach) -> TransformFailure {
+pub(crate) fn fault_of_breach(breach: &Breach) -> TransformFailure {
     fault(breach.code(), breach.to_string())
 }
 

@@ -1,9 +1,10 @@
 //! The plugin host: upload, compile, cache, limit, run.
 //!
 //! An upload goes through `structure` (is it sane?), `compile` (machine code, by a `compile_worker` of its own), `link`
-//! (does it fit?) and rests in `artefact` on disk and in `library` in memory. A run waits in `fair_queue`, gets one of the threads of `workers`,
-//! and there a fresh instance in `run`, which calls the functions in `guest` and nothing else. `fault` names what ended
-//! it. `engine` is the configuration of wasmtime that all of this rests on; `limits` has every bound.
+//! (does it fit what `offer` has?) and rests in `artefact` on disk and in `library` in memory. A run, of one of the
+//! three kinds in `world`, waits in `fair_queue`, gets one of the threads of `workers`, and there a fresh instance in
+//! `run`, which calls the functions in `guest` and nothing else. `fault` names what ended it. `engine` is the
+//! configuration of wasmtime that all of this rests on; `limits` has every bound.
 //!
 //! What a plugin can't do: open a socket or a file, read a clock, draw a random number that a replay would not draw,
 //! see a secret, see what an earlier run left, hold a thread longer than its wall-clock limit, or hold all threads.
@@ -21,20 +22,25 @@ mod json;
 mod library;
 pub mod limits;
 mod link;
+mod manifest;
+mod offer;
 mod run;
 mod run_log;
 mod structure;
 mod workers;
+mod world;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use hookmill_core::limits::PLUGIN_BYTES_MAX;
-use hookmill_core::plugin::{ComponentBytes, PluginDigest};
+use hookmill_core::plugin::{ComponentBytes, PluginDigest, Prepared};
 use hookmill_core::port::PortFuture;
-use hookmill_core::port::plugins::{PluginRejected, Plugins, TransformReport, TransformRun};
+use hookmill_core::port::plugins::{
+    ClassifierReport, ClassifierRun, PluginRejected, Plugins, SourceReport, SourceRun, TransformReport,
+    TransformRun,
+};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -175,21 +181,28 @@ impl WasmHost {
 }
 
 impl Plugins for WasmHost {
-    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<PluginDigest, PluginRejected>> {
+    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<Prepared, PluginRejected>> {
         Box::pin(async move {
-            if component.len() > PLUGIN_BYTES_MAX {
-                // Before it is even hashed; the message is the structural check's own.
-                structure::check(&component, 0)?;
-            }
+            // Before it is even hashed.
+            structure::check_outside(&component)?;
             let digest = PluginDigest::of(&component);
-            if self.library.in_memory(digest).is_none() {
-                self.preparer.prepare(digest, component).await?;
-            }
-            Ok(digest)
+            let facts = match self.library.known(digest, &component) {
+                Some(facts) => facts?,
+                None => self.preparer.prepare(digest, component).await?,
+            };
+            Ok(Prepared { digest, facts })
         })
     }
 
     fn run(&self, run: TransformRun) -> PortFuture<'_, TransformReport> {
+        Box::pin(self.workers.run(run))
+    }
+
+    fn receive(&self, run: SourceRun) -> PortFuture<'_, SourceReport> {
+        Box::pin(self.workers.run(run))
+    }
+
+    fn classify(&self, run: ClassifierRun) -> PortFuture<'_, ClassifierReport> {
         Box::pin(self.workers.run(run))
     }
 

@@ -6,22 +6,25 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use hookmill_core::plugin::{ComponentBytes, PluginDigest};
+use bytes::Bytes;
+use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginFacts};
 use hookmill_core::port::plugins::PluginRejected;
 use tokio::sync::oneshot;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::artefact::{ArtefactDirectory, TrustedArtefact};
-use crate::bindings::TransformPluginPre;
 use crate::byte_lru::ByteLru;
-use crate::guest::RunState;
 use crate::limits::{COMPILE_QUEUE_MAX, COMPILE_STACK_BYTES};
-use crate::link::Links;
-use crate::structure::rejected;
+use crate::link::{Linked, Links};
+use crate::manifest;
+use crate::structure::{self, rejected};
 
-/// A plugin with nothing left to look up.
-pub(crate) type LinkedPlugin = Arc<TransformPluginPre<RunState>>;
+/// A plugin that can be run.
+pub(crate) struct LinkedPlugin {
+    pub(crate) linked: Linked,
+    artefact_bytes: usize,
+}
 
 /// Compiles an upload, here or in another process.
 pub(crate) type Compile = Box<dyn Fn(&[u8]) -> Result<TrustedArtefact, PluginRejected> + Send + Sync>;
@@ -32,7 +35,7 @@ pub(crate) struct Library {
     links: Links,
     compile: Compile,
     directory: ArtefactDirectory,
-    linked: Mutex<ByteLru<PluginDigest, LinkedPlugin>>,
+    linked: Mutex<ByteLru<PluginDigest, Arc<LinkedPlugin>>>,
     /// Held while an artefact is read, so that several threads do not read the same one at once.
     loading: Mutex<()>,
 }
@@ -50,12 +53,12 @@ impl Library {
     }
 
     /// A plugin that is in memory.
-    pub(crate) fn in_memory(&self, digest: PluginDigest) -> Option<LinkedPlugin> {
+    pub(crate) fn in_memory(&self, digest: PluginDigest) -> Option<Arc<LinkedPlugin>> {
         self.linked.lock().expect("nothing panics under this lock").get(digest)
     }
 
     /// A plugin that is in memory or on disk.
-    pub(crate) fn get(&self, digest: PluginDigest) -> Option<LinkedPlugin> {
+    pub(crate) fn get(&self, digest: PluginDigest) -> Option<Arc<LinkedPlugin>> {
         if let Some(plugin) = self.in_memory(digest) {
             return Some(plugin);
         }
@@ -74,15 +77,27 @@ impl Library {
         }
     }
 
-    /// Makes a plugin ready to run.
-    pub(crate) fn prepare(&self, digest: PluginDigest, upload: &[u8]) -> Result<(), PluginRejected> {
-        if self.get(digest).is_some() {
-            return Ok(());
+    /// What is in a plugin that is in memory.
+    pub(crate) fn known(
+        &self,
+        digest: PluginDigest,
+        upload: &[u8],
+    ) -> Option<Result<PluginFacts, PluginRejected>> {
+        let plugin = self.in_memory(digest)?;
+        Some(manifest::find(upload).map(|manifest| plugin.facts(manifest)))
+    }
+
+    /// Makes a plugin ready to run, and tells what is in it.
+    pub(crate) fn prepare(&self, digest: PluginDigest, upload: &[u8]) -> Result<PluginFacts, PluginRejected> {
+        structure::check_outside(upload)?;
+        let manifest = manifest::find(upload)?;
+        if let Some(plugin) = self.get(digest) {
+            return Ok(plugin.facts(manifest));
         }
         let artefact = (self.compile)(upload)?;
-        self.link(digest, &artefact)?;
+        let plugin = self.link(digest, &artefact)?;
         self.directory.store(digest, &artefact);
-        Ok(())
+        Ok(plugin.facts(manifest))
     }
 
     /// Forgets a plugin; runs under way go on.
@@ -91,17 +106,22 @@ impl Library {
         self.directory.remove(digest);
     }
 
-    fn link(&self, digest: PluginDigest, artefact: &TrustedArtefact) -> Result<LinkedPlugin, PluginRejected> {
+    fn link(
+        &self,
+        digest: PluginDigest,
+        artefact: &TrustedArtefact,
+    ) -> Result<Arc<LinkedPlugin>, PluginRejected> {
         let component = self.load(artefact).map_err(|error| {
             rejected(
                 "plugin_structure_limit",
                 format!("the compiled plugin does not fit this router: {error:#}"),
             )
         })?;
-        let plugin = Arc::new(self.links.link(&component)?);
-        let bytes = artefact.as_bytes().len();
+        let linked = self.links.link(&component)?;
+        let artefact_bytes = artefact.as_bytes().len();
+        let plugin = Arc::new(LinkedPlugin { linked, artefact_bytes });
         let mut linked = self.linked.lock().expect("nothing panics under this lock");
-        linked.insert(digest, Arc::clone(&plugin), bytes);
+        linked.insert(digest, Arc::clone(&plugin), artefact_bytes);
         Ok(plugin)
     }
 
@@ -118,6 +138,17 @@ impl Library {
     }
 }
 
+impl LinkedPlugin {
+    fn facts(&self, manifest: Option<Bytes>) -> PluginFacts {
+        PluginFacts {
+            world: self.linked.export.world(),
+            imports: self.linked.imports.clone(),
+            manifest,
+            artefact_bytes: self.artefact_bytes as u64,
+        }
+    }
+}
+
 /// The thread that prepares uploads, one at a time: compiling is long, and bounded in memory when done alone.
 pub(crate) struct Preparer {
     uploads: SyncSender<Upload>,
@@ -126,7 +157,7 @@ pub(crate) struct Preparer {
 struct Upload {
     digest: PluginDigest,
     bytes: ComponentBytes,
-    answer: oneshot::Sender<Result<(), PluginRejected>>,
+    answer: oneshot::Sender<Result<PluginFacts, PluginRejected>>,
 }
 
 impl Preparer {
@@ -150,7 +181,7 @@ impl Preparer {
         &self,
         digest: PluginDigest,
         bytes: ComponentBytes,
-    ) -> Result<(), PluginRejected> {
+    ) -> Result<PluginFacts, PluginRejected> {
         let (answer, answered) = oneshot::channel();
         self.uploads.try_send(Upload { digest, bytes, answer }).map_err(|error| match error {
             TrySendError::Full(_) => rejected(
@@ -164,7 +195,7 @@ impl Preparer {
 }
 
 /// A panic of the compiler is an upload that does not compile, not the end of the thread.
-fn prepare(library: &Library, digest: PluginDigest, upload: &[u8]) -> Result<(), PluginRejected> {
+fn prepare(library: &Library, digest: PluginDigest, upload: &[u8]) -> Result<PluginFacts, PluginRejected> {
     catch_unwind(AssertUnwindSafe(|| library.prepare(digest, upload))).unwrap_or_else(|_| {
         tracing::error!(%digest, "the compiler panicked");
         let message = "the compiler gave up on the plugin; please report it with the plugin attached".into();

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use hookmill_core::limits::{
-    EVENT_BODY_BYTES_MAX, ROUTER_CONCURRENCY_MAX, TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
+    EVENT_BODY_BYTES_MAX, PLUGIN_FUEL_MAX, ROUTER_CONCURRENCY_MAX, SOURCE_EVENT_BYTES_MAX, SOURCE_EVENTS_MAX,
+    TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
 };
 
 /// Functions of all core modules of one upload.
@@ -18,8 +19,8 @@ pub const FUNCTION_LOCALS_MAX: u64 = 20_000;
 pub const BR_TABLE_TARGETS_MAX: u32 = 16_384;
 /// Core modules of one upload; `wit-component` makes three to five of one.
 pub const CORE_MODULES_MAX: u64 = 24;
-/// Components of one upload, the outer one included.
-pub const COMPONENTS_MAX: u64 = 8;
+/// Components of one upload, the outer one included. JavaScript toolchains make two dozen, one an interface.
+pub const COMPONENTS_MAX: u64 = 64;
 /// How deep components and modules nest.
 pub const NESTING_MAX: usize = 4;
 /// Core and component types of one upload.
@@ -30,8 +31,10 @@ pub const DEFINITIONS_MAX: u64 = 100_000;
 pub const SEGMENTS_MAX: u64 = 50_000;
 /// Bytes of all custom sections of one upload. Function names are kept: they are in the backtraces.
 pub const CUSTOM_SECTION_BYTES_MAX: usize = 4 << 20;
-/// Linear memories of one upload. Rust, C and QuickJS need one, adapters a second.
-pub const MEMORIES_MAX: u32 = 2;
+/// Bytes of the section that has a plugin's manifest.
+pub const MANIFEST_BYTES_MAX: usize = 256 << 10;
+/// Linear memories of one upload. Rust, C and QuickJS need one, adapters a second, what mends QuickJS's borrows a third.
+pub const MEMORIES_MAX: u32 = 3;
 /// Tables of one upload.
 pub const TABLES_MAX: u32 = 8;
 /// Elements of one table.
@@ -65,6 +68,8 @@ pub const LOG_LINE_BYTES_MAX: usize = 1 << 10;
 pub const LOG_BYTES_MAX: usize = 16 << 10;
 /// Tokens of a JSON pointer, and nesting of a merge patch.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// Random bytes that one call of WASI may ask for.
+pub const RANDOM_BYTES_MAX: usize = 64 << 10;
 /// Frames of a backtrace that an error shows.
 pub const BACKTRACE_FRAMES_MAX: usize = 8;
 
@@ -88,6 +93,10 @@ pub struct RunLimits {
     pub output_bytes: usize,
     /// Requests under construction or returned.
     pub requests: usize,
+    /// Events under construction or returned, for a source.
+    pub events: usize,
+    /// Bytes of the bodies of all events.
+    pub event_bytes: usize,
 }
 
 /// How often the wall clock of runs moves.
@@ -96,7 +105,7 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 impl Default for RunLimits {
     fn default() -> Self {
         Self {
-            fuel: 30_000_000,
+            fuel: PLUGIN_FUEL_MAX,
             wall: Duration::from_millis(100),
             memory_bytes: 32 << 20,
             host_calls: 10_000,
@@ -104,6 +113,8 @@ impl Default for RunLimits {
             handles: 1024,
             output_bytes: TRANSFORM_OUTPUT_BYTES_MAX,
             requests: TRANSFORM_REQUESTS_MAX,
+            events: SOURCE_EVENTS_MAX,
+            event_bytes: SOURCE_EVENT_BYTES_MAX,
         }
     }
 }
@@ -112,4 +123,5 @@ const _: () = {
     assert!(QUEUED_RUNS_MAX >= ROUTER_CONCURRENCY_MAX, "every delivery under way fits the queue");
     assert!(WASM_STACK_BYTES_MAX * 4 <= RUN_THREAD_STACK_BYTES, "a guard page hit would end the process");
     assert!(LOG_LINE_BYTES_MAX <= LOG_BYTES_MAX);
+    assert!(MANIFEST_BYTES_MAX <= CUSTOM_SECTION_BYTES_MAX);
 };

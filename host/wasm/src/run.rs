@@ -4,23 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookmill_core::delivery::TransformFailure;
-use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
-use hookmill_core::plugin::{RunCost, TransformOutcome};
-use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, TransformReport, TransformRun};
-use wasmtime::component::Resource;
+use hookmill_core::plugin::RunCost;
+use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, RunReport};
 use wasmtime::{Engine, Store};
 
-use crate::bindings::TransformPlugin;
-use crate::bindings::exports::hookmill::plugin::transform::Failure;
 use crate::engine::Ticker;
-use crate::fault::{fault_of_breach, fault_of_error, unavailable};
+use crate::fault::{fault_of_error, unavailable};
 use crate::guest::{RunState, settle_fuel};
 use crate::library::{Library, LinkedPlugin};
 use crate::limits::{EPOCH_TICK, RunLimits};
-use crate::run_log::printable;
-
-/// The one event and the one target of a run have no other number.
-const ONLY: u32 = 0;
+use crate::world::WorldRun;
 
 /// Runs plugins on whatever thread it is called.
 pub(crate) struct Runner {
@@ -35,97 +28,91 @@ impl Runner {
         Self { engine, library, limits, ticker }
     }
 
-    /// Runs a transform once.
-    pub(crate) fn run(&self, run: TransformRun) -> TransformReport {
-        let Some(plugin) = self.library.get(run.digest) else {
+    /// Runs a plugin once.
+    pub(crate) fn run<R: WorldRun>(&self, run: R) -> RunReport<R::Answer> {
+        let Some(plugin) = self.library.get(run.digest()) else {
             let detail = "the compiled plugin is not in the cache, it has to be prepared again";
-            return report_of(unavailable(PLUGIN_NOT_LOADED, detail));
+            return RunReport::not_begun(unavailable(PLUGIN_NOT_LOADED, detail));
         };
         let watch = Stopwatch::start();
         let running = self.ticker.running();
         let mut store = self.store(run);
-        let result = self.call(&plugin, &mut store);
-        let fuel = self.limits.fuel - store.get_fuel().expect("the engine counts fuel");
+        let guest = self.instantiate::<R>(&plugin, &mut store);
+        let result = guest.and_then(|guest| self.call::<R>(&guest, &mut store));
+        let fuel = self.fuel_spent(&store);
         let remains = store.into_data().into_remains();
         drop(running);
-        TransformReport {
+        RunReport {
             result,
             cost: RunCost { fuel, wall: watch.elapsed(), memory_peak_bytes: remains.memory_peak_bytes },
             logs: remains.log.into_lines(),
         }
     }
 
-    /// Runs a transform several times in one instance.
-    pub(crate) fn run_in_one_instance(&self, run: &TransformRun, times: usize) -> Vec<TransformReport> {
-        let Some(plugin) = self.library.get(run.digest) else { return Vec::new() };
+    /// Runs a plugin several times in one instance.
+    pub(crate) fn run_in_one_instance<R: WorldRun>(
+        &self,
+        run: &R,
+        times: usize,
+    ) -> Vec<RunReport<R::Answer>> {
+        let Some(plugin) = self.library.get(run.digest()) else { return Vec::new() };
         let _running = self.ticker.running();
         let mut store = self.store(run.clone());
-        let instance = match plugin.instantiate(&mut store) {
-            Ok(instance) => instance,
-            Err(error) => return vec![report_of(fault_of_error(&error, &self.limits))],
+        let guest = match self.instantiate::<R>(&plugin, &mut store) {
+            Ok(guest) => guest,
+            Err(failure) => return vec![RunReport::not_begun(failure)],
         };
-        let mut reports: Vec<TransformReport> = Vec::with_capacity(times);
+        let mut reports: Vec<RunReport<R::Answer>> = Vec::with_capacity(times);
         while reports.len() < times && reports.last().is_none_or(|report| report.result.is_ok()) {
             let watch = Stopwatch::start();
-            store.data_mut().begin_again();
-            store.set_fuel(self.limits.fuel).expect("the engine counts fuel");
-            store.set_epoch_deadline(ticks(self.limits.wall));
-            store.set_hostcall_fuel(self.limits.host_call_bytes);
-            let result = self.call_run(&instance, &mut store);
-            let fuel = self.limits.fuel - store.get_fuel().expect("the engine counts fuel");
+            store.data_mut().begin_again(run.clone().into_state(self.limits));
+            self.fill(&mut store);
+            let result = self.call::<R>(&guest, &mut store);
+            let fuel = self.fuel_spent(&store);
             let cost =
                 RunCost { fuel, wall: watch.elapsed(), memory_peak_bytes: store.data().memory_peak_bytes() };
-            reports.push(TransformReport { result, cost, logs: Vec::new() });
+            reports.push(RunReport { result, cost, logs: Vec::new() });
         }
         reports
     }
 
-    fn store(&self, run: TransformRun) -> Store<RunState> {
-        let mut store = Store::new(&self.engine, RunState::new(run, self.limits));
+    fn store<R: WorldRun>(&self, run: R) -> Store<RunState> {
+        let mut store = Store::new(&self.engine, run.into_state(self.limits));
         store.limiter(|state| state);
         store.call_hook(settle_fuel);
-        store.set_fuel(self.limits.fuel).expect("the engine counts fuel");
-        store.set_epoch_deadline(ticks(self.limits.wall));
-        store.set_hostcall_fuel(self.limits.host_call_bytes);
         store.set_max_component_handles(self.limits.handles);
+        self.fill(&mut store);
         store
     }
 
-    fn call(
+    /// Gives a run all that it may spend.
+    fn fill(&self, store: &mut Store<RunState>) {
+        store.set_fuel(self.limits.fuel).expect("the engine counts fuel");
+        store.set_epoch_deadline(ticks(self.limits.wall));
+        store.set_hostcall_fuel(self.limits.host_call_bytes);
+    }
+
+    fn fuel_spent(&self, store: &Store<RunState>) -> u64 {
+        self.limits.fuel - store.get_fuel().expect("the engine counts fuel")
+    }
+
+    fn instantiate<R: WorldRun>(
         &self,
         plugin: &LinkedPlugin,
         store: &mut Store<RunState>,
-    ) -> Result<TransformOutcome, TransformFailure> {
-        let instance =
-            plugin.instantiate(&mut *store).map_err(|error| fault_of_error(&error, &self.limits))?;
-        self.call_run(&instance, store)
+    ) -> Result<R::Guest, TransformFailure> {
+        let instance = plugin.linked.pre.instantiate(&mut *store);
+        let guest = instance.and_then(|instance| R::load(&plugin.linked.export, store, &instance));
+        guest.map_err(|error| fault_of_error(&error, &self.limits))
     }
 
-    fn call_run(
+    fn call<R: WorldRun>(
         &self,
-        instance: &TransformPlugin,
+        guest: &R::Guest,
         store: &mut Store<RunState>,
-    ) -> Result<TransformOutcome, TransformFailure> {
-        let answer = instance
-            .hookmill_plugin_transform()
-            .call_run(&mut *store, Resource::new_borrow(ONLY), Resource::new_borrow(ONLY))
-            .map_err(|error| fault_of_error(&error, &self.limits))?;
-        let bounded = |message: String| printable(&message, FAILURE_DETAIL_BYTES_MAX);
-        match answer {
-            Ok(outcome) => store.data_mut().finish(outcome).map_err(fault_of_breach),
-            Err(Failure::Retryable(message)) => {
-                Err(TransformFailure::Retryable { message: bounded(message) })
-            }
-            Err(Failure::Permanent(message)) => {
-                Err(TransformFailure::Permanent { message: bounded(message) })
-            }
-        }
+    ) -> Result<R::Answer, TransformFailure> {
+        R::call(guest, store).unwrap_or_else(|error| Err(fault_of_error(&error, &self.limits)))
     }
-}
-
-/// A report of a run that did not begin.
-pub(crate) fn report_of(failure: TransformFailure) -> TransformReport {
-    TransformReport { result: Err(failure), cost: RunCost::default(), logs: Vec::new() }
 }
 
 /// Ticks of the epoch after which a run has had its time. The first may come at once, so there is one more.

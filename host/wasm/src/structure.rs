@@ -31,19 +31,7 @@ pub(crate) enum Kind {
 /// # Errors
 /// Bytes that are no WebAssembly, or the first limit that is broken.
 pub(crate) fn check(upload: &[u8], memory_bytes_max: usize) -> Result<Kind, PluginRejected> {
-    if upload.len() > PLUGIN_BYTES_MAX {
-        return Err(rejected(
-            "plugin_too_large",
-            format!("the upload has {} bytes, a plugin has at most {PLUGIN_BYTES_MAX}", upload.len()),
-        ));
-    }
-    if !upload.starts_with(b"\0asm") {
-        return Err(rejected(
-            "plugin_not_wasm",
-            "the upload is not WebAssembly: it does not begin with `\\0asm`; send the .wasm file itself"
-                .into(),
-        ));
-    }
+    check_outside(upload)?;
     let mut counts = Counts::default();
     let mut kind = None;
     let mut depth = 0;
@@ -64,6 +52,27 @@ pub(crate) fn check(upload: &[u8], memory_bytes_max: usize) -> Result<Kind, Plug
     kind.ok_or_else(|| rejected("plugin_malformed", "the upload ends before its first section".into()))
 }
 
+/// Whether the upload is WebAssembly at first sight.
+///
+/// # Errors
+/// Too many bytes, or bytes of something else.
+pub(crate) fn check_outside(upload: &[u8]) -> Result<(), PluginRejected> {
+    if upload.len() > PLUGIN_BYTES_MAX {
+        return Err(rejected(
+            "plugin_too_large",
+            format!("the upload has {} bytes, a plugin has at most {PLUGIN_BYTES_MAX}", upload.len()),
+        ));
+    }
+    if !upload.starts_with(b"\0asm") {
+        return Err(rejected(
+            "plugin_not_wasm",
+            "the upload is not WebAssembly: it does not begin with `\\0asm`; send the .wasm file itself"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
 /// One thing that is counted over the whole upload.
 struct Counted {
     index: usize,
@@ -81,7 +90,8 @@ const FUNCTIONS: Counted = counted(2, "functions", FUNCTIONS_MAX);
 const TYPES: Counted = counted(3, "types", TYPES_MAX);
 const DEFINITIONS: Counted = counted(4, "imports, exports, aliases, globals and instances", DEFINITIONS_MAX);
 const SEGMENTS: Counted = counted(5, "element and data segments", SEGMENTS_MAX);
-const CUSTOM_BYTES: Counted = counted(6, "bytes of custom sections", CUSTOM_SECTION_BYTES_MAX as u64);
+const CUSTOM_BYTES: Counted =
+    counted(6, "bytes of custom sections (names and debug information)", CUSTOM_SECTION_BYTES_MAX as u64);
 const MEMORIES: Counted = counted(7, "memories", MEMORIES_MAX as u64);
 const TABLES: Counted = counted(8, "tables", TABLES_MAX as u64);
 const COUNTED: usize = 9;
@@ -119,6 +129,7 @@ impl Counts {
             Payload::DataSection(section) => self.add(&SEGMENTS, section.count().into()),
             Payload::CustomSection(section) => self.add(&CUSTOM_BYTES, section.data().len() as u64),
             Payload::MemorySection(section) => {
+                limit("memories of one module", section.count().into(), 1)?;
                 for memory in section.clone() {
                     self.add(&MEMORIES, 1)?;
                     let pages = memory.map_err(|error| malformed(&error))?.initial;
@@ -169,7 +180,7 @@ fn limit(what: &str, count: u64, max: u64) -> Result<(), PluginRejected> {
     Err(rejected("plugin_structure_limit", format!("the plugin has {count} {what}, at most {max} are taken")))
 }
 
-fn malformed(error: &BinaryReaderError) -> PluginRejected {
+pub(crate) fn malformed(error: &BinaryReaderError) -> PluginRejected {
     let message = format!("the upload is damaged or cut off at byte {}: {}", error.offset(), error.message());
     rejected("plugin_malformed", message)
 }
@@ -210,7 +221,7 @@ mod tests {
     fn refuses_what_is_not_wasm() {
         check_bytes(b"", Err(("plugin_not_wasm", "\\0asm")));
         check_bytes(b"{\"a\":1}", Err(("plugin_not_wasm", "\\0asm")));
-        check_bytes(&vec![0; PLUGIN_BYTES_MAX + 1], Err(("plugin_too_large", "at most 16777216")));
+        check_bytes(&vec![0; PLUGIN_BYTES_MAX + 1], Err(("plugin_too_large", "at most 25165824")));
         check_bytes(b"\0asm", Err(("plugin_malformed", "cut off at byte 4")));
         let whole = wat::parse_str("(module (func i32.const 7 drop))").unwrap();
         // Between sections nothing is amiss yet: that the module lacks some is found when it is validated.

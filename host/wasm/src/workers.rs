@@ -5,15 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
-use hookmill_core::id::EndpointId;
 use hookmill_core::plugin::PluginDigest;
-use hookmill_core::port::plugins::{TransformReport, TransformRun};
+use hookmill_core::port::plugins::RunReport;
 use tokio::sync::oneshot;
 
 use crate::fair_queue::{FairQueue, QueueFull};
 use crate::fault::unavailable;
 use crate::limits::{QUEUED_RUNS_MAX, RUN_THREAD_STACK_BYTES};
-use crate::run::{Runner, report_of};
+use crate::run::Runner;
+use crate::world::{Owner, WorldRun};
 
 /// A fixed number of threads behind one fair queue. Dropping it ends them after the runs in hand.
 pub(crate) struct Workers {
@@ -27,7 +27,7 @@ struct Shared {
 }
 
 struct State {
-    queue: FairQueue<EndpointId, PluginDigest, Job>,
+    queue: FairQueue<Owner, PluginDigest, Job>,
     /// Threads that wait for work.
     idle: usize,
     /// How many of those were woken and have not yet looked.
@@ -35,10 +35,8 @@ struct State {
     stopping: bool,
 }
 
-struct Job {
-    run: TransformRun,
-    answer: oneshot::Sender<TransformReport>,
-}
+/// A run of whichever world, and whom to answer; dropped, it answers that the host stopped.
+type Job = Box<dyn FnOnce(&Runner) + Send>;
 
 impl Workers {
     pub(crate) fn start(count: usize, runner: &Arc<Runner>) -> io::Result<Self> {
@@ -58,14 +56,21 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Runs a transform when its turn comes.
-    pub(crate) async fn run(&self, run: TransformRun) -> TransformReport {
+    /// Runs a plugin when its turn comes.
+    pub(crate) async fn run<R: WorldRun>(&self, run: R) -> RunReport<R::Answer> {
         let (answer, answered) = oneshot::channel();
-        if !self.shared.submit(Job { run, answer }) {
+        let (owner, lane) = (run.owner(), run.digest());
+        let job: Job = Box::new(move |runner| {
+            if !answer.is_closed() {
+                let _ = answer.send(run_caught(runner, run));
+            }
+        });
+        if !self.shared.submit(&owner, lane, job) {
             let detail = format!("{QUEUED_RUNS_MAX} runs wait for a thread already");
-            return report_of(unavailable("plugin_queue_full", detail));
+            return RunReport::not_begun(unavailable("plugin_queue_full", detail));
         }
-        let stopped = |_| report_of(unavailable("plugin_host_stopped", "the router is shutting down"));
+        let stopped =
+            |_| RunReport::not_begun(unavailable("plugin_host_stopped", "the router is shutting down"));
         answered.await.unwrap_or_else(stopped)
     }
 }
@@ -90,9 +95,7 @@ impl Shared {
     }
 
     /// Whether the queue had room.
-    fn submit(&self, job: Job) -> bool {
-        let owner = job.run.endpoint.id;
-        let lane = job.run.digest;
+    fn submit(&self, owner: &Owner, lane: PluginDigest, job: Job) -> bool {
         let mut state = self.lock();
         match state.queue.push(owner, lane, job) {
             Ok(()) => {
@@ -109,15 +112,13 @@ impl Shared {
 
     fn work(&self, runner: &Runner) {
         while let Some((owner, job)) = self.next() {
-            if !job.answer.is_closed() {
-                let _ = job.answer.send(run_caught(runner, job.run));
-            }
-            self.lock().queue.finish(owner);
+            job(runner);
+            self.lock().queue.finish(&owner);
         }
     }
 
     /// The next job, or none when the threads are to end.
-    fn next(&self) -> Option<(EndpointId, Job)> {
+    fn next(&self) -> Option<(Owner, Job)> {
         let mut state = self.lock();
         loop {
             if state.stopping {
@@ -150,10 +151,10 @@ impl State {
 }
 
 /// A bug in the host's functions fails the run, not the thread.
-fn run_caught(runner: &Runner, run: TransformRun) -> TransformReport {
-    let digest = run.digest;
+fn run_caught<R: WorldRun>(runner: &Runner, run: R) -> RunReport<R::Answer> {
+    let digest = run.digest();
     catch_unwind(AssertUnwindSafe(|| runner.run(run))).unwrap_or_else(|_| {
         tracing::error!(%digest, "the plugin host panicked in a run");
-        report_of(unavailable("plugin_host_failed", "the plugin host failed; please report it"))
+        RunReport::not_begun(unavailable("plugin_host_failed", "the plugin host failed; please report it"))
     })
 }

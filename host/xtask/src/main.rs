@@ -56,6 +56,11 @@ enum Command {
     ///
     /// Arguments are passed on: `cargo xtask bench --quick` takes three minutes, `cargo xtask bench --help` lists the rest.
     Bench(Passed),
+    /// Feed random modules to the plugin host: the whole way from the upload to a run
+    ///
+    /// Arguments are passed on: `--seconds N`, `--seed N`. A module that brings about what none may is kept in
+    /// `target/fuzz`, and the exit code is 1.
+    Fuzz(Passed),
     /// Build the plugins of this repository as WebAssembly
     Plugins,
 }
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
         Command::Ci => lint(&root, &mut steps).and_then(|()| test(&root, &mut steps, Profile::Ci, &[])),
         Command::Tidy => tidy(&root, &mut steps),
         Command::Bench(passed) => bench(&root, &mut steps, &passed.arguments),
+        Command::Fuzz(passed) => fuzz(&root, &mut steps, &passed.arguments),
         Command::Plugins => build_plugins(&root, &mut steps),
     };
     steps.finish(outcome)
@@ -106,6 +112,7 @@ fn test(root: &Path, steps: &mut Steps, profile: Profile, filter: &[String]) -> 
     if filter.is_empty() {
         suites.push(steps.step("test the examples in the documentation", || suite::run_documentation(root)));
         suites.push(steps.step("test the plugins on this machine", || suite::run_plugins(root)));
+        suites.push(steps.step("test the plugins in JavaScript", || suite::run_javascript(root)));
     }
     println!("\nlogs: {}", suite::log_directory(root).display());
     let mut total = suite::Counts::default();
@@ -144,6 +151,15 @@ fn bench(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Fail
     steps.step("measure", || {
         let generator = binaries::release_directory(root).join("hookmill-bench");
         steps::run(tool(&generator, root).args(passed))
+    })
+}
+
+fn fuzz(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failure> {
+    build_plugins(root, steps)?;
+    steps.step("build the fuzzer", || binaries::build_programs(root))?;
+    steps.step("feed random modules to the plugin host", || {
+        let fuzzer = binaries::release_directory(root).join("plugin-fuzzer");
+        steps::run(tool(&fuzzer, root).args(passed))
     })
 }
 
@@ -188,17 +204,18 @@ mod tests {
     }
 
     #[test]
-    fn arguments_of_the_demo_and_the_bench_are_passed_on() {
+    fn arguments_of_other_programs_are_passed_on() {
         let check = |line: &[&str], expect: &[&str]| {
             let arguments = Arguments::try_parse_from(line).expect("parses");
             let passed = match arguments.command {
-                Command::Demo(passed) | Command::Bench(passed) => passed.arguments,
+                Command::Demo(passed) | Command::Bench(passed) | Command::Fuzz(passed) => passed.arguments,
                 other => panic!("{other:?}"),
             };
             assert_eq!(passed, expect);
         };
         check(&["xtask", "demo"], &[]);
         check(&["xtask", "demo", "--keep"], &["--keep"]);
+        check(&["xtask", "fuzz", "--seconds", "60", "--seed", "7"], &["--seconds", "60", "--seed", "7"]);
         check(
             &["xtask", "bench", "--quick", "e2e", "--json", "figures.json"],
             &["--quick", "e2e", "--json", "figures.json"],

@@ -4,6 +4,10 @@
 //! and, where no target can be fetched, Debian's packages `rustc-web` and `rust-web-src`, which compile the standard
 //! library along with the plugins. Some toolchains come without the linker, `rust-lld`; then that of any other
 //! toolchain on the machine is taken, and at last Debian's.
+//!
+//! Plugins in JavaScript are built by Node.js: see `javascript`.
+
+mod javascript;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,7 +69,16 @@ pub(crate) fn build_all(root: &Path) -> Result<Vec<BuiltPlugin>, String> {
     let linker = find_linker(&workspace, &compiler)?;
     steps::run(&mut build_command(&workspace, &names, &compiler, linker))
         .map_err(|failure| failure.to_string())?;
-    collect(&workspace, &names)
+    let mut plugins = collect(&workspace, &names)?;
+    plugins.extend(javascript::build_all(&workspace)?);
+    remove_others(&collected_directory(&workspace), &plugins)?;
+    plugins.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(plugins)
+}
+
+/// Where what was built is, each plugin under its own name.
+fn collected_directory(workspace: &Path) -> PathBuf {
+    workspace.join("target/plugins")
 }
 
 /// The packages that become WebAssembly: those with a library of the kind `cdylib`.
@@ -210,21 +223,24 @@ fn build_command(
     command
 }
 
-/// Copies what cargo built under the plugins' own names, and removes what is no plugin any more.
+/// Copies what cargo built under the plugins' own names. A file that has the same bytes already is left alone, so that
+/// the router, which carries some of them, is not built again for nothing.
 fn collect(workspace: &Path, names: &[String]) -> Result<Vec<BuiltPlugin>, String> {
     let built = workspace.join("target").join(TARGET).join("release");
-    let collected = workspace.join("target/plugins");
+    let collected = collected_directory(workspace);
     std::fs::create_dir_all(&collected)
         .map_err(|error| format!("create {}: {error}", collected.display()))?;
     let mut plugins = Vec::new();
     for name in names {
         let from = built.join(name.replace('-', "_")).with_extension("wasm");
         let path = collected.join(name).with_extension("wasm");
-        let bytes = std::fs::copy(&from, &path)
-            .map_err(|error| format!("copy {} to {}: {error}", from.display(), path.display()))?;
-        plugins.push(BuiltPlugin { name: name.clone(), path, bytes });
+        let component = std::fs::read(&from).map_err(|error| format!("read {}: {error}", from.display()))?;
+        if std::fs::read(&path).ok().as_ref() != Some(&component) {
+            std::fs::write(&path, &component)
+                .map_err(|error| format!("write {}: {error}", path.display()))?;
+        }
+        plugins.push(BuiltPlugin { name: name.clone(), path, bytes: component.len() as u64 });
     }
-    remove_others(&collected, &plugins)?;
     Ok(plugins)
 }
 
@@ -309,7 +325,8 @@ mod tests {
         let plugins = collect(workspace.path(), &["two-words".to_owned()]).unwrap();
         let path = collected.join("two-words.wasm");
         assert_eq!(plugins, [BuiltPlugin { name: "two-words".to_owned(), path, bytes: 4 }]);
-        assert!(!collected.join("old.wasm").exists());
-        assert!(collect(workspace.path(), &["missing".to_owned()]).unwrap_err().starts_with("copy "));
+        remove_others(&collected, &plugins).unwrap();
+        assert!(!collected.join("old.wasm").exists() && collected.join("two-words.wasm").exists());
+        assert!(collect(workspace.path(), &["missing".to_owned()]).unwrap_err().starts_with("read "));
     }
 }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use crate::binaries::target_directory;
-use crate::steps::{self, Failure, answers, cargo, line_of};
+use crate::steps::{self, Failure, answers, cargo, line_of, tool};
 
 /// How many tests ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +81,31 @@ pub(crate) fn run_plugins(root: &Path) -> Result<Counts, Failure> {
     )
 }
 
+/// Tests the plugins in JavaScript, and the kit that they are written with, in Node.js.
+pub(crate) fn run_javascript(root: &Path) -> Result<Counts, Failure> {
+    let workspace = root.join("plugins");
+    let files = javascript_tests(&workspace)
+        .map_err(|error| Failure::of(format!("read {}: {error}", workspace.display())))?;
+    let mut node = tool("node", &workspace);
+    run_counted(root, "javascript", node.args(["--test", "--test-reporter=tap"]).args(files))
+}
+
+/// `*/test/*.test.js`, from the workspace. Left to itself, Node.js would also run what looks like a test in `target`.
+fn javascript_tests(workspace: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for package in std::fs::read_dir(workspace)? {
+        let folder = Path::new(&package?.file_name()).join("test");
+        for file in std::fs::read_dir(workspace.join(&folder)).into_iter().flatten() {
+            let name = file?.file_name();
+            if name.to_str().is_some_and(|name| name.ends_with(".test.js")) {
+                files.push(folder.join(name));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// Where the output of the last run is kept.
 pub(crate) fn log_directory(root: &Path) -> PathBuf {
     target_directory(root).join("xtask")
@@ -133,8 +158,15 @@ fn copy_lines(from: impl Read, shared: &Mutex<(File, Counts)>) {
 }
 
 /// The tests that a summary line speaks of: nextest's `Summary [ 1.2s] 9 tests run: 8 passed, 1 failed`, libtest's `test
-/// result: ok. 8 passed; 1 failed; ...`. Any other line speaks of none.
+/// result: ok. 8 passed; 1 failed; ...`, the last lines of TAP, `# pass 8` and `# fail 1`. Any other line speaks of none.
 fn counts_of(line: &str) -> Counts {
+    let counted = |prefix: &str| line.strip_prefix(prefix).and_then(|count| count.trim_end().parse().ok());
+    if let Some(passed) = counted("# pass ") {
+        return Counts { passed, failed: 0 };
+    }
+    if let Some(failed) = counted("# fail ") {
+        return Counts { passed: 0, failed };
+    }
     let line = line.trim();
     let summary = if line.starts_with("Summary [") {
         line.split_once("run: ").map(|(_, summary)| summary)
@@ -173,8 +205,23 @@ mod tests {
             0,
         );
         check("test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out", 3, 1);
+        check("# pass 12\n", 12, 0);
+        check("# fail 3\n", 0, 3);
+        check("# passing a body on\n", 0, 0);
         check("        PASS [   0.010s] xtask suite::tests::summaries_are_counted", 0, 0);
         check("test nothing_failed ... ok", 0, 0);
+    }
+
+    #[test]
+    fn tests_in_javascript_are_found_by_their_names() {
+        let workspace = tempfile::tempdir().unwrap();
+        for file in ["two/test/b.test.js", "one/test/a.test.js", "one/test/data.js", "one/src/c.test.js"] {
+            let path = workspace.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let expect = ["one/test/a.test.js", "two/test/b.test.js"].map(PathBuf::from);
+        assert_eq!(javascript_tests(workspace.path()).unwrap(), expect);
     }
 
     #[test]

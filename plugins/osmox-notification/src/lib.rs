@@ -57,7 +57,7 @@ struct Settings {
     without_details: bool,
 }
 
-transform!(reshape);
+transform!(reshape, manifest = "../plugin.json");
 
 /// Makes the report.
 ///

@@ -28,6 +28,11 @@ fn notification(changes: &Value) -> Value {
 }
 
 #[test]
+fn the_manifests_samples_hold() {
+    test::samples(reshape, include_str!("../plugin.json"));
+}
+
+#[test]
 fn the_documented_payload_becomes_a_flat_report() {
     let outcome =
         test::run(reshape, test::event(NOTIFICATION), test::target(json!({"drop": ["indiaDlt*"]}))).unwrap();

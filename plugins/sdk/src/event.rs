@@ -1,12 +1,11 @@
 //! What is being delivered, and where to.
 
-use std::cell::OnceCell;
-
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::document::{self, Document};
 use crate::host::{EventHandle, TargetHandle};
-use crate::{Failure, Object, Result};
+use crate::{Object, Result};
 
 /// One accepted event.
 ///
@@ -14,65 +13,58 @@ use crate::{Failure, Object, Result};
 /// needs two fields of a large event asks for them by [`find`](Self::find); one that needs all of it reads
 /// [`json`](Self::json) or [`object`](Self::object).
 #[derive(Debug)]
-pub struct Event {
-    handle: EventHandle,
-    text: OnceCell<Option<String>>,
-    bytes: OnceCell<Vec<u8>>,
-}
+pub struct Event(Document<EventHandle>);
 
 impl Event {
     pub(crate) fn new(handle: EventHandle) -> Self {
-        Self { handle, text: OnceCell::new(), bytes: OnceCell::new() }
+        Self(Document::new(handle))
     }
 
     /// The router's id of the event, for example `msg_01k...`; the `webhook-id` of its deliveries.
     #[must_use]
     pub fn id(&self) -> String {
-        self.handle.id()
+        self.0.handle.id()
     }
 
     /// The sender's own id, where it gave one.
     #[must_use]
     pub fn uid(&self) -> Option<String> {
-        self.handle.uid()
+        self.0.handle.uid()
     }
 
     /// What happened, for example `invoice.paid`.
     #[must_use]
     pub fn event_type(&self) -> String {
-        self.handle.event_type()
+        self.0.handle.event_type()
     }
 
     /// The channels that the sender named, at most five.
     #[must_use]
     pub fn channels(&self) -> Vec<String> {
-        self.handle.channels()
+        self.0.handle.channels()
     }
 
     /// When the router accepted the event, in milliseconds since 1970.
     #[must_use]
     pub fn accepted_at_ms(&self) -> u64 {
-        self.handle.accepted_at()
+        self.0.handle.accepted_at()
     }
 
     /// The media type of the body, for example `application/json`.
     #[must_use]
     pub fn content_type(&self) -> String {
-        self.handle.content_type()
+        self.0.handle.content_type()
     }
 
     /// Bytes of the body.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        self.handle.size()
+        self.0.handle.size()
     }
 
     /// The body.
     pub fn bytes(&self) -> &[u8] {
-        match self.text.get() {
-            Some(Some(text)) => text.as_bytes(),
-            Some(None) | None => self.bytes.get_or_init(|| self.handle.bytes()),
-        }
+        self.0.bytes()
     }
 
     /// The body as text.
@@ -80,8 +72,7 @@ impl Event {
     /// # Errors
     /// A permanent failure where it is not UTF-8.
     pub fn text(&self) -> Result<&str> {
-        let text = self.text.get_or_init(|| self.handle.text());
-        text.as_deref().ok_or_else(|| Failure::permanent("the event's body is not UTF-8 text"))
+        self.0.text()
     }
 
     /// The body as a type of the plugin's own. Its strings may borrow from the event.
@@ -89,8 +80,7 @@ impl Event {
     /// # Errors
     /// A permanent failure that says where the body is no JSON, or no `T`.
     pub fn json<'event, T: Deserialize<'event>>(&'event self) -> Result<T> {
-        serde_json::from_str(self.text()?)
-            .map_err(|error| Failure::permanent(format!("the event's body: {error}")))
+        self.0.json()
     }
 
     /// The body as a JSON object whose fields keep their exact text until they are read.
@@ -98,7 +88,7 @@ impl Event {
     /// # Errors
     /// A permanent failure where the body is no JSON object.
     pub fn object(&self) -> Result<Object<'_>> {
-        self.json()
+        self.0.object()
     }
 
     /// One node of a JSON body by its pointer (RFC 6901), for example `/data/to`; none where there is no such node.
@@ -107,7 +97,16 @@ impl Event {
     /// # Errors
     /// A permanent failure where the body is no JSON, the pointer is not one, or the node is no `T`.
     pub fn find<T: DeserializeOwned>(&self, pointer: &str) -> Result<Option<T>> {
-        node(pointer, self.handle.json(pointer))
+        self.0.find(pointer)
+    }
+
+    /// The text of one node of a JSON body, as it came; none where there is no such node. The router has read it as JSON,
+    /// so nothing has to be read once more.
+    ///
+    /// # Errors
+    /// A permanent failure where the body is no JSON or the pointer is not one.
+    pub fn raw(&self, pointer: &str) -> Result<Option<String>> {
+        self.0.raw(pointer)
     }
 
     /// One node of a JSON body that has to be there.
@@ -115,7 +114,7 @@ impl Event {
     /// # Errors
     /// As [`find`](Self::find), and where there is no such node.
     pub fn require<T: DeserializeOwned>(&self, pointer: &str) -> Result<T> {
-        self.find(pointer)?.ok_or_else(|| Failure::permanent(format!("{pointer}: missing from the event")))
+        self.0.require(pointer)
     }
 }
 
@@ -153,10 +152,7 @@ impl Target {
     /// # Errors
     /// A permanent failure that says where the settings are no `T`.
     pub fn settings<T: DeserializeOwned>(&self) -> Result<T> {
-        let text = self.handle.settings();
-        let text = if matches!(text.trim(), "" | "null") { "{}" } else { text.as_str() };
-        serde_json::from_str(text)
-            .map_err(|error| Failure::permanent(format!("the endpoint's settings: {error}")))
+        document::settings(&self.handle.settings(), "the endpoint")
     }
 
     /// One node of the settings by its pointer (RFC 6901); none where there is no such node.
@@ -164,26 +160,13 @@ impl Target {
     /// # Errors
     /// A permanent failure where the pointer is not one or the node is no `T`.
     pub fn setting<T: DeserializeOwned>(&self, pointer: &str) -> Result<Option<T>> {
-        node(pointer, self.handle.setting(pointer))
-    }
-}
-
-/// Reads what the router answered for a pointer.
-fn node<T: DeserializeOwned>(pointer: &str, answer: Result<Option<String>, String>) -> Result<Option<T>> {
-    match answer {
-        Err(message) => Err(Failure::permanent(message)),
-        Ok(None) => Ok(None),
-        Ok(Some(text)) => match serde_json::from_str(&text) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Err(Failure::permanent(format!("{pointer}: {error}"))),
-        },
+        document::setting(pointer, self.handle.setting(pointer))
     }
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
-    use super::*;
-    use crate::{json, test};
+    use crate::{Failure, json, test};
 
     #[test]
     fn parts_are_found_by_pointer() {

@@ -16,11 +16,20 @@
 //! assert_eq!(test::log(), ["info: greeting Ada"]);
 //! ```
 
+mod classifier;
+mod differences;
+mod samples;
+mod source;
+
 use std::fmt::Display;
 
 use crate::host::{Ambient, EventHandle, TargetHandle, with_ambient};
 use crate::log::Level;
 use crate::{Event, Outcome, Result, Target};
+
+pub use self::classifier::{AnswerBuilder, answer, classifier_samples, classify};
+pub use self::samples::samples;
+pub use self::source::{InboundBuilder, OriginBuilder, origin, receive, request, source_samples};
 
 /// What [`now_ms`](crate::now_ms) and [`Event::accepted_at_ms`] answer unless told otherwise:
 /// 2024-07-12T09:14:26Z.
@@ -36,8 +45,23 @@ pub fn run<R: Into<Outcome>>(
     event: impl Into<Event>,
     target: impl Into<Target>,
 ) -> Result<Outcome> {
-    with_ambient(|ambient| *ambient = Ambient { now_ms: NOW_MS, random_state: 0, log: Vec::new() });
+    run_at(NOW_MS, transform, event, target)
+}
+
+/// Runs a plugin's function once while the router's clock stands at `now_ms`.
+fn run_at<R: Into<Outcome>>(
+    now_ms: u64,
+    transform: fn(&Event, &Target) -> Result<R>,
+    event: impl Into<Event>,
+    target: impl Into<Target>,
+) -> Result<Outcome> {
+    begin(now_ms);
     transform(&event.into(), &target.into()).map(R::into)
+}
+
+/// Sets time, chance and the log of this thread back for another run.
+fn begin(now_ms: u64) {
+    with_ambient(|ambient| *ambient = Ambient { now_ms, random_state: 0, log: Vec::new() });
 }
 
 /// What the plugin logged since the last [`run`] on this thread, as `level: message`.

@@ -45,7 +45,7 @@ enum OtherEvents {
     Pass,
 }
 
-transform!(reshape);
+transform!(reshape, manifest = "../plugin.json");
 
 /// Makes the notification.
 ///

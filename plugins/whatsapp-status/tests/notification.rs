@@ -33,6 +33,11 @@ fn notification(body: &str, settings: Value) -> Result<Value, Failure> {
 }
 
 #[test]
+fn the_manifests_samples_hold() {
+    test::samples(reshape, include_str!("../plugin.json"));
+}
+
+#[test]
 fn the_documented_payload_becomes_a_notification() {
     let settings = json!({"fields": {"providerId": 4, "channelType": 3, "applicationId": 1}});
     let payload = hookmill_plugin::serde_json::from_str::<Value>(STATUS).unwrap()["payload"].take();

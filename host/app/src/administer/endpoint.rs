@@ -82,6 +82,7 @@ impl Edit<'_> {
             metadata: Metadata::default(),
             signing: SigningKeys::new(signing_key),
             transformation: Transformation::default(),
+            classifier: None,
             policy: DeliveryPolicy::default(),
             created_at: self.now,
             updated_at: self.now,

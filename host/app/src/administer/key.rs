@@ -26,9 +26,9 @@ impl App {
     ///
     /// # Errors
     /// A key that is not known.
-    pub fn authenticate(&self, presented: &str) -> Result<Scope, AppError> {
+    pub fn authenticate(&self, presented: &str) -> Result<Arc<ApiKey>, AppError> {
         let known = (presented.len() <= KEY_CHARS_MAX)
-            .then(|| self.table().keys.get(&KeyHash::of(presented)).map(|key| key.scope))
+            .then(|| self.table().keys.get(&KeyHash::of(presented)).map(Arc::clone))
             .flatten();
         known.ok_or_else(|| {
             AppError::new(

@@ -26,14 +26,18 @@ use hookmill_core::time::UnixMillis;
 use tokio::sync::MutexGuard;
 
 pub mod application;
+pub mod binding;
 pub mod endpoint;
 pub mod event_type;
 pub mod headers;
 pub mod key;
 mod once;
 pub mod plugin;
+#[cfg(test)]
+mod plugin_tests;
 pub mod policy;
 pub mod signing;
+pub mod source;
 #[cfg(test)]
 mod tests;
 mod text;

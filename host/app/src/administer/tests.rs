@@ -12,14 +12,16 @@ use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::ApplicationId;
 use hookmill_core::key::Scope;
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
-use hookmill_core::plugin::PluginDigest;
+use hookmill_core::plugin::{PluginDigest, PluginName};
 use hookmill_core::signature::SigningKey;
 use hookmill_core::time::UnixMillis;
 use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins};
 use hookmill_testkit::model_store::ModelStore;
 
 use super::application::{ApplicationInput, ApplicationPatch};
+use super::binding::BindingPatch;
 use super::endpoint::{EndpointInput, EndpointPatch};
+use super::plugin::{Upload, Uploaded};
 use super::transformation::TransformationPatch;
 use super::{Begun, Once, Text, Written};
 use crate::dispatch::channel;
@@ -27,15 +29,15 @@ use crate::{App, AppError, AppParts};
 
 const START: UnixMillis = UnixMillis(1_795_309_323_000);
 
-struct World {
-    app: App,
-    store: Arc<ModelStore>,
-    plugins: Arc<RecordingPlugins>,
-    clock: Arc<ManualClock>,
+pub(super) struct World {
+    pub(super) app: App,
+    pub(super) store: Arc<ModelStore>,
+    pub(super) plugins: Arc<RecordingPlugins>,
+    pub(super) clock: Arc<ManualClock>,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::over(Arc::new(ModelStore::default())).await
     }
 
@@ -50,18 +52,19 @@ impl World {
             entropy: Arc::new(CountingEntropy::default()),
             address_policy: AddressPolicy::default(),
             dispatcher: channel().0,
+            bundle: Default::default(),
         };
         Self { app: App::load(parts).await.unwrap(), store, plugins, clock }
     }
 
-    async fn application(&self, uid: Option<&str>) -> Result<Application, AppError> {
+    pub(super) async fn application(&self, uid: Option<&str>) -> Result<Application, AppError> {
         let mut edit = self.app.edit().await;
         let written = edit.create_application(input(uid), false)?;
         edit.commit().await?;
         Ok(written.get().clone())
     }
 
-    async fn endpoint(&self, application: ApplicationId, url: &str) -> Result<Endpoint, AppError> {
+    pub(super) async fn endpoint(&self, application: ApplicationId, url: &str) -> Result<Endpoint, AppError> {
         let url = DeliveryUrl::parse(url).unwrap();
         let input = EndpointInput { url, signing_key: None, details: EndpointPatch::default() };
         let mut edit = self.app.edit().await;
@@ -70,11 +73,18 @@ impl World {
         Ok(endpoint)
     }
 
-    async fn transform(&self, endpoint: &Endpoint, patch: TransformationPatch) -> Result<Endpoint, AppError> {
-        let mut edit = self.app.edit().await;
-        let endpoint = edit.patch_transformation(endpoint.application, endpoint.id, patch)?;
-        edit.commit().await?;
-        Ok(endpoint)
+    pub(super) async fn transform(
+        &self,
+        endpoint: &Endpoint,
+        patch: TransformationPatch,
+    ) -> Result<Endpoint, AppError> {
+        self.app.patch_transformation(endpoint.application, endpoint.id, patch).await
+    }
+
+    pub(super) async fn upload(&self, name: &str, component: &'static [u8]) -> Result<Uploaded, AppError> {
+        let component = Bytes::from_static(component);
+        let name = name.parse().unwrap();
+        self.app.upload_plugin(Upload { name, component, uploaded_by: "key".into(), promote: true }).await
     }
 }
 
@@ -87,7 +97,15 @@ fn input(uid: Option<&str>) -> ApplicationInput {
     }
 }
 
-fn code<T: std::fmt::Debug>(result: Result<T, AppError>) -> &'static str {
+fn bound(binding: BindingPatch) -> TransformationPatch {
+    TransformationPatch { binding, ..Default::default() }
+}
+
+pub(super) fn chosen(plugin: &str) -> TransformationPatch {
+    bound(BindingPatch { plugin: Some(plugin.parse().unwrap()), ..Default::default() })
+}
+
+pub(super) fn code<T: std::fmt::Debug>(result: Result<T, AppError>) -> &'static str {
     result.unwrap_err().code
 }
 
@@ -177,14 +195,14 @@ async fn headers_are_patched_whatever_their_case() {
 #[tokio::test]
 async fn plugins_have_versions_that_can_be_rolled_back() {
     let world = World::new().await;
-    let name = || "reshape".parse().unwrap();
-    let (one, two) = (Bytes::from_static(b"one"), Bytes::from_static(b"two"));
-    let upload = async |bytes: &Bytes| world.app.upload_plugin(name(), bytes.clone()).await;
-    assert!(matches!(upload(&one).await.unwrap().version, Written::Created(_)));
-    assert!(matches!(upload(&two).await.unwrap().version, Written::Created(_)));
-    assert!(matches!(upload(&two).await.unwrap().version, Written::Existing(_)));
+    let name = || "reshape".parse::<PluginName>().unwrap();
+    let (one, two) = (b"one", b"two");
+    let upload = async |bytes: &'static [u8]| world.upload("reshape", bytes).await;
+    assert!(matches!(upload(one).await.unwrap().version, Written::Created(_)));
+    assert!(matches!(upload(two).await.unwrap().version, Written::Created(_)));
+    assert!(matches!(upload(two).await.unwrap().version, Written::Existing(_)));
     let current = || world.app.table().plugins[&name()].current;
-    assert_eq!(current(), PluginDigest::of(&two));
+    assert_eq!(current(), PluginDigest::of(two));
 
     let roll_back = async |version: Option<PluginDigest>| {
         let mut edit = world.app.edit().await;
@@ -192,16 +210,16 @@ async fn plugins_have_versions_that_can_be_rolled_back() {
         edit.commit().await
     };
     roll_back(None).await.unwrap();
-    assert_eq!(current(), PluginDigest::of(&one));
+    assert_eq!(current(), PluginDigest::of(one));
     assert_eq!(code(roll_back(None).await), "no_earlier_version");
-    roll_back(Some(PluginDigest::of(&two))).await.unwrap();
-    assert_eq!(current(), PluginDigest::of(&two));
+    roll_back(Some(PluginDigest::of(two))).await.unwrap();
+    assert_eq!(current(), PluginDigest::of(two));
     assert_eq!(code(roll_back(Some(PluginDigest::of(b"three"))).await), "not_found");
 
     world.plugins.refuse(Bytes::from_static(b"bad"), "plugin_invalid", "not a component");
-    assert_eq!(code(upload(&Bytes::from_static(b"bad")).await), "plugin_invalid");
-    let large = Bytes::from(vec![0; hookmill_core::limits::PLUGIN_BYTES_MAX + 1]);
-    assert_eq!(code(upload(&large).await), "plugin_too_large");
+    assert_eq!(code(upload(b"bad").await), "plugin_invalid");
+    let large = vec![0; hookmill_core::limits::PLUGIN_BYTES_MAX + 1].leak();
+    assert_eq!(code(upload(large).await), "plugin_too_large");
 }
 
 #[tokio::test]
@@ -209,15 +227,13 @@ async fn a_plugin_in_use_stays_and_an_unused_one_is_forgotten() {
     let world = World::new().await;
     let application = world.application(None).await.unwrap().id;
     let endpoint = world.endpoint(application, "https://example.com/hooks").await.unwrap();
+    world.upload("reshape", b"one").await.unwrap();
+    world.upload("same", b"one").await.unwrap();
     let (name, other) = ("reshape".parse().unwrap(), "same".parse().unwrap());
-    world.app.upload_plugin(name, Bytes::from_static(b"one")).await.unwrap();
-    world.app.upload_plugin(other, Bytes::from_static(b"one")).await.unwrap();
-    let (name, other) = ("reshape".parse().unwrap(), "same".parse().unwrap());
-    let chosen = TransformationPatch { plugin: Some(Some("reshape".parse().unwrap())), ..Default::default() };
-    world.transform(&endpoint, chosen).await.unwrap();
+    world.transform(&endpoint, chosen("reshape")).await.unwrap();
 
     assert_eq!(code(world.app.delete_plugin(&name).await), "plugin_in_use");
-    let none = TransformationPatch { plugin: Some(None), ..Default::default() };
+    let none = TransformationPatch { unbind: true, ..Default::default() };
     world.transform(&endpoint, none).await.unwrap();
     world.app.delete_plugin(&name).await.unwrap();
     assert_eq!(world.plugins.forgotten(), [], "another plugin shares the bytes");
@@ -231,38 +247,39 @@ async fn a_transformation_changes_by_parts() {
     let world = World::new().await;
     let application = world.application(None).await.unwrap().id;
     let endpoint = world.endpoint(application, "https://example.com/hooks").await.unwrap();
-    world.app.upload_plugin("reshape".parse().unwrap(), Bytes::from_static(b"one")).await.unwrap();
+    world.upload("reshape", b"one").await.unwrap();
     let patch = TransformationPatch::default;
     let refused = async |patch: TransformationPatch, expect: &str| {
         assert_eq!(code(world.transform(&endpoint, patch).await), expect);
     };
     refused(TransformationPatch { enabled: Some(true), ..patch() }, "transformation_plugin_missing").await;
-    let unknown = Some(Some("unknown".parse().unwrap()));
-    refused(TransformationPatch { plugin: unknown, ..patch() }, "plugin_unknown").await;
+    refused(chosen("unknown"), "plugin_unknown").await;
 
-    let chosen = TransformationPatch { plugin: Some(Some("reshape".parse().unwrap())), ..patch() };
-    let endpoint = world.transform(&endpoint, chosen).await.unwrap();
+    let endpoint = world.transform(&endpoint, chosen("reshape")).await.unwrap();
     assert!(endpoint.transformation.active().is_some(), "a plugin that was just chosen runs");
     let version = Some(Some(PluginDigest::of(b"two")));
     assert_eq!(
-        code(world.transform(&endpoint, TransformationPatch { version, ..patch() }).await),
+        code(world.transform(&endpoint, bound(BindingPatch { version, ..Default::default() })).await),
         "plugin_version_unknown"
     );
 
     let changed = TransformationPatch {
         enabled: Some(false),
-        version: Some(Some(PluginDigest::of(b"one"))),
-        settings: Some("{\"a\": 1}".into()),
+        binding: BindingPatch {
+            version: Some(Some(PluginDigest::of(b"one"))),
+            settings: Some("{\"a\": 1}".into()),
+            ..Default::default()
+        },
         on_failure: Some(OnTransformFailure::Bypass),
         ..patch()
     };
     let endpoint = world.transform(&endpoint, changed).await.unwrap();
     let used = endpoint.transformation.configured().unwrap();
-    assert_eq!((&*used.settings, used.on_failure), ("{\"a\": 1}", OnTransformFailure::Bypass));
+    assert_eq!((&*used.binding.settings, used.on_failure), ("{\"a\": 1}", OnTransformFailure::Bypass));
     assert!(endpoint.transformation.active().is_none());
     let enabled = TransformationPatch { enabled: Some(true), ..patch() };
     let endpoint = world.transform(&endpoint, enabled).await.unwrap();
-    assert_eq!(endpoint.transformation.active().unwrap().pinned, Some(PluginDigest::of(b"one")));
+    assert_eq!(endpoint.transformation.active().unwrap().binding.pinned, Some(PluginDigest::of(b"one")));
 }
 
 #[tokio::test]
@@ -271,14 +288,14 @@ async fn keys_open_what_they_say_until_they_are_deleted() {
     let application = world.application(None).await.unwrap().id;
     let first = world.app.ensure_admin_key(None).await.unwrap().expect("the first start makes a key");
     assert_eq!(world.app.ensure_admin_key(None).await.unwrap(), None);
-    assert_eq!(world.app.authenticate(&first), Ok(Scope::Admin));
+    assert_eq!(world.app.authenticate(&first).unwrap().scope, Scope::Admin);
     assert_eq!(code(world.app.authenticate("hmk_unknown")), "authentication_failed");
     assert_eq!(code(world.app.authenticate(&"x".repeat(10_000))), "authentication_failed");
 
     let mut edit = world.app.edit().await;
     let (key, text) = edit.create_key(Scope::Ingest(application), Text::default()).unwrap();
     edit.commit().await.unwrap();
-    assert_eq!(world.app.authenticate(&text), Ok(Scope::Ingest(application)));
+    assert_eq!(world.app.authenticate(&text).unwrap().scope, Scope::Ingest(application));
     let mut edit = world.app.edit().await;
     edit.delete_key(key.id).unwrap();
     edit.commit().await.unwrap();
@@ -297,7 +314,7 @@ async fn a_given_admin_key_replaces_the_one_given_before() {
     assert_eq!(world.app.ensure_admin_key(Some(old)).await.unwrap(), None);
     assert_eq!(world.app.table().keys.len(), 1);
     world.app.ensure_admin_key(Some(new)).await.unwrap();
-    assert_eq!(world.app.authenticate(new), Ok(Scope::Admin));
+    assert_eq!(world.app.authenticate(new).unwrap().scope, Scope::Admin);
     assert_eq!(code(world.app.authenticate(old)), "authentication_failed");
     assert_eq!(code(world.app.ensure_admin_key(Some("short")).await), "admin_key_length");
 }

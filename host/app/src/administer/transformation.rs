@@ -1,115 +1,102 @@
-//! How an endpoint uses a plugin.
+//! Which plugins an endpoint uses: one that reshapes its deliveries, one that reads its answers.
 
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::{ApplicationId, EndpointId};
-use hookmill_core::limits::TRANSFORM_SETTINGS_BYTES_MAX;
-use hookmill_core::plugin::{PluginDigest, PluginName, PluginUse};
+use hookmill_core::plugin::{PluginUse, World};
 
 use super::Edit;
-use crate::AppError;
-
-/// Settings of a plugin that was given none.
-const SETTINGS_NONE: &str = "{}";
+use super::binding::BindingPatch;
+use crate::{App, AppError};
 
 /// What an operator wants changed of a transformation; the rest stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TransformationPatch {
     /// Whether the plugin runs; a plugin that was just chosen does unless this says otherwise.
     pub enabled: Option<bool>,
-    /// Which plugin, or none at all.
-    pub plugin: Option<Option<PluginName>>,
-    /// A version to stay at, or whichever is current.
-    pub version: Option<Option<PluginDigest>>,
-    /// JSON text for the plugin.
-    pub settings: Option<Box<str>>,
+    /// Which plugin and what it gets.
+    pub binding: BindingPatch,
+    /// Whether the plugin is taken away, whatever else is said.
+    pub unbind: bool,
     /// What happens when the plugin fails.
     pub on_failure: Option<OnTransformFailure>,
 }
 
-impl Edit<'_> {
-    /// Changes how an endpoint uses a plugin.
+impl App {
+    /// Changes how an endpoint's deliveries are reshaped.
     ///
     /// # Errors
-    /// No such endpoint, plugin or version; settings that are too large; a change without a plugin to change.
-    pub fn patch_transformation(
-        &mut self,
+    /// No such endpoint, plugin or version; a plugin of another world; settings that are too large or that the plugin's
+    /// schema refuses; a change without a plugin to change.
+    pub async fn patch_transformation(
+        &self,
         application: ApplicationId,
         endpoint: EndpointId,
         patch: TransformationPatch,
     ) -> Result<Endpoint, AppError> {
-        let mut endpoint = self.endpoint(application, endpoint)?;
-        endpoint.transformation = self.changed(&endpoint.transformation, patch)?;
-        Ok(self.put_endpoint(endpoint))
+        let mut edit = self.edit().await;
+        let mut endpoint = edit.endpoint(application, endpoint)?;
+        endpoint.transformation = edit.transformed(&endpoint.transformation, patch)?;
+        if let Some(used) = endpoint.transformation.configured() {
+            self.check_settings(edit.table(), &used.binding).await?;
+        }
+        let endpoint = edit.put_endpoint(endpoint);
+        edit.commit().await?;
+        Ok(endpoint)
     }
 
-    fn changed(
+    /// Changes who reads an endpoint's answers; none is the status alone.
+    ///
+    /// # Errors
+    /// As [`patch_transformation`](Self::patch_transformation).
+    pub async fn patch_classifier(
+        &self,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        patch: Option<BindingPatch>,
+    ) -> Result<Endpoint, AppError> {
+        let mut edit = self.edit().await;
+        let mut endpoint = edit.endpoint(application, endpoint)?;
+        endpoint.classifier = match patch {
+            None => None,
+            Some(patch) => {
+                let bound = edit.bound(endpoint.classifier.as_ref(), patch, World::Classifier)?;
+                Some(bound.ok_or_else(missing)?)
+            }
+        };
+        if let Some(binding) = &endpoint.classifier {
+            self.check_settings(edit.table(), binding).await?;
+        }
+        let endpoint = edit.put_endpoint(endpoint);
+        edit.commit().await?;
+        Ok(endpoint)
+    }
+}
+
+impl Edit<'_> {
+    fn transformed(
         &self,
         current: &Transformation,
         patch: TransformationPatch,
     ) -> Result<Transformation, AppError> {
-        let was_enabled = current.active().is_some();
+        if patch.unbind {
+            return if patch.enabled == Some(true) { Err(missing()) } else { Ok(Transformation::None) };
+        }
         let only_off =
             patch == TransformationPatch { enabled: Some(false), ..TransformationPatch::default() };
-        let (mut used, chosen_now) = match (patch.plugin, current.configured()) {
-            (Some(None), _) => {
-                return if patch.enabled == Some(true) { Err(missing()) } else { Ok(Transformation::None) };
-            }
-            (None, None) if only_off => {
-                return Ok(Transformation::None);
-            }
-            (None, None) => return Err(missing()),
-            (None, Some(used)) => (used.clone(), false),
-            (Some(Some(plugin)), Some(used)) if used.plugin == plugin => (used.clone(), false),
-            (Some(Some(plugin)), _) => (
-                PluginUse {
-                    plugin,
-                    pinned: None,
-                    settings: SETTINGS_NONE.into(),
-                    on_failure: OnTransformFailure::default(),
-                },
-                true,
-            ),
+        let configured = current.configured();
+        let binding = self.bound(configured.map(|used| &used.binding), patch.binding, World::Transform)?;
+        let binding = match binding {
+            Some(binding) => binding,
+            None if only_off => return Ok(Transformation::None),
+            None => return Err(missing()),
         };
-        if let Some(pinned) = patch.version {
-            used.pinned = pinned;
-        }
-        if let Some(settings) = patch.settings {
-            used.settings = settings;
-        }
-        if let Some(on_failure) = patch.on_failure {
-            used.on_failure = on_failure;
-        }
-        self.check_use(&used)?;
-        let enabled = patch.enabled.unwrap_or(was_enabled || chosen_now);
+        let kept = configured.filter(|used| used.binding.plugin == binding.plugin);
+        let on_failure = patch.on_failure.or(kept.map(|used| used.on_failure)).unwrap_or_default();
+        let was_enabled = current.active().is_some();
+        let enabled = patch.enabled.unwrap_or(was_enabled || kept.is_none());
+        let used = PluginUse { binding, on_failure };
         Ok(if enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
-    }
-
-    fn check_use(&self, used: &PluginUse) -> Result<(), AppError> {
-        let Some(entry) = self.table.plugins.get(&used.plugin) else {
-            return Err(AppError::invalid(
-                "plugin_unknown",
-                format!("there is no plugin `{}`; upload it first", used.plugin),
-            ));
-        };
-        if let Some(pinned) = used.pinned
-            && !entry.versions.iter().any(|version| version.digest == pinned)
-        {
-            return Err(AppError::invalid(
-                "plugin_version_unknown",
-                format!("the plugin `{}` has no version {pinned}; list its versions", used.plugin),
-            ));
-        }
-        if used.settings.len() > TRANSFORM_SETTINGS_BYTES_MAX {
-            return Err(AppError::invalid(
-                "settings_too_large",
-                format!(
-                    "the settings have {} bytes, a plugin takes at most {TRANSFORM_SETTINGS_BYTES_MAX}",
-                    used.settings.len()
-                ),
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -14,13 +14,14 @@ use hookmill_core::delivery::{
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::AttemptId;
 use hookmill_core::limits::{FAILURE_DETAIL_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
-use hookmill_core::plugin::{PluginDigest, PluginUse, TransformOutcome};
+use hookmill_core::plugin::{ClassifierVerdict, PluginDigest, PluginUse, ReceiverAnswer, TransformOutcome};
 use hookmill_core::port::Transport;
-use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, TransformReport, TransformRun};
+use hookmill_core::port::plugins::{ClassifierRun, TransformReport, TransformRun};
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, Completion, Finished, PendingDelivery};
-use hookmill_core::request::{PreparedRequest, build};
+use hookmill_core::request::{PreparedRequest, SecretHeaderError, build};
 use hookmill_core::schedule::{DeliveryEnd, Health};
 use hookmill_core::time::UnixMillis;
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::App;
@@ -56,6 +57,13 @@ struct Shaped {
     keep: bool,
 }
 
+/// What an outcome means, and what people should read of it.
+struct Judgement {
+    class: Class,
+    failure_code: &'static str,
+    detail: String,
+}
+
 /// What the transform step leads to.
 enum Step {
     Send(Box<Shaped>),
@@ -72,9 +80,17 @@ impl Attempt {
             Step::Send(shaped) => shaped,
             Step::End(ended) => return *ended,
         };
-        let request = build(&self.endpoint, &self.delivery.event, &shaped.prepared, started_at);
+        let secrets = self.endpoint.transformation.configured().map(|used| Arc::clone(&used.binding.secrets));
+        let secrets = secrets.unwrap_or_default();
+        let event = &self.delivery.event;
+        let request = match build(&self.endpoint, event, &shaped.prepared, &secrets, started_at) {
+            Ok(request) => request,
+            Err(error) => return self.unbuilt(&error, &shaped, plugin_fault, started_at, began.elapsed()),
+        };
         let outcome = self.transport.send(request, self.endpoint.policy.timeout.get()).await;
-        let mut ended = self.conclude(&outcome, *shaped, started_at, began.elapsed());
+        let took = began.elapsed();
+        let judgement = self.judge(&outcome).await;
+        let mut ended = self.conclude(&outcome, judgement, *shaped, started_at, took);
         ended.plugin_fault = plugin_fault;
         ended
     }
@@ -113,27 +129,10 @@ impl Attempt {
                 Step::End(self.end(record, Completion::Dropped, None, Health::Unknown))
             }
             Err(failure) => {
-                let decision = decide_transform_failure(
-                    self.attempts_made(),
-                    &self.endpoint.policy.retry,
-                    &failure,
-                    used.on_failure,
-                    self.app.now(),
-                    self.app.entropy.fraction(),
-                );
-                let mut record = self.record(AttemptResult::Failed, started_at, began.elapsed(), plugin);
-                record.failure_code = Some(failure.code().into());
-                record.detail = bounded(failure.detail());
-                match decision {
-                    TransformDecision::SendOriginal => original(),
-                    TransformDecision::RetryAt { due } => {
-                        record.next_due = Some(due);
-                        let completion = Completion::Retry { due, prepared: None };
-                        Step::End(self.end(record, completion, Some(due), Health::Unknown))
-                    }
-                    TransformDecision::Dead { reason } => {
-                        Step::End(self.end(record, Completion::Dead(reason), None, Health::Unknown))
-                    }
+                let took = began.elapsed();
+                match self.transform_failed(&failure, used.on_failure, plugin, started_at, took) {
+                    Some(ended) => Step::End(ended),
+                    None => original(),
                 }
             }
         };
@@ -147,44 +146,136 @@ impl Attempt {
         (step, Some(fault))
     }
 
-    /// Runs the endpoint's plugin; a host that has lost the version gets its bytes from the store once.
+    /// Runs the endpoint's plugin.
     async fn transform(&self, used: &PluginUse) -> (Option<PluginDigest>, TransformReport) {
-        let current = used.pinned.or_else(|| self.app.table().current_version(&used.plugin));
-        let Some(digest) = current else {
+        let binding = &used.binding;
+        let version = self.app.table().version_for(binding, self.delivery.event.id, self.endpoint.id);
+        let Some(digest) = version else {
             return (
                 None,
-                unavailable("plugin_missing", format!("plugin `{}` does not exist any more", used.plugin)),
+                unavailable("plugin_missing", format!("plugin `{}` does not exist any more", binding.plugin)),
             );
         };
         let run = TransformRun {
             digest,
             event: Arc::clone(&self.delivery.event),
             endpoint: Arc::clone(&self.endpoint),
-            settings: Arc::from(&*used.settings),
+            settings: Arc::clone(&binding.settings),
+            secrets: Arc::clone(&binding.secrets),
             attempt: self.attempts_made(),
             // The same at every run of this delivery, so that its output is.
             now: self.delivery.event.accepted_at(),
         };
-        let report = self.app.plugins.run(run.clone()).await;
-        match &report.result {
-            Err(failure) if failure.code() == PLUGIN_NOT_LOADED => {}
-            Ok(_) | Err(_) => return (Some(digest), report),
+        (Some(digest), self.app.run_transform(run).await)
+    }
+
+    /// What a failed run means for the delivery; nothing where the original is to be sent.
+    fn transform_failed(
+        &self,
+        failure: &TransformFailure,
+        on_failure: OnTransformFailure,
+        plugin: Option<(PluginDigest, u64)>,
+        started_at: UnixMillis,
+        took: Duration,
+    ) -> Option<Box<Ended>> {
+        let decision = decide_transform_failure(
+            self.attempts_made(),
+            &self.endpoint.policy.retry,
+            failure,
+            on_failure,
+            self.app.now(),
+            self.app.entropy.fraction(),
+        );
+        let mut record = self.record(AttemptResult::Failed, started_at, took, plugin);
+        record.failure_code = Some(failure.code().into());
+        record.detail = bounded(failure.detail());
+        match decision {
+            TransformDecision::SendOriginal => None,
+            TransformDecision::RetryAt { due } => {
+                record.next_due = Some(due);
+                let completion = Completion::Retry { due, prepared: None };
+                Some(self.end(record, completion, Some(due), Health::Unknown))
+            }
+            TransformDecision::Dead { reason } => {
+                Some(self.end(record, Completion::Dead(reason), None, Health::Unknown))
+            }
         }
-        let prepared = match self.app.store.plugin_bytes(digest).await {
-            Ok(Some(bytes)) => self.app.plugins.prepare(bytes).await.map_err(|rejected| rejected.message),
-            Ok(None) => Err("its bytes are not in the store".to_owned()),
-            Err(error) => Err(error.to_string()),
+    }
+
+    /// A secret that the request needs is not there, which says nothing of the plugin or the receiver.
+    fn unbuilt(
+        &self,
+        error: &SecretHeaderError,
+        shaped: &Shaped,
+        plugin_fault: Option<bool>,
+        started_at: UnixMillis,
+        took: Duration,
+    ) -> Ended {
+        let failure = TransformFailure::Unavailable { code: error.code(), detail: error.to_string() };
+        let hold = OnTransformFailure::Hold;
+        let ended = self.transform_failed(&failure, hold, shaped.plugin, started_at, took);
+        Ended { plugin_fault, ..*ended.expect("only faults are bypassed") }
+    }
+
+    /// What the outcome of the request means: what the endpoint's classifier says of an answer, else what the status does.
+    async fn judge(&self, outcome: &Outcome) -> Judgement {
+        let by_status =
+            |detail: String| Judgement { class: classify(outcome), failure_code: "status", detail };
+        let (Some(binding), Outcome::Answered { status, headers, body, .. }) =
+            (&self.endpoint.classifier, outcome)
+        else {
+            return by_status(String::new());
         };
-        let report = match prepared {
-            Ok(_) => self.app.plugins.run(run).await,
-            Err(reason) => unavailable("plugin_unavailable", format!("{digest} can't be loaded: {reason}")),
+        let Some(digest) = binding.pinned.or_else(|| self.app.table().current_version(&binding.plugin))
+        else {
+            return by_status(format!("the classifier `{}` does not exist any more", binding.plugin));
         };
-        (Some(digest), report)
+        let response = ReceiverAnswer {
+            status: StatusCode::from_u16(*status).unwrap_or_default(),
+            headers: headers.clone(),
+            body: body.clone(),
+        };
+        let run = ClassifierRun {
+            digest,
+            event: Arc::clone(&self.delivery.event),
+            endpoint: Arc::clone(&self.endpoint),
+            settings: Arc::clone(&binding.settings),
+            secrets: Arc::clone(&binding.secrets),
+            attempt: self.attempts_made(),
+            response: Arc::new(response),
+            now: self.delivery.event.accepted_at(),
+        };
+        match self.app.run_classifier(run).await.result {
+            Ok(verdict) => Judgement {
+                class: match (Class::from(&verdict), classify(outcome)) {
+                    // What the status says of when to try again, or never, holds as well.
+                    (Class::Retry { .. }, by_status @ (Class::Retry { .. } | Class::Gone)) => by_status,
+                    (by_classifier, _) => by_classifier,
+                },
+                failure_code: "classifier",
+                detail: match verdict {
+                    ClassifierVerdict::Delivered => String::new(),
+                    ClassifierVerdict::Retry(reason) | ClassifierVerdict::Fail(reason) => reason,
+                },
+            },
+            Err(failure) => by_status(format!(
+                "the classifier failed ({}: {}), so the status decided",
+                failure.code(),
+                failure.detail()
+            )),
+        }
     }
 
     /// Decides what the outcome of the request means for the delivery.
-    fn conclude(&self, outcome: &Outcome, shaped: Shaped, started_at: UnixMillis, took: Duration) -> Ended {
-        let class = classify(outcome);
+    fn conclude(
+        &self,
+        outcome: &Outcome,
+        judgement: Judgement,
+        shaped: Shaped,
+        started_at: UnixMillis,
+        took: Duration,
+    ) -> Ended {
+        let Judgement { class, failure_code, detail } = judgement;
         let now = self.app.now();
         let fraction = self.app.entropy.fraction();
         let decision = decide(self.attempts_made(), &self.endpoint.policy.retry, &class, now, fraction);
@@ -192,12 +283,13 @@ impl Attempt {
         let result = if class == Class::Delivered { AttemptResult::Delivered } else { AttemptResult::Failed };
         let mut record = self.record(result, started_at, took, shaped.plugin);
         match outcome {
-            Outcome::Answered { status, retry_after: _, body } => {
+            Outcome::Answered { status, body, .. } => {
                 record.status = Some(*status);
                 record.response = body.slice(..body.len().min(RESPONSE_KEPT_BYTES_MAX));
                 if result == AttemptResult::Failed {
-                    record.failure_code = Some("status".into());
+                    record.failure_code = Some(failure_code.into());
                 }
+                record.detail = bounded(&detail);
             }
             Outcome::Failed(failure) => {
                 record.failure_code = Some(failure.class().code().into());
@@ -273,11 +365,7 @@ pub(super) fn bypasses(endpoint: &Endpoint) -> bool {
 }
 
 fn unavailable(code: &'static str, detail: String) -> TransformReport {
-    TransformReport {
-        result: Err(TransformFailure::Unavailable { code, detail }),
-        cost: Default::default(),
-        logs: Vec::new(),
-    }
+    TransformReport::not_begun(TransformFailure::Unavailable { code, detail })
 }
 
 /// Cuts at a character's boundary.

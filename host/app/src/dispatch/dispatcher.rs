@@ -8,7 +8,9 @@ use std::time::Duration;
 use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
 use hookmill_core::endpoint::{Endpoint, EndpointState, Rate};
 use hookmill_core::id::{DeliveryId, EndpointId};
-use hookmill_core::port::store::{Finished, LoadDue, PendingDelivery};
+use hookmill_core::port::store::{
+    AttemptRecord, AttemptResult, Completion, Finished, LoadDue, PendingDelivery,
+};
 use hookmill_core::port::{Clock, Store, Transport};
 use hookmill_core::schedule::{Action, DeliveryEnd, EndpointTerms, Health, Scheduler};
 use hookmill_core::time::UnixMillis;
@@ -17,8 +19,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Ended, bypasses};
+use super::trials::Trials;
 use super::{DispatcherInbox, Message};
 use crate::App;
+use crate::operational::Notice;
 
 /// Messages taken at once.
 const MESSAGES_AT_ONCE: usize = 512;
@@ -49,6 +53,7 @@ pub struct Dispatcher {
     transport: Arc<dyn Transport>,
     scheduler: Scheduler,
     plugin_breakers: HashMap<EndpointId, PluginBreaker>,
+    trials: Trials,
     inbox: DispatcherInbox,
     /// Ended deliveries that wait for a commit.
     unsaved: Vec<Finished>,
@@ -82,6 +87,7 @@ impl Dispatcher {
             transport: parts.transport,
             scheduler: Scheduler::new(BreakerConfig::ENDPOINT),
             plugin_breakers: HashMap::new(),
+            trials: Trials::default(),
             inbox: parts.inbox,
             unsaved: Vec::new(),
             unsaved_ids: Vec::new(),
@@ -295,12 +301,31 @@ impl Dispatcher {
             Some(Change::Closed) => tracing::info!(%endpoint, "endpoint works again"),
             None => {}
         }
+        self.count_for_trial(&ended.finished.attempt);
+        if matches!(ended.finished.completion, Completion::Dead(_)) {
+            self.app.announce(Notice::Exhausted(Box::new(ended.finished.attempt.clone())));
+        }
         if ended.gone {
             let app = Arc::clone(&self.app);
             tokio::spawn(async move { app.disable_gone_endpoint(endpoint).await });
         }
         self.unsaved_ids.push((endpoint, ended.end.delivery));
         self.unsaved.push(ended.finished);
+    }
+
+    /// Counts a first attempt for the trial of a plugin's version, and ends the trial where that fails.
+    fn count_for_trial(&mut self, attempt: &AttemptRecord) {
+        let Some((version, _)) = attempt.plugin.filter(|_| attempt.number == 1) else { return };
+        let table = self.app.table();
+        let used =
+            table.endpoints.get(&attempt.endpoint).and_then(|endpoint| endpoint.transformation.active());
+        let Some(name) = used.map(|used| &used.binding.plugin) else { return };
+        let Some(entry) = table.plugins.get(name) else { return };
+        let failed = attempt.result == AttemptResult::Failed;
+        if let Some((version, worse)) = self.trials.count(name, entry, version, failed) {
+            let (app, name) = (Arc::clone(&self.app), name.clone());
+            tokio::spawn(async move { app.end_canary(&name, version, worse).await });
+        }
     }
 
     /// Whether the plugin of this endpoint may run now.
@@ -335,14 +360,28 @@ impl Dispatcher {
         match state.breaker.record(&BreakerConfig::PLUGIN, state.attempt, !fault, now) {
             Some(Change::Opened { until }) => {
                 tracing::warn!(%endpoint, %until, "plugin fails too often; it is not run for a while");
+                self.announce_plugin(endpoint, true);
                 (!bypasses).then_some(until)
             }
             Some(Change::Closed) => {
                 self.plugin_breakers.remove(&endpoint);
+                self.announce_plugin(endpoint, false);
                 None
             }
             None => None,
         }
+    }
+
+    fn announce_plugin(&self, id: EndpointId, is_failing: bool) {
+        let endpoint = self.app.table().endpoints.get(&id).cloned();
+        let Some(endpoint) = endpoint else { return };
+        let Some(used) = endpoint.transformation.active() else { return };
+        let (application, plugin) = (endpoint.application, used.binding.plugin.clone());
+        self.app.announce(if is_failing {
+            Notice::PluginFailing { application, endpoint: id, plugin }
+        } else {
+            Notice::PluginRecovered { application, endpoint: id, plugin }
+        });
     }
 
     /// Hands ended deliveries to the store, several at once.

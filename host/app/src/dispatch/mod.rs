@@ -20,6 +20,7 @@ mod attempt;
 mod dispatcher;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use dispatcher::{Dispatcher, DispatcherParts};
 

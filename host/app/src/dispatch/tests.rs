@@ -13,7 +13,10 @@ use hookmill_core::endpoint::{
 };
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::{ApplicationId, EndpointId};
-use hookmill_core::plugin::{PluginDigest, PluginUse, PluginVersion, RunCost, TransformOutcome};
+use hookmill_core::plugin::{
+    PluginBinding, PluginDigest, PluginInterface, PluginUse, PluginVersion, RunCost, TransformOutcome,
+    World as PluginWorld,
+};
 use hookmill_core::port::Store;
 use hookmill_core::port::plugins::TransformReport;
 use hookmill_core::port::store::{
@@ -65,6 +68,7 @@ impl World {
             entropy: Arc::new(CountingEntropy::default()),
             address_policy: AddressPolicy::default(),
             dispatcher,
+            bundle: Default::default(),
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         let shutdown = CancellationToken::new();
@@ -151,6 +155,7 @@ fn endpoint(transformation: Transformation) -> Endpoint {
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),
         transformation,
+        classifier: None,
         policy: DeliveryPolicy::default(),
         created_at: START,
         updated_at: START,
@@ -159,15 +164,17 @@ fn endpoint(transformation: Transformation) -> Endpoint {
 
 fn plugin(on_failure: OnTransformFailure) -> Transformation {
     Transformation::Plugin(PluginUse {
-        plugin: "shaper".parse().unwrap(),
-        pinned: Some(PluginDigest::of(b"shaper")),
-        settings: "{}".into(),
+        binding: PluginBinding {
+            pinned: Some(PluginDigest::of(b"shaper")),
+            ..PluginBinding::new("shaper".parse().unwrap())
+        },
         on_failure,
     })
 }
 
 fn answered(status: u16) -> Outcome {
-    Outcome::Answered { status, retry_after: None, body: Bytes::from_static(b"answer") }
+    let body = Bytes::from_static(b"answer");
+    Outcome::Answered { status, retry_after: None, headers: http::HeaderMap::new(), body }
 }
 
 fn report(result: Result<TransformOutcome, TransformFailure>) -> TransformReport {
@@ -315,10 +322,15 @@ async fn a_plugin_that_the_host_lost_comes_back_from_the_store() {
     let version = PluginVersion {
         name: "shaper".parse().unwrap(),
         digest: PluginDigest::of(&bytes),
+        world: PluginWorld::Transform,
+        label: Box::default(),
+        description: Box::default(),
         size_bytes: 6,
         created_at: START,
+        uploaded_by: Box::default(),
     };
-    world.store.apply(vec![Change::PutPluginVersion(version, bytes.clone())]).await.unwrap();
+    let put = Change::PutPluginVersion(version, bytes.clone(), PluginInterface::default());
+    world.store.apply(vec![put]).await.unwrap();
     let lost = TransformFailure::Unavailable { code: "plugin_not_loaded", detail: String::new() };
     world.plugins.script(report(Err(lost)));
     world.accept("{}").await;

@@ -7,7 +7,10 @@ use thiserror::Error;
 use crate::delivery::TransformFailure;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::plugin::{ComponentBytes, LogLine, PluginDigest, RunCost, TransformOutcome};
+use crate::plugin::{
+    BoundSecrets, ClassifierVerdict, ComponentBytes, InboundRequest, LogLine, PluginDigest, Prepared,
+    ReceiverAnswer, RunCost, SourceVerdict, TransformOutcome,
+};
 use crate::port::PortFuture;
 use crate::time::UnixMillis;
 
@@ -19,10 +22,16 @@ pub const PLUGIN_NOT_LOADED: &str = "plugin_not_loaded";
 pub trait Plugins: Send + Sync {
     /// Takes an upload: checks its structure, compiles it, links it against what the router offers, and keeps the
     /// compiled form on disk. The same bytes twice are cheap the second time.
-    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<PluginDigest, PluginRejected>>;
+    fn prepare(&self, component: ComponentBytes) -> PortFuture<'_, Result<Prepared, PluginRejected>>;
 
-    /// Runs a transform once, in a fresh instance.
+    /// Runs a transform once, in a fresh instance. A version of another world answers a fault, here and below.
     fn run(&self, run: TransformRun) -> PortFuture<'_, TransformReport>;
+
+    /// Shows a source plugin one request, in a fresh instance.
+    fn receive(&self, run: SourceRun) -> PortFuture<'_, SourceReport>;
+
+    /// Shows a classifier one answer, in a fresh instance.
+    fn classify(&self, run: ClassifierRun) -> PortFuture<'_, ClassifierReport>;
 
     /// Forgets a version that no plugin has any more.
     fn forget(&self, digest: PluginDigest) -> PortFuture<'_, ()>;
@@ -39,21 +48,76 @@ pub struct TransformRun {
     pub endpoint: Arc<Endpoint>,
     /// The endpoint's settings for this plugin, JSON text.
     pub settings: Arc<str>,
+    /// The endpoint's secrets for this plugin.
+    pub secrets: Arc<BoundSecrets>,
     /// 1 for the first run of this delivery.
     pub attempt: u32,
     /// What the plugin sees as the present: the moment the run was first scheduled.
     pub now: UnixMillis,
 }
 
+/// One run of a source plugin.
+#[derive(Debug, Clone)]
+pub struct SourceRun {
+    /// Which version.
+    pub digest: PluginDigest,
+    /// The source's name; runs of one source take turns with those of the others.
+    pub source: Arc<str>,
+    /// What came in.
+    pub request: Arc<InboundRequest>,
+    /// The source's settings for this plugin, JSON text.
+    pub settings: Arc<str>,
+    /// The source's secrets for this plugin.
+    pub secrets: Arc<BoundSecrets>,
+    /// When the request came in, and what the plugin sees as the present.
+    pub now: UnixMillis,
+}
+
+/// One run of a classifier.
+#[derive(Debug, Clone)]
+pub struct ClassifierRun {
+    /// Which version.
+    pub digest: PluginDigest,
+    /// What was delivered.
+    pub event: Arc<Event>,
+    /// Where to.
+    pub endpoint: Arc<Endpoint>,
+    /// The endpoint's settings for this plugin, JSON text.
+    pub settings: Arc<str>,
+    /// The endpoint's secrets for this plugin.
+    pub secrets: Arc<BoundSecrets>,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// What the receiver answered.
+    pub response: Arc<ReceiverAnswer>,
+    /// What the plugin sees as the present.
+    pub now: UnixMillis,
+}
+
 /// What came of one run.
 #[derive(Debug, Clone)]
-pub struct TransformReport {
-    /// What the plugin asked for, or why it could not.
-    pub result: Result<TransformOutcome, TransformFailure>,
+pub struct RunReport<T> {
+    /// What the plugin answered, or why it could not.
+    pub result: Result<T, TransformFailure>,
     /// What it cost.
     pub cost: RunCost,
     /// What it logged, bounded.
     pub logs: Vec<LogLine>,
+}
+
+/// What came of one run of a transform.
+pub type TransformReport = RunReport<TransformOutcome>;
+/// What came of one run of a source plugin.
+pub type SourceReport = RunReport<SourceVerdict>;
+/// What came of one run of a classifier.
+pub type ClassifierReport = RunReport<ClassifierVerdict>;
+
+impl<T> RunReport<T> {
+    /// A report of a run that did not begin.
+    #[must_use]
+    pub fn not_begun(failure: TransformFailure) -> Self {
+        Self { result: Err(failure), cost: RunCost::default(), logs: Vec::new() }
+    }
 }
 
 /// Why an upload was refused.

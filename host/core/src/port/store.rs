@@ -11,15 +11,17 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::application::{Application, EventTypeDefinition};
+use crate::canary::Canary;
 use crate::delivery::DeadReason;
 use crate::endpoint::{Endpoint, Ordering};
 use crate::event::{Event, Name};
-use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId};
+use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId};
 use crate::key::ApiKey;
-use crate::plugin::{ComponentBytes, PluginDigest, PluginName, PluginVersion};
+use crate::plugin::{ComponentBytes, PluginDigest, PluginInterface, PluginName, PluginVersion};
 use crate::port::PortFuture;
 use crate::request::PreparedRequest;
 use crate::route::Configuration;
+use crate::source::Source;
 use crate::time::UnixMillis;
 
 /// What must survive a crash. Every method that changes something returns after the change is durable, except
@@ -69,6 +71,12 @@ pub trait Store: Send + Sync {
         digest: PluginDigest,
     ) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>>;
 
+    /// What a version asks for and says of itself.
+    fn plugin_interface(
+        &self,
+        digest: PluginDigest,
+    ) -> PortFuture<'_, Result<Option<PluginInterface>, StoreError>>;
+
     /// Reads one event of one application.
     fn event(
         &self,
@@ -109,7 +117,7 @@ pub enum StoreError {
     /// No room; nothing was stored, what was stored stays. Heals by itself once there is room.
     #[error("no space left on the disk")]
     Full,
-    /// A unique value is taken: an application's or endpoint's uid, an event type's name.
+    /// A unique value is taken: an application's or endpoint's uid, an event type's or source's name.
     #[error("{what} is taken")]
     Conflict {
         /// Which value.
@@ -284,20 +292,28 @@ pub struct Backlog {
 pub enum Change {
     /// Adds or replaces a tenant.
     PutApplication(Application),
-    /// Removes a tenant with its endpoints, keys, events, deliveries and attempts.
+    /// Removes a tenant with its endpoints, sources, keys, events, deliveries and attempts.
     DeleteApplication(ApplicationId),
     /// Adds or replaces an endpoint.
     PutEndpoint(Box<Endpoint>),
     /// Removes an endpoint with its unfinished deliveries.
     DeleteEndpoint(EndpointId),
+    /// Adds or replaces a source.
+    PutSource(Box<Source>),
+    /// Removes a source; its events stay.
+    DeleteSource(SourceId),
     /// Adds or replaces a kind of event.
     PutEventType(EventTypeDefinition),
     /// Removes a kind of event.
     DeleteEventType(Name),
     /// Adds a version with its bytes; a known version stays as it is.
-    PutPluginVersion(PluginVersion, ComponentBytes),
+    PutPluginVersion(PluginVersion, ComponentBytes, PluginInterface),
     /// Makes a stored version the current one of a plugin.
     SetCurrentPlugin(PluginName, PluginDigest),
+    /// Puts a version of a plugin on trial, or ends the trial; both in the place of the one before.
+    SetCanary(PluginName, Option<Canary>),
+    /// Removes a version that is neither current nor on trial.
+    DeletePluginVersion(PluginName, PluginDigest),
     /// Removes a plugin with its versions; bytes that another plugin shares stay.
     DeletePlugin(PluginName),
     /// Adds a key.

@@ -1,7 +1,7 @@
-//! The signing keys of one endpoint over time.
+//! Keys over time: those that one endpoint signs with, and those that one source verifies with.
 //!
-//! A rotation puts a new key in front and lets the one it replaces sign beside it for an overlap, so that receivers
-//! take the new key whenever they like within it.
+//! A rotation puts a new key in front and leaves the one it replaces active beside it for an overlap, so that the other
+//! side takes the new key whenever it likes within it.
 
 use std::time::Duration;
 
@@ -10,32 +10,35 @@ use thiserror::Error;
 use super::key::SigningKey;
 use crate::time::UnixMillis;
 
-/// Keys of one endpoint that sign at the same time, the current one included. Bounds the header and its cost.
+/// Keys that are active at the same time, the current one included. Bounds headers and the cost of verification.
 pub const SIGNING_KEYS_MAX: usize = 10;
-/// How long a replaced key still signs, unless the rotation says otherwise (as in the Svix API).
+/// How long a replaced key stays active, unless the rotation says otherwise (as in the Svix API).
 pub const SIGNING_OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
-/// The signing keys of one endpoint: the current one, and earlier ones that still sign.
+/// The signing keys of one endpoint.
+pub type SigningKeys = RotatingKeys<SigningKey>;
+
+/// Keys of one kind: the current one, and earlier ones that are still active.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SigningKeys {
-    current: SigningKey,
+pub struct RotatingKeys<K> {
+    current: K,
     /// The latest replaced first.
-    earlier: Vec<EarlierKey>,
+    earlier: Vec<EarlierKey<K>>,
 }
 
 /// A replaced key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EarlierKey {
+pub struct EarlierKey<K = SigningKey> {
     /// The key.
-    pub key: SigningKey,
-    /// The first moment at which it signs no more.
+    pub key: K,
+    /// The first moment at which it is active no more.
     pub expires_at: UnixMillis,
 }
 
 /// A rotation too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "an endpoint has at most {SIGNING_KEYS_MAX} keys that sign at once: wait until an earlier one expires at {next_expiry}"
+    "at most {SIGNING_KEYS_MAX} keys are active at once: wait until an earlier one expires at {next_expiry}"
 )]
 pub struct TooManySigningKeys {
     /// When the next of the earlier keys expires.
@@ -50,10 +53,10 @@ impl TooManySigningKeys {
     }
 }
 
-impl SigningKeys {
-    /// The first key of an endpoint.
+impl<K: PartialEq> RotatingKeys<K> {
+    /// The first key.
     #[must_use]
-    pub fn new(current: SigningKey) -> Self {
+    pub fn new(current: K) -> Self {
         Self { current, earlier: Vec::new() }
     }
 
@@ -61,55 +64,50 @@ impl SigningKeys {
     ///
     /// # Errors
     /// When there are more than [`SIGNING_KEYS_MAX`].
-    pub fn restore(current: SigningKey, earlier: Vec<EarlierKey>) -> Result<Self, TooManySigningKeys> {
+    pub fn restore(current: K, earlier: Vec<EarlierKey<K>>) -> Result<Self, TooManySigningKeys> {
         let keys = Self { current, earlier };
         if keys.earlier.len() < SIGNING_KEYS_MAX { Ok(keys) } else { Err(keys.too_many()) }
     }
 
-    /// The key that new receivers get.
+    /// The key that whoever is new gets.
     #[must_use]
-    pub fn current(&self) -> &SigningKey {
+    pub fn current(&self) -> &K {
         &self.current
     }
 
     /// Replaced keys, the latest first; some may have expired.
     #[must_use]
-    pub fn earlier(&self) -> &[EarlierKey] {
+    pub fn earlier(&self) -> &[EarlierKey<K>] {
         &self.earlier
     }
 
-    /// The keys that sign at `now`, the current one first. At least one, at most [`SIGNING_KEYS_MAX`].
-    pub fn active(&self, now: UnixMillis) -> impl Iterator<Item = &SigningKey> {
+    /// The keys that are active at `now`, the current one first. At least one, at most [`SIGNING_KEYS_MAX`].
+    pub fn active(&self, now: UnixMillis) -> impl Iterator<Item = &K> {
         let earlier = self.earlier.iter().filter(move |earlier| now < earlier.expires_at);
         std::iter::once(&self.current).chain(earlier.map(|earlier| &earlier.key))
     }
 
-    /// Makes `new` the current key; the one it replaces signs until `overlap` after `now`. Forgets expired keys.
+    /// Makes `new` the current key; the one it replaces is active until `overlap` after `now`. Forgets expired keys.
     ///
     /// Rotating to the current key changes nothing; rotating back to an earlier one makes it current again.
     ///
     /// # Errors
     /// When that makes more than [`SIGNING_KEYS_MAX`] keys; nothing is changed then, since a key that was dropped
-    /// early would break the receivers that still use it.
-    pub fn rotate(
-        &mut self,
-        new: SigningKey,
-        now: UnixMillis,
-        overlap: Duration,
-    ) -> Result<(), TooManySigningKeys> {
+    /// early would break those that still use it.
+    pub fn rotate(&mut self, new: K, now: UnixMillis, overlap: Duration) -> Result<(), TooManySigningKeys> {
         self.earlier.retain(|earlier| now < earlier.expires_at);
         if new == self.current {
             return Ok(());
         }
         let goes_back = self.earlier.iter().any(|earlier| earlier.key == new);
-        let replaced_signs_on = !overlap.is_zero();
-        let count = 1 + self.earlier.len() - usize::from(goes_back) + usize::from(replaced_signs_on);
+        let replaced_stays = !overlap.is_zero();
+        let count = 1 + self.earlier.len() - usize::from(goes_back) + usize::from(replaced_stays);
         if count > SIGNING_KEYS_MAX {
             return Err(self.too_many());
         }
         self.earlier.retain(|earlier| earlier.key != new);
         let replaced = std::mem::replace(&mut self.current, new);
-        if replaced_signs_on {
+        if replaced_stays {
             self.earlier.insert(0, EarlierKey { key: replaced, expires_at: now.after(overlap) });
         }
         Ok(())

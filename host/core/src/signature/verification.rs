@@ -81,7 +81,7 @@ pub fn verify(
     now: UnixMillis,
     tolerance: Duration,
 ) -> Result<(), VerificationError> {
-    check_timestamp(message.timestamp, now, tolerance)?;
+    check_age(whole_number(message.timestamp)?, now, tolerance)?;
     let signatures: Vec<_> =
         message.signatures.split(' ').take(SIGNATURES_MAX).filter_map(read_signature).collect();
     for key in keys {
@@ -96,12 +96,17 @@ pub fn verify(
     Err(VerificationError::NoMatch)
 }
 
-fn check_timestamp(text: &str, now: UnixMillis, tolerance: Duration) -> Result<(), VerificationError> {
+/// Reads a timestamp.
+pub(crate) fn whole_number(text: &str) -> Result<u64, VerificationError> {
     // `parse` alone would take a plus sign, which is not what the sender signed everywhere.
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(VerificationError::Timestamp);
     }
-    let secs: u64 = text.parse().map_err(|_| VerificationError::Timestamp)?;
+    text.parse().map_err(|_| VerificationError::Timestamp)
+}
+
+/// Refuses what was signed more than `tolerance` before or after `now`.
+pub(crate) fn check_age(secs: u64, now: UnixMillis, tolerance: Duration) -> Result<(), VerificationError> {
     let signed = Duration::from_secs(secs);
     let now = Duration::from_secs(now.as_secs());
     let age = now.saturating_sub(signed);

@@ -1,7 +1,5 @@
 //! `hookmill event`.
 
-use std::path::Path;
-
 use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
 use http::Method;
 use serde::Serialize;
@@ -9,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::show::{Column, table};
-use super::{Client, print, read_bounded, read_file};
+use super::{Client, print, read_file_or_stdin};
 use crate::cli::{EventCommand, Payload, SendArguments};
 use crate::failure::{Exit, Failure};
 
@@ -68,17 +66,7 @@ impl Client {
 fn read(payload: Payload) -> Result<Vec<u8>, Failure> {
     match (payload.data, payload.file) {
         (Some(data), _) => Ok(data.into_bytes()),
-        (None, Some(path)) if path == Path::new("-") => {
-            read_bounded(std::io::stdin().lock(), EVENT_BODY_BYTES_MAX)
-                .map_err(|error| {
-                    Failure::new(Exit::Failed, "file_not_readable", format!("standard input: {error}"))
-                })?
-                .ok_or_else(|| {
-                    let message = format!("standard input has more than {EVENT_BODY_BYTES_MAX} bytes");
-                    Failure::new(Exit::Failed, TOO_LARGE, message)
-                })
-        }
-        (None, Some(path)) => read_file(&path, EVENT_BODY_BYTES_MAX, TOO_LARGE),
+        (None, Some(path)) => read_file_or_stdin(&path, EVENT_BODY_BYTES_MAX, TOO_LARGE),
         (None, None) => unreachable!("clap asks for one of them"),
     }
 }

@@ -200,6 +200,23 @@ pub(crate) fn read_file(path: &Path, bytes_max: usize, too_large: &'static str) 
         })
 }
 
+/// Reads a file, or standard input where its name is `-`, of at most `bytes_max`.
+pub(crate) fn read_file_or_stdin(
+    path: &Path,
+    bytes_max: usize,
+    too_large: &'static str,
+) -> Result<Vec<u8>, Failure> {
+    if path != Path::new("-") {
+        return read_file(path, bytes_max, too_large);
+    }
+    read_bounded(std::io::stdin().lock(), bytes_max)
+        .map_err(|error| Failure::new(Exit::Failed, "file_not_readable", format!("standard input: {error}")))?
+        .ok_or_else(|| {
+            let message = format!("standard input has more than {bytes_max} bytes, the most that is taken");
+            Failure::new(Exit::Failed, too_large, message)
+        })
+}
+
 /// Reads to the end; nothing where that is beyond `bytes_max`.
 fn read_bounded(source: impl std::io::Read, bytes_max: usize) -> std::io::Result<Option<Vec<u8>>> {
     use std::io::Read as _;

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hookmill_app::dispatch::{Dispatcher, DispatcherParts, channel};
-use hookmill_app::{App, AppError, AppParts};
+use hookmill_app::{App, AppError, AppParts, Bundle};
+use hookmill_bundle::BundledPlugin;
 use hookmill_core::address::AddressPolicy;
+use hookmill_core::plugin::ComponentBytes;
 use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::seal::SealKey;
 use hookmill_server::{Server, ServerConfig};
@@ -78,6 +80,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         entropy,
         address_policy,
         dispatcher,
+        bundle: bundle(),
     });
     let app = Arc::new(app.await.map_err(not_started)?);
     let made_admin_key = app.ensure_admin_key(environment(ADMIN_KEY).as_deref()).await.map_err(|error| {
@@ -195,4 +198,14 @@ fn address_policy(config: &Config) -> AddressPolicy {
 
 fn not_started(error: AppError) -> Failure {
     Failure::new(Exit::NotStarted, error.code, error.message)
+}
+
+/// The plugins that this program carries.
+fn bundle() -> Bundle {
+    let carried = hookmill_bundle::plugins().iter();
+    let named = |plugin: &BundledPlugin| {
+        let name = plugin.name.parse().expect("a bundled plugin has a plugin's name");
+        (name, ComponentBytes::from_static(plugin.component))
+    };
+    carried.map(named).collect()
 }

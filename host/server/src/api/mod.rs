@@ -6,7 +6,9 @@
 
 pub(crate) mod application;
 pub(crate) mod attempt;
+pub(crate) mod classifier;
 pub(crate) mod destination;
+pub(crate) mod dry_run;
 pub(crate) mod endpoint;
 pub(crate) mod event_type;
 pub(crate) mod headers;
@@ -16,5 +18,6 @@ pub(crate) mod message;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod secret;
+pub(crate) mod source;
 pub(crate) mod transformation;
 pub(crate) mod unsupported;

@@ -68,7 +68,7 @@ pub(crate) async fn rotate(
         .await
 }
 
-fn overlap(seconds: u64) -> Result<Duration, ApiError> {
+pub(super) fn overlap(seconds: u64) -> Result<Duration, ApiError> {
     if seconds <= OVERLAP_SECS_MAX {
         return Ok(Duration::from_secs(seconds));
     }

@@ -1,19 +1,22 @@
 //! `/app/{app}/endpoint/{endpoint}/transformation`: how an endpoint uses a plugin. Ours.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use hookmill_app::administer::binding::BindingPatch;
 use hookmill_app::administer::transformation::TransformationPatch;
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::Transformation;
+use hookmill_core::plugin::JAVASCRIPT_PLUGIN;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::plugin::parse_version;
+use super::plugin::{ensure, parse_version};
 use crate::answer;
 use crate::auth::Caller;
-use crate::context::{Context, Decided};
+use crate::context::{Context, detached};
 use crate::error::{ApiError, Handled};
 use crate::fields::{self, nullable, patched};
 use crate::input::Input;
@@ -28,6 +31,10 @@ struct TransformationIn<'a> {
     version: Option<Option<String>>,
     #[serde(borrow)]
     settings: Option<&'a RawValue>,
+    /// A script: short for the plugin `javascript` with this as its setting `code`.
+    code: Option<String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, Option<String>>,
     on_failure: Option<String>,
 }
 
@@ -39,17 +46,28 @@ struct TransformationOut<'a> {
     /// The version to stay at; `null` for whichever is current.
     version: Option<String>,
     settings: Option<&'a RawValue>,
+    /// The script of the plugin `javascript`.
+    code: Option<String>,
+    /// Names of the secrets that are bound.
+    secrets: Vec<&'a str>,
     on_failure: &'static str,
 }
 
 impl<'a> TransformationOut<'a> {
     fn of(transformation: &'a Transformation) -> Self {
         let used = transformation.configured();
+        let binding = used.map(|used| &used.binding);
+        let is_script = binding.is_some_and(|binding| binding.plugin.as_str() == JAVASCRIPT_PLUGIN);
+        let script = binding.filter(|_| is_script).and_then(|binding| script_of(&binding.settings));
         Self {
             enabled: transformation.active().is_some(),
-            plugin: used.map(|used| used.plugin.as_str()),
-            version: used.and_then(|used| used.pinned).map(|version| version.to_string()),
-            settings: used.and_then(|used| serde_json::from_str(&used.settings).ok()),
+            plugin: binding.map(|binding| binding.plugin.as_str()),
+            version: binding.and_then(|binding| binding.pinned).map(|version| version.to_string()),
+            settings: binding.and_then(|binding| serde_json::from_str(&binding.settings).ok()),
+            code: script,
+            secrets: binding
+                .map(|binding| binding.secrets.iter().map(|(name, _)| name.as_str()).collect())
+                .unwrap_or_default(),
             on_failure: used.map(|used| used.on_failure).unwrap_or_default().code(),
         }
     }
@@ -57,14 +75,44 @@ impl<'a> TransformationOut<'a> {
 
 impl TransformationIn<'_> {
     fn parse(self) -> Result<TransformationPatch, ApiError> {
+        let (plugin, settings) = match (self.plugin, self.code) {
+            (plugin, None) => (plugin, self.settings.map(|settings| settings.get().into())),
+            (None, Some(code)) => {
+                (Some(Some(JAVASCRIPT_PLUGIN.to_owned())), Some(script_settings(&code, self.settings)))
+            }
+            (Some(_), Some(_)) => {
+                let message = "`code` stands for a plugin and its settings; leave `plugin` out";
+                return Err(ApiError::field("code", "candidate_unclear", message));
+            }
+        };
+        let plugin = patched(plugin, |name| fields::plugin_name(&name))?;
         Ok(TransformationPatch {
             enabled: self.enabled,
-            plugin: patched(self.plugin, |name| fields::plugin_name(&name))?,
-            version: patched(self.version, |version| parse_version(&version))?,
-            settings: self.settings.map(|settings| settings.get().into()),
+            unbind: plugin == Some(None),
+            binding: BindingPatch {
+                plugin: plugin.flatten(),
+                version: patched(self.version, |version| parse_version(&version))?,
+                settings,
+                secrets: fields::plugin_secrets(self.secrets)?,
+            },
             on_failure: self.on_failure.as_deref().map(on_failure).transpose()?,
         })
     }
+}
+
+/// What the plugin `javascript` reads: the script, and the settings that the script reads.
+fn script_settings(code: &str, settings: Option<&RawValue>) -> Box<str> {
+    let code = serde_json::Value::from(code);
+    let settings = settings.map_or("{}", RawValue::get);
+    format!(r#"{{"code":{code},"settings":{settings}}}"#).into()
+}
+
+fn script_of(settings: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Script {
+        code: String,
+    }
+    serde_json::from_str::<Script>(settings).ok().map(|script| script.code)
 }
 
 fn on_failure(code: &str) -> Result<OnTransformFailure, ApiError> {
@@ -92,21 +140,26 @@ pub(crate) async fn patch(
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let (application, endpoint) = (routes.application.id, endpoint.id);
     let patch = input.json::<TransformationIn>()?.parse()?;
-    context
-        .edit(move |edit| {
-            let endpoint = edit.patch_transformation(application, endpoint, patch).map_err(placed)?;
-            Ok(Decided::json(StatusCode::OK, &TransformationOut::of(&endpoint.transformation)))
-        })
-        .await
+    detached(async move {
+        if let Some(name) = &patch.binding.plugin {
+            ensure(&context, name).await?;
+        }
+        let patched = context.app.patch_transformation(application, endpoint, patch).await.map_err(placed)?;
+        Ok(answer::json(StatusCode::OK, &TransformationOut::of(&patched.transformation)))
+    })
+    .await
 }
 
-fn placed(error: hookmill_app::AppError) -> ApiError {
+/// Names the field that a refusal is about.
+pub(super) fn placed(error: hookmill_app::AppError) -> ApiError {
     match error.code {
         "plugin_unknown" | "transformation_plugin_missing" => {
             ApiError::field("plugin", error.code, error.message)
         }
         "plugin_version_unknown" => ApiError::field("version", error.code, error.message),
-        "settings_too_large" => ApiError::field("settings", error.code, error.message),
+        "plugin_world_wrong" => ApiError::field("plugin", error.code, error.message),
+        "settings_too_large" | "settings_invalid" => ApiError::field("settings", error.code, error.message),
+        "too_many_plugin_secrets" => ApiError::field("secrets", error.code, error.message),
         _ => ApiError::from(error),
     }
 }

@@ -72,6 +72,7 @@ impl World {
             entropy: Arc::new(CountingEntropy::default()),
             address_policy: AddressPolicy::default(),
             dispatcher: channel().0,
+            bundle: Default::default(),
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         app.ensure_admin_key(Some(ADMIN)).await.unwrap();

@@ -18,7 +18,7 @@ use crate::row::attempt::{attempt_columns, result_code};
 use crate::row::column::{parsed, unix_millis, unsigned};
 use crate::row::endpoint::Sealer;
 use crate::row::event::event_columns;
-use crate::row::{application, attempt, endpoint, event, key, plugin};
+use crate::row::{application, attempt, endpoint, event, key, plugin, source};
 use crate::schema::NUMBER_STEP;
 
 const EVENT_BY_ID: &str = concat!(
@@ -109,9 +109,11 @@ pub(crate) fn configuration(db: &Connection, sealer: &Sealer) -> Result<Configur
     Ok(Configuration {
         applications: application::all(db)?,
         endpoints: endpoint::all(db, sealer)?,
+        sources: source::all(db, sealer)?,
         event_types: application::all_event_types(db)?,
         plugin_versions: plugin::all_versions(db)?,
         current_plugins: plugin::all_current(db)?,
+        canaries: plugin::all_canaries(db)?,
         keys: key::all(db)?,
     })
 }

@@ -60,8 +60,16 @@ pub(crate) fn metadata_from_json(table: &'static str, json: &str) -> Result<Meta
 pub(crate) type HeaderList = Vec<(String, String)>;
 
 pub(crate) fn header_list(headers: &HeaderMap) -> HeaderList {
-    let latin1 = |value: &HeaderValue| value.as_bytes().iter().copied().map(char::from).collect();
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), latin1(value))).collect()
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), header_text(value))).collect()
+}
+
+/// A character for each byte, since a value need not be UTF-8.
+pub(crate) fn header_text(value: &HeaderValue) -> String {
+    value.as_bytes().iter().copied().map(char::from).collect()
+}
+
+pub(crate) fn header_value(table: &'static str, text: &str) -> Result<HeaderValue, DbError> {
+    HeaderValue::from_bytes(&header_bytes(table, text)?).map_err(|error| DbError::row(table, error))
 }
 
 /// The bytes of a value of a [`HeaderList`].
@@ -77,9 +85,7 @@ pub(crate) fn header_map(table: &'static str, list: &HeaderList) -> Result<Heade
     let mut headers = HeaderMap::with_capacity(list.len());
     for (name, value) in list {
         let name: HeaderName = parsed(table, name)?;
-        let value = HeaderValue::from_bytes(&header_bytes(table, value)?)
-            .map_err(|error| DbError::row(table, error))?;
-        headers.append(name, value);
+        headers.append(name, header_value(table, value)?);
     }
     Ok(headers)
 }

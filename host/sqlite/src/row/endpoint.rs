@@ -14,7 +14,7 @@ use hookmill_core::endpoint::{
 use hookmill_core::event::Name;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::pattern::EventPattern;
-use hookmill_core::plugin::{PluginDigest, PluginName, PluginUse};
+use hookmill_core::plugin::{BoundSecrets, PluginBinding, PluginDigest, PluginName, PluginUse};
 use hookmill_core::port::Entropy;
 use hookmill_core::seal::SealKey;
 use hookmill_core::signature::{EarlierKey, SigningKey, SigningKeys};
@@ -23,6 +23,7 @@ use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::bound_secrets::StoredBoundSecrets;
 use super::column::{
     HeaderList, from_json, header_bytes, header_list, metadata_from_json, millis, parsed, parsed_option,
     to_json, unix_millis,
@@ -32,7 +33,7 @@ use crate::error::DbError;
 
 const TABLE: &str = "endpoint";
 
-/// Seals and opens the secrets of endpoints.
+/// Seals and opens the secrets of rows.
 #[derive(Clone)]
 pub(crate) struct Sealer {
     pub(crate) key: SealKey,
@@ -57,7 +58,30 @@ enum StoredFilter {
 #[serde(tag = "version")]
 enum StoredSecrets {
     #[serde(rename = "1")]
-    V1 { current: String, earlier: Vec<StoredEarlierKey>, headers: HeaderList },
+    V1 {
+        current: String,
+        earlier: Vec<StoredEarlierKey>,
+        headers: HeaderList,
+        #[serde(default, skip_serializing_if = "StoredBoundSecrets::is_empty")]
+        plugin: StoredBoundSecrets,
+        #[serde(default, skip_serializing_if = "StoredBoundSecrets::is_empty")]
+        classifier: StoredBoundSecrets,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum StoredBinding {
+    #[serde(rename = "1")]
+    V1 { plugin: String, pinned: Option<String>, settings: String },
+}
+
+/// What a row's sealed text holds.
+struct Secrets {
+    signing: SigningKeys,
+    headers: CustomHeaders,
+    plugin: BoundSecrets,
+    classifier: BoundSecrets,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,7 +92,7 @@ struct StoredEarlierKey {
 
 impl Drop for StoredSecrets {
     fn drop(&mut self) {
-        let Self::V1 { current, earlier, headers } = self;
+        let Self::V1 { current, earlier, headers, plugin: _, classifier: _ } = self;
         current.zeroize();
         for earlier in earlier {
             earlier.key.zeroize();
@@ -89,8 +113,9 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         "/* endpoint::put */
          INSERT INTO endpoint (
              id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
-             plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at
-         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+             plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
+             classifier
+         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
          ON CONFLICT (id) DO UPDATE SET
              application = excluded.application,
              uid = excluded.uid,
@@ -108,7 +133,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
              plugin_on_failure = excluded.plugin_on_failure,
              policy = excluded.policy,
              created_at = excluded.created_at,
-             updated_at = excluded.updated_at",
+             updated_at = excluded.updated_at,
+             classifier = excluded.classifier",
     )?
     .execute(params![
         endpoint.id.to_bytes(),
@@ -121,14 +147,15 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         disabled_since,
         to_json(endpoint.metadata.entries()),
         sealer.seal(endpoint),
-        plugin.map(|plugin| plugin.plugin.as_str()),
+        plugin.map(|plugin| plugin.binding.plugin.as_str()),
         plugin.map(|_| endpoint.transformation.active().is_some()),
-        plugin.and_then(|plugin| plugin.pinned.as_ref()).map(PluginDigest::as_bytes),
-        plugin.map(|plugin| &*plugin.settings),
+        plugin.and_then(|plugin| plugin.binding.pinned.as_ref()).map(PluginDigest::as_bytes),
+        plugin.map(|plugin| &*plugin.binding.settings),
         plugin.map(|plugin| plugin.on_failure.code()),
         policy_to_json(&endpoint.policy),
         millis(endpoint.created_at),
         millis(endpoint.updated_at),
+        endpoint.classifier.as_ref().map(binding_to_json),
     ])
 }
 
@@ -136,7 +163,8 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
     let mut statement = db.prepare_cached(
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
-             plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at
+             plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
+             classifier
          FROM endpoint ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -149,7 +177,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
 
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
     let id = EndpointId::from_bytes(row.get(0)?);
-    let (signing, headers) = sealer.open(id, &row.get::<_, Vec<u8>>(9)?)?;
+    let secrets = sealer.open(id, &row.get::<_, Vec<u8>>(9)?)?;
     let disabled: Option<(String, i64)> = row.get::<_, Option<String>>(6)?.zip(row.get::<_, Option<i64>>(7)?);
     Ok(Endpoint {
         id,
@@ -164,29 +192,52 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
                 EndpointState::Disabled { reason: disabled_of_code(&code)?, since: unix_millis(since) }
             }
         },
-        headers,
+        headers: secrets.headers,
         metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
-        signing,
-        transformation: read_transformation(row)?,
+        signing: secrets.signing,
+        transformation: read_transformation(row, secrets.plugin)?,
+        classifier: read_classifier(row, secrets.classifier)?,
         policy: policy_from_json(&row.get::<_, String>(15)?)?,
         created_at: unix_millis(row.get(16)?),
         updated_at: unix_millis(row.get(17)?),
     })
 }
 
-fn read_transformation(row: &Row<'_>) -> Result<Transformation, DbError> {
+fn read_transformation(row: &Row<'_>, secrets: BoundSecrets) -> Result<Transformation, DbError> {
     let plugin: Option<PluginName> = parsed_option(TABLE, row.get::<_, Option<String>>(10)?.as_deref())?;
     let Some(plugin) = plugin else { return Ok(Transformation::None) };
     let on_failure: String = row.get(14)?;
     let used = PluginUse {
-        plugin,
-        pinned: row.get::<_, Option<[u8; 32]>>(12)?.map(PluginDigest::from_bytes),
-        settings: row.get(13)?,
+        binding: PluginBinding {
+            plugin,
+            pinned: row.get::<_, Option<[u8; 32]>>(12)?.map(PluginDigest::from_bytes),
+            settings: row.get(13)?,
+            secrets: Arc::new(secrets),
+        },
         on_failure: OnTransformFailure::from_code(&on_failure)
             .ok_or_else(|| DbError::row(TABLE, format!("unknown failure policy {on_failure:?}")))?,
     };
     let is_enabled: bool = row.get(11)?;
     Ok(if is_enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
+}
+
+fn read_classifier(row: &Row<'_>, secrets: BoundSecrets) -> Result<Option<PluginBinding>, DbError> {
+    let Some(json) = row.get::<_, Option<String>>(18)? else { return Ok(None) };
+    let StoredBinding::V1 { plugin, pinned, settings } = from_json(TABLE, &json)?;
+    Ok(Some(PluginBinding {
+        plugin: parsed(TABLE, &plugin)?,
+        pinned: parsed_option(TABLE, pinned.as_deref())?,
+        settings: settings.into(),
+        secrets: Arc::new(secrets),
+    }))
+}
+
+fn binding_to_json(binding: &PluginBinding) -> String {
+    to_json(&StoredBinding::V1 {
+        plugin: binding.plugin.to_string(),
+        pinned: binding.pinned.map(|version| version.to_string()),
+        settings: binding.settings.to_string(),
+    })
 }
 
 impl fmt::Debug for Sealer {
@@ -197,6 +248,9 @@ impl fmt::Debug for Sealer {
 
 impl Sealer {
     fn seal(&self, endpoint: &Endpoint) -> Vec<u8> {
+        let bound = |binding: Option<&PluginBinding>| {
+            binding.map(|binding| StoredBoundSecrets::of(&binding.secrets)).unwrap_or_default()
+        };
         let secrets = StoredSecrets::V1 {
             current: endpoint.signing.current().to_text().to_string(),
             earlier: endpoint
@@ -209,18 +263,25 @@ impl Sealer {
                 })
                 .collect(),
             headers: header_list(endpoint.headers.as_map()),
+            plugin: bound(endpoint.transformation.configured().map(|used| &used.binding)),
+            classifier: bound(endpoint.classifier.as_ref()),
         };
         let plain = Zeroizing::new(to_json(&secrets));
-        let mut nonce = [0; 24];
-        self.entropy.fill(&mut nonce);
-        self.key.seal(nonce, &seal_context(endpoint.id), plain.as_bytes())
+        self.seal_text(&seal_context(endpoint.id), &plain)
     }
 
-    fn open(&self, id: EndpointId, sealed: &[u8]) -> Result<(SigningKeys, CustomHeaders), DbError> {
+    /// Seals a text for one row.
+    pub(crate) fn seal_text(&self, context: &[u8], plain: &str) -> Vec<u8> {
+        let mut nonce = [0; 24];
+        self.entropy.fill(&mut nonce);
+        self.key.seal(nonce, context, plain.as_bytes())
+    }
+
+    fn open(&self, id: EndpointId, sealed: &[u8]) -> Result<Secrets, DbError> {
         let wrong = |error: &dyn fmt::Display| DbError::row(TABLE, format!("{id}: {error}"));
         let plain = self.key.open(&seal_context(id), sealed).map_err(|error| wrong(&error))?;
         let secrets: StoredSecrets = serde_json::from_slice(&plain).map_err(|error| wrong(&error))?;
-        let StoredSecrets::V1 { current, earlier, headers } = &secrets;
+        let StoredSecrets::V1 { current, earlier, headers, plugin, classifier } = &secrets;
         let current = SigningKey::parse(current).map_err(|error| wrong(&error))?;
         let mut earlier_keys = Vec::with_capacity(earlier.len());
         for StoredEarlierKey { key, expires_at } in earlier {
@@ -234,7 +295,7 @@ impl Sealer {
         }
         let headers = CustomHeaders::new(entries.iter().map(|(name, value)| (*name, value.as_slice())))
             .map_err(|error| wrong(&error))?;
-        Ok((signing, headers))
+        Ok(Secrets { signing, headers, plugin: plugin.read(TABLE)?, classifier: classifier.read(TABLE)? })
     }
 }
 

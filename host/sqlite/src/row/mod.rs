@@ -4,6 +4,7 @@
 
 pub(crate) mod application;
 pub(crate) mod attempt;
+mod bound_secrets;
 pub(crate) mod column;
 pub(crate) mod endpoint;
 pub(crate) mod event;
@@ -11,3 +12,4 @@ pub(crate) mod key;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod prepared;
+pub(crate) mod source;

@@ -11,7 +11,7 @@ use super::batch::BatchWriter;
 use crate::error::{DbError, is_unique_violation};
 use crate::row::column::millis;
 use crate::row::endpoint::Sealer;
-use crate::row::{application, endpoint, key, plugin};
+use crate::row::{application, endpoint, key, plugin, source};
 
 /// Applies changes in a savepoint of their own: a conflict undoes these only, not what else is committed.
 pub(super) fn apply(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
@@ -44,10 +44,14 @@ fn note(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
             }
             // Takes its endpoints along.
             Change::DeleteApplication(_) => writer.known.reload(&writer.db)?,
-            Change::PutEventType(_)
+            Change::PutSource(_)
+            | Change::DeleteSource(_)
+            | Change::PutEventType(_)
             | Change::DeleteEventType(_)
             | Change::PutPluginVersion(..)
             | Change::SetCurrentPlugin(..)
+            | Change::SetCanary(..)
+            | Change::DeletePluginVersion(..)
             | Change::DeletePlugin(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)
@@ -65,17 +69,31 @@ fn apply_one(db: &Connection, sealer: &Sealer, change: &Change) -> Result<(), Db
         Change::DeleteApplication(id) => delete_application(db, *id),
         Change::PutEndpoint(endpoint) => put_endpoint(db, sealer, endpoint),
         Change::DeleteEndpoint(id) => delete_endpoint(db, *id),
+        Change::PutSource(source) => {
+            require_application(db, source.application)?;
+            unique("the source's name", source::put(db, sealer, source))
+        }
+        Change::DeleteSource(id) => {
+            execute(db, "/* configure::apply_one */ DELETE FROM source WHERE id = ?1", [id.to_bytes()])
+        }
         Change::PutEventType(definition) => {
             unique("the event type", application::put_event_type(db, definition))
         }
         Change::DeleteEventType(name) => {
             execute(db, "/* configure::apply_one */ DELETE FROM event_type WHERE name = ?1", [name.as_str()])
         }
-        Change::PutPluginVersion(version, bytes) => Ok(plugin::put_version(db, version, bytes)?),
+        Change::PutPluginVersion(version, bytes, interface) => {
+            Ok(plugin::put_version(db, version, bytes, interface)?)
+        }
         Change::SetCurrentPlugin(name, digest) => match plugin::set_current(db, name, *digest)? {
             true => Ok(()),
             false => Err(StoreError::NotFound { what: "the plugin version" }.into()),
         },
+        Change::SetCanary(name, canary) => match plugin::set_canary(db, name, *canary)? {
+            true => Ok(()),
+            false => Err(StoreError::NotFound { what: "the plugin version" }.into()),
+        },
+        Change::DeletePluginVersion(name, digest) => Ok(plugin::delete_version(db, name, *digest)?),
         Change::DeletePlugin(name) => Ok(plugin::delete(db, name)?),
         Change::PutKey(key) => {
             match key.scope {
@@ -112,6 +130,8 @@ fn delete_application(db: &Connection, id: ApplicationId) -> Result<(), DbError>
          DELETE FROM dead_letter WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
         "/* configure::delete_application: endpoints */
          DELETE FROM endpoint WHERE application = ?1",
+        "/* configure::delete_application: sources */
+         DELETE FROM source WHERE application = ?1",
         "/* configure::delete_application: keys */
          DELETE FROM api_key WHERE application = ?1",
         "/* configure::delete_application: history */

@@ -3,6 +3,7 @@
 use hookmill_core::id::ApplicationId;
 use hookmill_core::key::Scope;
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
+use hookmill_core::plugin::{PluginDigest, PluginName};
 use hookmill_core::port::store::{Change, StoreError};
 use hookmill_core::route::Configuration;
 
@@ -13,9 +14,11 @@ impl State {
         Configuration {
             applications: self.applications.values().cloned().collect(),
             endpoints: self.endpoints.values().cloned().collect(),
+            sources: self.sources.values().cloned().collect(),
             event_types: self.event_types.values().cloned().collect(),
             plugin_versions: self.plugin_versions.clone(),
             current_plugins: self.current_plugins.clone().into_iter().collect(),
+            canaries: self.canaries.clone().into_iter().collect(),
             keys: self.keys.values().cloned().collect(),
         }
     }
@@ -58,36 +61,52 @@ impl State {
                 self.unfinished.retain(|_, row| row.endpoint != id);
                 self.delivered.remove(&id);
             }
+            Change::PutSource(source) => {
+                self.require_application(source.application)?;
+                let taken =
+                    self.sources.values().any(|other| other.id != source.id && other.name == source.name);
+                conflict_if(taken, "the source's name")?;
+                self.sources.insert(source.id, *source);
+            }
+            Change::DeleteSource(id) => {
+                self.sources.remove(&id);
+            }
             Change::PutEventType(definition) => {
                 self.event_types.insert(definition.name.clone(), definition);
             }
             Change::DeleteEventType(name) => {
                 self.event_types.remove(&name);
             }
-            Change::PutPluginVersion(version, bytes) => {
+            Change::PutPluginVersion(version, bytes, interface) => {
                 let is_known = self
                     .plugin_versions
                     .iter()
                     .any(|known| known.name == version.name && known.digest == version.digest);
                 if !is_known {
-                    self.plugin_bytes.entry(version.digest).or_insert(bytes);
+                    self.plugin_bytes.entry(version.digest).or_insert((bytes, interface));
                     self.plugin_versions.push(version);
                 }
             }
             Change::SetCurrentPlugin(name, digest) => {
-                let is_known =
-                    self.plugin_versions.iter().any(|known| known.name == name && known.digest == digest);
-                if !is_known {
-                    return Err(StoreError::NotFound { what: "the plugin version" });
-                }
+                self.require_plugin_version(&name, digest)?;
                 self.current_plugins.insert(name, digest);
             }
+            Change::SetCanary(name, None) => {
+                self.canaries.remove(&name);
+            }
+            Change::SetCanary(name, Some(canary)) => {
+                self.require_plugin_version(&name, canary.digest)?;
+                self.canaries.insert(name, canary);
+            }
+            Change::DeletePluginVersion(name, digest) => {
+                self.plugin_versions.retain(|version| version.name != name || version.digest != digest);
+                self.delete_unused_bytes();
+            }
             Change::DeletePlugin(name) => {
+                self.canaries.remove(&name);
                 self.current_plugins.remove(&name);
                 self.plugin_versions.retain(|version| version.name != name);
-                let versions = &self.plugin_versions;
-                self.plugin_bytes
-                    .retain(|digest, _| versions.iter().any(|version| version.digest == *digest));
+                self.delete_unused_bytes();
             }
             Change::PutKey(key) => {
                 match key.scope {
@@ -116,6 +135,7 @@ impl State {
     fn delete_application(&mut self, id: ApplicationId) {
         self.applications.remove(&id);
         self.keys.retain(|_, key| !key.scope.belongs_to(id));
+        self.sources.retain(|_, source| source.application != id);
         self.attempts.retain(|_, attempt| attempt.application != id);
         let events = &mut self.events;
         events.retain(|_, stored| stored.event.application != id);
@@ -124,6 +144,20 @@ impl State {
         self.endpoints.retain(|_, endpoint| endpoint.application != id);
         let endpoints = &self.endpoints;
         self.delivered.retain(|endpoint, _| endpoints.contains_key(endpoint));
+    }
+
+    fn require_plugin_version(&self, name: &PluginName, digest: PluginDigest) -> Result<(), StoreError> {
+        let mut versions = self.plugin_versions.iter();
+        if versions.any(|known| known.name == *name && known.digest == digest) {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound { what: "the plugin version" })
+        }
+    }
+
+    fn delete_unused_bytes(&mut self) {
+        let versions = &self.plugin_versions;
+        self.plugin_bytes.retain(|digest, _| versions.iter().any(|version| version.digest == *digest));
     }
 
     fn require_application(&self, id: ApplicationId) -> Result<(), StoreError> {

@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookmill_core::application::{Application, EventTypeDefinition};
+use hookmill_core::canary::Canary;
 use hookmill_core::delivery::DeadReason;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::event::{Event, Name};
-use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId};
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId};
 use hookmill_core::key::ApiKey;
-use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginName, PluginVersion};
+use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface, PluginName, PluginVersion};
 use hookmill_core::port::PortFuture;
 use hookmill_core::port::store::{
     Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
@@ -23,6 +24,7 @@ use hookmill_core::port::store::{
     RememberedAnswer, Store, StoreError,
 };
 use hookmill_core::route::Configuration;
+use hookmill_core::source::Source;
 use hookmill_core::time::UnixMillis;
 
 /// A store in memory.
@@ -33,10 +35,12 @@ pub struct ModelStore(Mutex<State>);
 struct State {
     applications: BTreeMap<ApplicationId, Application>,
     endpoints: BTreeMap<EndpointId, Endpoint>,
+    sources: BTreeMap<SourceId, Source>,
     event_types: BTreeMap<Name, EventTypeDefinition>,
     plugin_versions: Vec<PluginVersion>,
-    plugin_bytes: HashMap<PluginDigest, ComponentBytes>,
+    plugin_bytes: HashMap<PluginDigest, (ComponentBytes, PluginInterface)>,
     current_plugins: BTreeMap<PluginName, PluginDigest>,
+    canaries: BTreeMap<PluginName, Canary>,
     keys: BTreeMap<KeyId, ApiKey>,
     remembered: HashMap<IdempotencyKey, RememberedAnswer>,
     events: BTreeMap<EventId, StoredEvent>,
@@ -125,7 +129,14 @@ impl Store for ModelStore {
         &self,
         digest: PluginDigest,
     ) -> PortFuture<'_, Result<Option<ComponentBytes>, StoreError>> {
-        ready(Ok(self.state().plugin_bytes.get(&digest).cloned()))
+        ready(Ok(self.state().plugin_bytes.get(&digest).map(|(bytes, _)| bytes.clone())))
+    }
+
+    fn plugin_interface(
+        &self,
+        digest: PluginDigest,
+    ) -> PortFuture<'_, Result<Option<PluginInterface>, StoreError>> {
+        ready(Ok(self.state().plugin_bytes.get(&digest).map(|(_, interface)| interface.clone())))
     }
 
     fn event(

@@ -1,10 +1,12 @@
 //! Changes of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hookmill_core::application::{EventTypeDefinition, Metadata};
+use hookmill_core::canary::{Canary, CanaryPercent};
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{
     Concurrency, CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Ordering,
@@ -13,13 +15,17 @@ use hookmill_core::endpoint::{
 use hookmill_core::id::KeyId;
 use hookmill_core::key::{ApiKey, KeyHash, Scope};
 use hookmill_core::pattern::EventPattern;
-use hookmill_core::plugin::{PluginDigest, PluginName, PluginUse, PluginVersion};
+use hookmill_core::plugin::{
+    BoundSecrets, PluginBinding, PluginDigest, PluginInterface, PluginName, PluginUse, PluginVersion, Secret,
+    World,
+};
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     Change, EndpointCounts, EventLookup, EventQuery, IdempotencyKey, PageFrom, RememberedAnswer, StoreError,
 };
 use hookmill_core::retry::{RawRetryPolicy, RetryPolicy, Schedule};
 use hookmill_core::signature::{SigningKey, SigningKeys};
+use zeroize::Zeroizing;
 
 use super::Factory;
 use super::fixture::{
@@ -48,12 +54,13 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     let keys = [Scope::Admin, Scope::Application(tenant.id), Scope::Ingest(tenant.id)];
     let keys: Vec<ApiKey> = (1..).zip(keys).map(|(number, scope)| key(number, scope)).collect();
     let version = version("reshape", b"component");
+    let interface = interface();
     let mut changes = vec![
         Change::PutApplication(tenant.clone()),
         Change::PutEndpoint(Box::new(full.clone())),
         Change::PutEndpoint(Box::new(endpoint(12, 1))),
         Change::PutEventType(definition.clone()),
-        Change::PutPluginVersion(version.clone(), Bytes::from_static(b"component")),
+        Change::PutPluginVersion(version.clone(), Bytes::from_static(b"component"), interface.clone()),
         Change::SetCurrentPlugin(version.name.clone(), version.digest),
     ];
     changes.extend(keys.iter().cloned().map(Change::PutKey));
@@ -68,6 +75,7 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     assert_eq!(read.event_types, [definition]);
     assert_eq!(read.current_plugins, [(version.name.clone(), version.digest)]);
     assert_eq!(store.plugin_bytes(version.digest).await, Ok(Some(Bytes::from_static(b"component"))));
+    assert_eq!(store.plugin_interface(version.digest).await, Ok(Some(interface)));
     assert_eq!(read.plugin_versions, [version]);
     assert_eq!(read.keys, keys);
 
@@ -162,10 +170,10 @@ pub async fn plugins_share_bytes(factory: &impl Factory) {
     let mut again = left.clone();
     again.created_at = at(9);
     let changes = vec![
-        Change::PutPluginVersion(left.clone(), bytes.clone()),
+        Change::PutPluginVersion(left.clone(), bytes.clone(), interface()),
         Change::SetCurrentPlugin(left.name.clone(), left.digest),
-        Change::PutPluginVersion(right.clone(), bytes.clone()),
-        Change::PutPluginVersion(again, bytes.clone()),
+        Change::PutPluginVersion(right.clone(), bytes.clone(), interface()),
+        Change::PutPluginVersion(again, bytes.clone(), interface()),
     ];
     store.apply(changes).await.expect("an empty store takes plugins");
     let read = store.configuration().await.expect("a store reads");
@@ -177,6 +185,45 @@ pub async fn plugins_share_bytes(factory: &impl Factory) {
     assert_eq!(store.plugin_bytes(right.digest).await, Ok(Some(bytes)));
     store.apply(vec![Change::DeletePlugin(right.name)]).await.expect("a plugin can go");
     assert_eq!(store.plugin_bytes(right.digest).await, Ok(None));
+    assert_eq!(store.plugin_interface(right.digest).await, Ok(None));
+}
+
+/// One version runs, one may be on trial, and any other can go.
+pub async fn plugins_have_canaries(factory: &impl Factory) {
+    let store = factory.create();
+    let (first, second, third) = (version("p", b"1"), version("p", b"2"), version("p", b"3"));
+    let put = |version: &PluginVersion| {
+        Change::PutPluginVersion(version.clone(), Bytes::from_static(b"code"), interface())
+    };
+    let mut changes = vec![put(&first), put(&second), put(&third)];
+    changes.push(Change::SetCurrentPlugin(first.name.clone(), first.digest));
+    let percent = |percent: u64| CanaryPercent::try_from(percent).expect("a share");
+    let canary = Canary { digest: second.digest, percent: percent(10) };
+    changes.push(Change::SetCanary(first.name.clone(), Some(canary)));
+    store.apply(changes).await.expect("an empty store takes plugins");
+
+    let store = factory.reopen(store);
+    let read = store.configuration().await.expect("a store reads");
+    assert_eq!(read.canaries, [(first.name.clone(), canary)]);
+
+    let wider = Canary { digest: third.digest, percent: percent(99) };
+    let changes = vec![
+        Change::SetCanary(first.name.clone(), Some(wider)),
+        Change::DeletePluginVersion(first.name.clone(), second.digest),
+    ];
+    store.apply(changes).await.expect("a version that is not on trial can go");
+    let read = store.configuration().await.expect("a store reads");
+    assert_eq!(read.canaries, [(first.name.clone(), wider)]);
+    assert_eq!(read.plugin_versions, [first.clone(), third.clone()]);
+    assert_eq!(store.plugin_bytes(second.digest).await, Ok(None));
+
+    let unknown = Canary { digest: second.digest, percent: percent(1) };
+    let refused = store.apply(vec![Change::SetCanary(first.name.clone(), Some(unknown))]).await;
+    assert_eq!(refused, Err(StoreError::NotFound { what: "the plugin version" }));
+
+    store.apply(vec![Change::SetCanary(first.name.clone(), None)]).await.expect("a trial can end");
+    assert_eq!(store.configuration().await.expect("a store reads").canaries, []);
+    store.apply(vec![Change::DeletePlugin(first.name)]).await.expect("a plugin can go");
 }
 
 /// An answer is remembered with the change that it answers, once.
@@ -271,11 +318,10 @@ fn full_endpoint() -> Endpoint {
         metadata: metadata(),
         signing,
         transformation: Transformation::Disabled(PluginUse {
-            plugin: "reshape".parse().expect("a plugin's name"),
-            pinned: Some(PluginDigest::of(b"component")),
-            settings: r#"{"k":1}"#.into(),
+            binding: binding("transform-token"),
             on_failure: OnTransformFailure::DeadLetter,
         }),
+        classifier: Some(binding("classifier-token")),
         policy: DeliveryPolicy {
             retry: RetryPolicy::try_from(RawRetryPolicy { schedule, jitter_percent: 40 }).expect("a policy"),
             timeout: Timeout::new(Duration::from_millis(1500)).expect("a timeout"),
@@ -303,7 +349,29 @@ fn version(plugin: &str, bytes: &[u8]) -> PluginVersion {
     PluginVersion {
         name: plugin,
         digest: PluginDigest::of(bytes),
+        world: World::Classifier,
+        label: "1.2.0".into(),
+        description: "reads \u{1f4e6}".into(),
         size_bytes: bytes.len() as u64,
         created_at: NOW,
+        uploaded_by: "key_1".into(),
+    }
+}
+
+fn interface() -> PluginInterface {
+    PluginInterface {
+        imports: vec!["hookmill:plugin/log@1.0.0".to_owned()],
+        manifest: Some(Bytes::from_static(b"{\"manifest\": 1}")),
+    }
+}
+
+fn binding(secret: &str) -> PluginBinding {
+    let value = Secret::new(Zeroizing::new(vec![0, 128, 255])).expect("a secret");
+    let secrets = BoundSecrets::from_iter([(secret.parse().expect("a secret's name"), value)]);
+    PluginBinding {
+        plugin: "reshape".parse().expect("a plugin's name"),
+        pinned: Some(PluginDigest::of(b"component")),
+        settings: r#"{"k":1}"#.into(),
+        secrets: Arc::new(secrets),
     }
 }

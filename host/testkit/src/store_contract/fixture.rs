@@ -16,7 +16,7 @@ use hookmill_core::port::store::{
     Appended, AttemptRecord, AttemptResult, AttemptTrigger, Change, Completion, Finished, LoadDue, Loaded,
     NewDelivery, NewEvent, PendingDelivery, StoreError,
 };
-use hookmill_core::request::{PreparedRequest, RequestBody};
+use hookmill_core::request::{PreparedRequest, RequestBody, SecretHeader};
 use hookmill_core::signature::{SigningKey, SigningKeys};
 use hookmill_core::time::UnixMillis;
 
@@ -83,6 +83,7 @@ pub fn endpoint(number: u128, application: u128) -> Endpoint {
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&random).expect("24 bytes are enough")),
         transformation: Transformation::None,
+        classifier: None,
         policy: DeliveryPolicy::default(),
         created_at: NOW,
         updated_at: NOW,
@@ -173,6 +174,12 @@ pub fn prepared(number: u128) -> PreparedRequest {
         method: http::Method::PUT,
         url: DeliveryUrl::parse("https://other.example/path?q=1").expect("a valid URL"),
         headers,
+        secret_headers: vec![SecretHeader {
+            name: http::header::AUTHORIZATION,
+            prefix: http::HeaderValue::from_static("Bearer "),
+            secret: "token".parse().expect("a valid name"),
+            suffix: http::HeaderValue::from_bytes(b"\xe9").expect("visible bytes"),
+        }],
         body: RequestBody::Replaced(Bytes::from(vec![0, 159, 146, u8::try_from(number % 256).unwrap_or(0)])),
         part: Some(name(&format!("part-{number}"))),
     }

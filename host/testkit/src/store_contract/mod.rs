@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod history;
 pub mod random;
 pub mod retention;
+pub mod source;
 
 use hookmill_core::port::Store;
 
@@ -52,6 +53,7 @@ macro_rules! store_contract {
             configuration::conflicts_undo_all_of_their_changes,
             configuration::a_conflict_fails_only_its_own_call,
             configuration::plugins_share_bytes,
+            configuration::plugins_have_canaries,
             configuration::remembers_answers,
             configuration::deleting_takes_along_what_belongs_to_it,
             deliver::loads_in_the_order_of_due_times,
@@ -71,6 +73,8 @@ macro_rules! store_contract {
             retention::takes_what_is_old_and_finished,
             retention::gets_past_what_is_unfinished,
             retention::forgets_old_keys,
+            source::a_source_has_its_name_alone_and_goes_with_its_tenant,
+            source::every_field_of_a_source_comes_back,
         }
 
         /// Random calls give the same answers as the model does.

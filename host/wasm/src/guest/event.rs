@@ -1,81 +1,66 @@
 //! `event`: what is being delivered, and where to.
 
+use std::sync::Arc;
+
 use wasmtime::component::Resource;
 
-use super::{EventHandle, RunState, TargetHandle};
+use super::{EventHandle, JsonAnswer, RunState, TargetHandle};
 use crate::bindings::hookmill::plugin::event::{Host, HostEvent, HostTarget};
-use crate::json::{Found, JsonError};
-
-type JsonAnswer = Result<Option<String>, String>;
-
-impl RunState {
-    /// Copies a text out, which is charged for as bytes are.
-    fn text_out(&mut self, text: &impl ToString) -> wasmtime::Result<String> {
-        let text = text.to_string();
-        self.enter(text.len())?;
-        Ok(text)
-    }
-
-    fn json_out(&mut self, found: Result<Found, JsonError>) -> JsonAnswer {
-        let found = found.map_err(|error| error.to_string())?;
-        self.charge_read(found.bytes_read);
-        Ok(found.text)
-    }
-}
 
 impl Host for RunState {}
 
 impl HostEvent for RunState {
     fn id(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<String> {
-        let id = self.run.event.id;
+        let id = self.delivery().event.id;
         self.text_out(&id)
     }
 
     fn uid(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<Option<String>> {
-        let uid = self.run.event.uid.as_ref().map(ToString::to_string);
+        let uid = self.delivery().event.uid.as_ref().map(ToString::to_string);
         self.enter(uid.as_ref().map_or(0, String::len))?;
         Ok(uid)
     }
 
     fn event_type(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<String> {
-        let event = self.run.event.clone();
+        let event = Arc::clone(&self.delivery().event);
         self.text_out(&event.event_type)
     }
 
     fn channels(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<Vec<String>> {
-        let channels: Vec<_> = self.run.event.channels.as_slice().iter().map(ToString::to_string).collect();
+        let channels: Vec<_> =
+            self.delivery().event.channels.as_slice().iter().map(ToString::to_string).collect();
         self.enter(channels.iter().map(String::len).sum())?;
         Ok(channels)
     }
 
     fn accepted_at(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<u64> {
         self.enter(0)?;
-        Ok(self.run.event.accepted_at().0)
+        Ok(self.delivery().event.accepted_at().0)
     }
 
     fn content_type(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<String> {
-        let event = self.run.event.clone();
+        let event = Arc::clone(&self.delivery().event);
         self.text_out(&event.content_type.as_str())
     }
 
     fn size(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<u64> {
         self.enter(0)?;
-        Ok(self.run.event.body.len() as u64)
+        Ok(self.delivery().event.body.len() as u64)
     }
 
     fn bytes(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<Vec<u8>> {
-        self.enter(self.run.event.body.len())?;
-        Ok(self.run.event.body.to_vec())
+        let event = Arc::clone(&self.delivery().event);
+        self.bytes_out(&event.body)
     }
 
     fn text(&mut self, _: Resource<EventHandle>) -> wasmtime::Result<Option<String>> {
-        self.enter(self.run.event.body.len())?;
-        Ok(std::str::from_utf8(&self.run.event.body).ok().map(str::to_owned))
+        let event = Arc::clone(&self.delivery().event);
+        self.body_text_out(&event.body)
     }
 
     fn json(&mut self, _: Resource<EventHandle>, pointer: String) -> wasmtime::Result<JsonAnswer> {
         self.enter(pointer.len())?;
-        let found = self.body.find(&pointer);
+        let found = self.delivery().body.find(&pointer);
         Ok(self.json_out(found))
     }
 
@@ -86,29 +71,26 @@ impl HostEvent for RunState {
 
 impl HostTarget for RunState {
     fn endpoint_id(&mut self, _: Resource<TargetHandle>) -> wasmtime::Result<String> {
-        let id = self.run.endpoint.id;
+        let id = self.delivery().endpoint.id;
         self.text_out(&id)
     }
 
     fn url(&mut self, _: Resource<TargetHandle>) -> wasmtime::Result<String> {
-        let endpoint = self.run.endpoint.clone();
+        let endpoint = Arc::clone(&self.delivery().endpoint);
         self.text_out(&endpoint.url)
     }
 
     fn attempt(&mut self, _: Resource<TargetHandle>) -> wasmtime::Result<u32> {
         self.enter(0)?;
-        Ok(self.run.attempt)
+        Ok(self.delivery().attempt)
     }
 
     fn settings(&mut self, _: Resource<TargetHandle>) -> wasmtime::Result<String> {
-        let settings = self.run.settings.clone();
-        self.text_out(&settings)
+        self.settings_out()
     }
 
     fn setting(&mut self, _: Resource<TargetHandle>, pointer: String) -> wasmtime::Result<JsonAnswer> {
-        self.enter(pointer.len())?;
-        let found = self.settings.find(&pointer);
-        Ok(self.json_out(found))
+        self.setting_out(&pointer)
     }
 
     fn drop(&mut self, _: Resource<TargetHandle>) -> wasmtime::Result<()> {

@@ -3,23 +3,42 @@
 //! Every function first calls [`RunState::enter`], which counts the call and charges fuel for the bytes it moves.
 //! Nothing here waits, opens anything, reads a clock or draws a random number.
 
+mod answer;
 mod crypto;
+mod drafts;
 mod event;
 pub(crate) mod handles;
+mod headers;
+mod inbound;
 mod outbound;
+mod public_key;
 mod random;
+mod subject;
+mod wasi;
 
-use hookmill_core::plugin::{LogLevel, TransformOutcome};
-use hookmill_core::port::plugins::TransformRun;
+use std::sync::Arc;
+
+use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
+use hookmill_core::plugin::{
+    BoundSecrets, ClassifierVerdict, LogLevel, PluginDigest, SourceVerdict, TransformOutcome,
+};
+use hookmill_core::port::plugins::{ClassifierRun, SourceRun, TransformRun};
+use hookmill_core::time::UnixMillis;
 use wasmtime::{CallHook, ResourceLimiter, StoreContextMut, Trap};
 
-use self::handles::{EventHandle, RequestHandle, TargetHandle};
-use self::outbound::Drafts;
+use self::drafts::Drafts;
+use self::handles::{
+    DescriptorHandle, ErrorHandle, EventHandle, InboundHandle, InputHandle, NewEventHandle, OriginHandle,
+    OutputHandle, PollableHandle, ReplyHandle, RequestHandle, ResponseHandle, TargetHandle, TerminalHandle,
+};
+use self::outbound::take_requests;
 use self::random::SeededRandom;
-use crate::bindings::exports::hookmill::plugin::transform::Outcome;
+use self::subject::{Answer, Delivery, Inbound, Subject};
+use self::wasi::Output;
+use crate::bindings::exports::hookmill::plugin::{classifier, source, transform};
 use crate::bindings::hookmill::plugin::{ambient, log, types};
 use crate::fault::Breach;
-use crate::json::LazyJson;
+use crate::json::{Found, JsonError, LazyJson};
 use crate::limits::{RunLimits, TABLE_ELEMENTS_MAX};
 use crate::run_log::{RunLog, printable};
 
@@ -28,18 +47,24 @@ const CALL_FUEL: u64 = 500;
 /// Fuel for each byte that is looked at rather than copied, as by a digest or a JSON reader.
 const FUEL_PER_BYTE_READ: u64 = 8;
 
+type JsonAnswer = Result<Option<String>, String>;
+
 /// Everything of one run that is not the plugin's own.
 pub(crate) struct RunState {
-    run: TransformRun,
+    subject: Subject,
+    digest: PluginDigest,
+    now: UnixMillis,
+    settings_text: Arc<str>,
+    settings: LazyJson,
+    secrets: Arc<BoundSecrets>,
     limits: RunLimits,
     calls: u32,
     /// Fuel that the host function under way has spent and the store was not charged for yet.
     fuel_owed: u64,
     memory: MemoryMeter,
-    body: LazyJson,
-    settings: LazyJson,
-    drafts: Drafts,
-    random: SeededRandom,
+    /// None until the plugin draws a number.
+    random: Option<SeededRandom>,
+    output: Output,
     log: RunLog,
 }
 
@@ -56,40 +81,77 @@ struct MemoryMeter {
 }
 
 impl RunState {
-    pub(crate) fn new(run: TransformRun, limits: RunLimits) -> Self {
-        let body = LazyJson::new("event's body", run.event.body.clone());
-        let settings = LazyJson::new("settings", bytes::Bytes::copy_from_slice(run.settings.as_bytes()));
-        let random = SeededRandom::new(run.event.id, run.endpoint.id, run.digest);
+    pub(crate) fn of_transform(run: TransformRun, limits: RunLimits) -> Self {
+        let delivery = Delivery::new(run.event, run.endpoint, run.attempt);
+        let subject = Subject::Transform(delivery, Drafts::default());
+        Self::new(subject, run.digest, run.now, run.settings, run.secrets, limits)
+    }
+
+    pub(crate) fn of_source(run: SourceRun, limits: RunLimits) -> Self {
+        let subject = Subject::Source(Inbound::new(run.source, run.request));
+        Self::new(subject, run.digest, run.now, run.settings, run.secrets, limits)
+    }
+
+    pub(crate) fn of_classifier(run: ClassifierRun, limits: RunLimits) -> Self {
+        let delivery = Delivery::new(run.event, run.endpoint, run.attempt);
+        let subject = Subject::Classifier(delivery, Answer::new(run.response));
+        Self::new(subject, run.digest, run.now, run.settings, run.secrets, limits)
+    }
+
+    fn new(
+        subject: Subject,
+        digest: PluginDigest,
+        now: UnixMillis,
+        settings: Arc<str>,
+        secrets: Arc<BoundSecrets>,
+        limits: RunLimits,
+    ) -> Self {
         Self {
-            run,
+            subject,
+            digest,
+            now,
+            settings: LazyJson::new("settings", bytes::Bytes::copy_from_slice(settings.as_bytes())),
+            settings_text: settings,
+            secrets,
             limits,
             calls: 0,
             fuel_owed: 0,
             memory: MemoryMeter::default(),
-            body,
-            settings,
-            drafts: Drafts::default(),
-            random,
+            random: None,
+            output: Output::default(),
             log: RunLog::default(),
         }
     }
 
     /// Begins another run in the same instance, whose memory is counted on.
-    pub(crate) fn begin_again(&mut self) {
+    pub(crate) fn begin_again(&mut self, fresh: Self) {
         let memory = std::mem::take(&mut self.memory);
-        *self = Self { memory, ..Self::new(self.run.clone(), self.limits) };
+        *self = Self { memory, ..fresh };
     }
 
-    /// Turns what the plugin returned into what the router sends.
-    pub(crate) fn finish(&mut self, outcome: Outcome) -> Result<TransformOutcome, Breach> {
+    /// Turns what a transform returned into what the router sends.
+    pub(crate) fn finish_transform(
+        &mut self,
+        outcome: transform::Outcome,
+    ) -> Result<TransformOutcome, Breach> {
         match outcome {
-            Outcome::Deliver(requests) => {
-                self.drafts.take(&requests, &self.run.endpoint).map(TransformOutcome::Deliver)
+            transform::Outcome::Deliver(requests) => {
+                let endpoint = Arc::clone(&self.delivery().endpoint);
+                take_requests(self.requests(), &requests, &endpoint).map(TransformOutcome::Deliver)
             }
-            Outcome::Drop(reason) => {
-                let reason = printable(&reason, hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX);
-                Ok(TransformOutcome::Drop(reason))
+            transform::Outcome::Drop(reason) => Ok(TransformOutcome::Drop(bounded(&reason))),
+        }
+    }
+
+    /// Turns what a source plugin returned into what the router stores or answers.
+    pub(crate) fn finish_source(&mut self, verdict: source::Verdict) -> Result<SourceVerdict, Breach> {
+        let bytes_max = self.limits.event_bytes;
+        match verdict {
+            source::Verdict::Accept(events) => {
+                self.inbound().take_events(&events, bytes_max).map(SourceVerdict::Accept)
             }
+            source::Verdict::Reply(reply) => self.inbound().take_reply(&reply).map(SourceVerdict::Reply),
+            source::Verdict::Reject(reason) => Ok(SourceVerdict::Reject(bounded(&reason))),
         }
     }
 
@@ -99,7 +161,8 @@ impl RunState {
     }
 
     /// What the report needs.
-    pub(crate) fn into_remains(self) -> Remains {
+    pub(crate) fn into_remains(mut self) -> Remains {
+        self.output.finish(&mut self.log);
         Remains { memory_peak_bytes: self.memory.peak_bytes as u64, log: self.log }
     }
 
@@ -109,14 +172,76 @@ impl RunState {
         if self.calls > self.limits.host_calls {
             return Err(Breach::HostCalls { max: self.limits.host_calls }.into());
         }
-        self.fuel_owed += CALL_FUEL + bytes as u64;
+        self.charge(CALL_FUEL + bytes as u64);
         Ok(())
+    }
+
+    /// Charges for work that the call under way does.
+    fn charge(&mut self, fuel: u64) {
+        self.fuel_owed = self.fuel_owed.saturating_add(fuel);
     }
 
     /// Charges for bytes that the call under way looks at.
     fn charge_read(&mut self, bytes: usize) {
-        self.fuel_owed += FUEL_PER_BYTE_READ * bytes as u64;
+        self.charge(FUEL_PER_BYTE_READ * bytes as u64);
     }
+
+    fn random(&mut self) -> &mut SeededRandom {
+        self.random.get_or_insert_with(|| self.subject.random(self.digest, self.now))
+    }
+
+    /// Copies a text out, which is charged for as bytes are.
+    fn text_out(&mut self, text: &impl ToString) -> wasmtime::Result<String> {
+        let text = text.to_string();
+        self.enter(text.len())?;
+        Ok(text)
+    }
+
+    fn bytes_out(&mut self, body: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.enter(body.len())?;
+        Ok(body.to_vec())
+    }
+
+    fn body_text_out(&mut self, body: &[u8]) -> wasmtime::Result<Option<String>> {
+        self.enter(body.len())?;
+        Ok(std::str::from_utf8(body).ok().map(str::to_owned))
+    }
+
+    fn json_out(&mut self, found: Result<Found, JsonError>) -> JsonAnswer {
+        let found = found.map_err(|error| error.to_string())?;
+        self.charge_read(found.bytes_read);
+        Ok(found.text)
+    }
+
+    fn settings_out(&mut self) -> wasmtime::Result<String> {
+        let settings = Arc::clone(&self.settings_text);
+        self.text_out(&settings)
+    }
+
+    fn setting_out(&mut self, pointer: &str) -> wasmtime::Result<JsonAnswer> {
+        self.enter(pointer.len())?;
+        let found = self.settings.find(pointer);
+        Ok(self.json_out(found))
+    }
+}
+
+/// Turns what a classifier returned into what the router does.
+pub(crate) fn finish_classifier(verdict: classifier::Verdict) -> ClassifierVerdict {
+    match verdict {
+        classifier::Verdict::Delivered => ClassifierVerdict::Delivered,
+        classifier::Verdict::Retry(reason) => ClassifierVerdict::Retry(bounded(&reason)),
+        classifier::Verdict::Fail(reason) => ClassifierVerdict::Fail(bounded(&reason)),
+    }
+}
+
+/// A reason for the timeline.
+fn bounded(reason: &str) -> String {
+    printable(reason, FAILURE_DETAIL_BYTES_MAX)
+}
+
+/// What a plugin is told that names a secret which is not bound.
+fn unknown_secret(name: &str) -> String {
+    format!("no secret is bound as `{}`", printable(name, 64))
 }
 
 /// Takes the fuel that host functions owe out of the store, at the moment they return.
@@ -173,11 +298,11 @@ impl log::Host for RunState {
 impl ambient::Host for RunState {
     fn now_ms(&mut self) -> wasmtime::Result<u64> {
         self.enter(0)?;
-        Ok(self.run.now.0)
+        Ok(self.now.0)
     }
 
     fn random_u64(&mut self) -> wasmtime::Result<u64> {
         self.enter(0)?;
-        Ok(self.random.next())
+        Ok(self.random().next())
     }
 }

@@ -1,50 +1,36 @@
 //! `outbound`: requests under construction. Each argument is checked when it is set.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::event::Name;
-use hookmill_core::limits::{CUSTOM_HEADER_BYTES_MAX, CUSTOM_HEADERS_MAX};
-use hookmill_core::request::{PreparedRequest, RequestBody, header_is_reserved};
+use hookmill_core::plugin::SecretName;
+use hookmill_core::request::{PreparedRequest, RequestBody, SecretHeader};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::Resource;
 
-use super::{RequestHandle, RunState};
+use super::drafts::{Draft, Drafts};
+use super::headers::{bytes_beside, check_room, checked_name, checked_value};
+use super::{RequestHandle, RunState, unknown_secret};
 use crate::bindings::hookmill::plugin::outbound::{Host, HostRequest, Method};
 use crate::fault::Breach;
 use crate::json;
-use crate::run_log::printable;
 
 type SetterAnswer = Result<(), String>;
 
-/// The requests of one run; a handle's number is a place in it. Bodies are counted while they are held, not when they are sent, so that drafts that are
-/// never sent are bounded too.
-#[derive(Default)]
-pub(super) struct Drafts {
-    slots: Vec<Option<Draft>>,
-    live: usize,
-    body_bytes: usize,
-}
-
-struct Draft {
+/// A request that a plugin fills in.
+pub(super) struct RequestDraft {
     method: Method,
     url: Option<DeliveryUrl>,
     headers: HeaderMap,
+    secret_headers: Vec<SecretHeader>,
     body: RequestBody,
     part: Option<Name>,
 }
 
-impl Draft {
-    fn new() -> Self {
-        Self {
-            method: Method::Post,
-            url: None,
-            headers: HeaderMap::new(),
-            body: RequestBody::Original,
-            part: None,
-        }
-    }
-
+impl Draft for RequestDraft {
     fn body_bytes(&self) -> usize {
         match &self.body {
             RequestBody::Original => 0,
@@ -52,34 +38,61 @@ impl Draft {
         }
     }
 
-    /// Checks a header as `CustomHeaders` does for an endpoint's own, beside those that stay.
+    fn too_many(max: usize) -> Breach {
+        Breach::Requests { max }
+    }
+}
+
+impl RequestDraft {
+    fn new() -> Self {
+        Self {
+            method: Method::Post,
+            url: None,
+            headers: HeaderMap::new(),
+            secret_headers: Vec::new(),
+            body: RequestBody::Original,
+            part: None,
+        }
+    }
+
     fn check_header(
         &self,
         name: &str,
         value: &str,
         replaces: bool,
     ) -> Result<(HeaderName, HeaderValue), String> {
-        let shown = printable(name, 64);
-        let name: HeaderName = name.parse().map_err(|_| format!("`{shown}` is no header name"))?;
-        if header_is_reserved(&name) {
-            return Err(format!("header `{name}` is reserved"));
-        }
-        let value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| format!("the value of header `{name}` has a control character"))?;
-        let mut count = 1;
-        let mut bytes = name.as_str().len() + value.len();
-        for (other, other_value) in &self.headers {
-            if !(replaces && *other == name) {
-                count += 1;
-                bytes += other.as_str().len() + other_value.len();
-            }
-        }
-        if count > CUSTOM_HEADERS_MAX || bytes > CUSTOM_HEADER_BYTES_MAX {
-            return Err(format!(
-                "at most {CUSTOM_HEADERS_MAX} headers and {CUSTOM_HEADER_BYTES_MAX} bytes of them"
-            ));
-        }
+        let name = checked_name(name)?;
+        let value = checked_value(&name, value)?;
+        self.check_room(name.as_str().len() + value.len(), replaces.then_some(&name))?;
         Ok((name, value))
+    }
+
+    /// The secret itself is not counted: how long it is, is nothing that a plugin may find out.
+    fn check_secret_header(
+        &self,
+        name: &str,
+        prefix: &str,
+        secret: &str,
+        suffix: &str,
+    ) -> Result<SecretHeader, String> {
+        let name = checked_name(name)?;
+        let prefix = checked_value(&name, prefix)?;
+        let suffix = checked_value(&name, suffix)?;
+        let secret: SecretName = secret.parse().map_err(|_| unknown_secret(secret))?;
+        self.check_room(name.as_str().len() + prefix.len() + suffix.len(), Some(&name))?;
+        Ok(SecretHeader { name, prefix, secret, suffix })
+    }
+
+    fn check_room(&self, header_bytes: usize, replaced: Option<&HeaderName>) -> Result<(), String> {
+        let secret = self.secret_headers.iter().filter(|header| Some(&header.name) != replaced);
+        let secret_bytes =
+            secret.map(|header| header.name.as_str().len() + header.prefix.len() + header.suffix.len());
+        check_room(header_bytes, bytes_beside(&self.headers, replaced).chain(secret_bytes))
+    }
+
+    fn remove_header(&mut self, name: &str) {
+        self.headers.remove(name);
+        self.secret_headers.retain(|header| !header.name.as_str().eq_ignore_ascii_case(name));
     }
 
     fn into_request(self, endpoint: &Endpoint) -> PreparedRequest {
@@ -93,71 +106,32 @@ impl Draft {
             },
             url: self.url.unwrap_or_else(|| endpoint.url.clone()),
             headers: self.headers,
+            secret_headers: self.secret_headers,
             body: self.body,
             part: self.part,
         }
     }
 }
 
-impl Drafts {
-    fn add(&mut self, max: usize) -> Result<Resource<RequestHandle>, Breach> {
-        if self.live >= max {
-            return Err(Breach::Requests { max });
+/// The requests that the plugin returned.
+pub(super) fn take_requests(
+    drafts: &mut Drafts<RequestDraft>,
+    returned: &[Resource<RequestHandle>],
+    endpoint: &Endpoint,
+) -> Result<Vec<PreparedRequest>, Breach> {
+    if returned.is_empty() {
+        return Err(Breach::NoRequests);
+    }
+    let mut requests: Vec<PreparedRequest> = Vec::with_capacity(returned.len());
+    for handle in returned {
+        let request = drafts.remove(handle.rep())?.into_request(endpoint);
+        // Both would have the same `webhook-id`, and receivers drop what they have seen.
+        if requests.iter().any(|other| part_of_id(other) == part_of_id(&request)) {
+            return Err(Breach::PartKeys);
         }
-        self.live += 1;
-        let place = u32::try_from(self.slots.len()).expect("calls of the host are bounded");
-        self.slots.push(Some(Draft::new()));
-        Ok(Resource::new_own(place))
+        requests.push(request);
     }
-
-    /// Wasmtime hands out handles of this store only, and none twice after it was dropped.
-    fn get(&mut self, handle: &Resource<RequestHandle>) -> wasmtime::Result<&mut Draft> {
-        let slot = self.slots.get_mut(handle.rep() as usize).and_then(Option::as_mut);
-        slot.ok_or_else(|| Breach::Handle.into())
-    }
-
-    fn remove(&mut self, handle: &Resource<RequestHandle>) -> Result<Draft, Breach> {
-        let slot = self.slots.get_mut(handle.rep() as usize).and_then(Option::take);
-        let draft = slot.ok_or(Breach::Handle)?;
-        self.live -= 1;
-        self.body_bytes -= draft.body_bytes();
-        Ok(draft)
-    }
-
-    fn set_body(
-        &mut self,
-        handle: &Resource<RequestHandle>,
-        body: RequestBody,
-        max: usize,
-    ) -> wasmtime::Result<()> {
-        let draft = self.get(handle)?;
-        let before = draft.body_bytes();
-        draft.body = body;
-        let after = draft.body_bytes();
-        self.body_bytes = self.body_bytes - before + after;
-        if self.body_bytes > max { Err(Breach::Output { max }.into()) } else { Ok(()) }
-    }
-
-    /// The requests that the plugin returned.
-    pub(super) fn take(
-        &mut self,
-        returned: &[Resource<RequestHandle>],
-        endpoint: &Endpoint,
-    ) -> Result<Vec<PreparedRequest>, Breach> {
-        if returned.is_empty() {
-            return Err(Breach::NoRequests);
-        }
-        let mut requests: Vec<PreparedRequest> = Vec::with_capacity(returned.len());
-        for handle in returned {
-            let request = self.remove(handle)?.into_request(endpoint);
-            // Both would have the same `webhook-id`, and receivers drop what they have seen.
-            if requests.iter().any(|other| part_of_id(other) == part_of_id(&request)) {
-                return Err(Breach::PartKeys);
-            }
-            requests.push(request);
-        }
-        Ok(requests)
-    }
+    Ok(requests)
 }
 
 /// A part key as it goes into the `webhook-id`, where `.` separates the fields of what is signed.
@@ -165,17 +139,29 @@ fn part_of_id(request: &PreparedRequest) -> Option<String> {
     request.part.as_ref().map(|part| part.as_str().replace('.', "-"))
 }
 
+impl RunState {
+    fn draft(&mut self, request: &Resource<RequestHandle>) -> Result<&mut RequestDraft, Breach> {
+        self.requests().get(request.rep())
+    }
+
+    fn replace_body(&mut self, request: &Resource<RequestHandle>, body: RequestBody) -> wasmtime::Result<()> {
+        let max = self.limits.output_bytes;
+        Ok(self.requests().change_body(request.rep(), max, |draft| draft.body = body)?)
+    }
+}
+
 impl Host for RunState {}
 
 impl HostRequest for RunState {
     fn new(&mut self) -> wasmtime::Result<Resource<RequestHandle>> {
         self.enter(0)?;
-        Ok(self.drafts.add(self.limits.requests)?)
+        let max = self.limits.requests;
+        Ok(Resource::new_own(self.requests().add(RequestDraft::new(), max)?))
     }
 
     fn set_method(&mut self, request: Resource<RequestHandle>, method: Method) -> wasmtime::Result<()> {
         self.enter(0)?;
-        self.drafts.get(&request)?.method = method;
+        self.draft(&request)?.method = method;
         Ok(())
     }
 
@@ -185,14 +171,14 @@ impl HostRequest for RunState {
             Ok(parsed) => parsed,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let allowed = self.run.endpoint.url.origin();
+        let allowed = self.delivery().endpoint.url.origin();
         if parsed.origin() != allowed {
             return Ok(Err(format!(
                 "{} is not an origin that this endpoint allows: it allows {allowed}",
                 parsed.origin()
             )));
         }
-        self.drafts.get(&request)?.url = Some(parsed);
+        self.draft(&request)?.url = Some(parsed);
         Ok(Ok(()))
     }
 
@@ -203,9 +189,10 @@ impl HostRequest for RunState {
         value: String,
     ) -> wasmtime::Result<SetterAnswer> {
         self.enter(name.len() + value.len())?;
-        let draft = self.drafts.get(&request)?;
+        let draft = self.draft(&request)?;
         Ok(draft.check_header(&name, &value, true).map(|(name, value)| {
-            draft.headers.insert(name, value);
+            draft.remove_header(name.as_str());
+            draft.headers.append(name, value);
         }))
     }
 
@@ -216,7 +203,7 @@ impl HostRequest for RunState {
         value: String,
     ) -> wasmtime::Result<SetterAnswer> {
         self.enter(name.len() + value.len())?;
-        let draft = self.drafts.get(&request)?;
+        let draft = self.draft(&request)?;
         Ok(draft.check_header(&name, &value, false).map(|(name, value)| {
             draft.headers.append(name, value);
         }))
@@ -224,25 +211,35 @@ impl HostRequest for RunState {
 
     fn set_secret_header(
         &mut self,
-        _: Resource<RequestHandle>,
+        request: Resource<RequestHandle>,
         name: String,
-        _: String,
+        prefix: String,
         secret: String,
-        _: String,
+        suffix: String,
     ) -> wasmtime::Result<SetterAnswer> {
-        self.enter(name.len() + secret.len())?;
-        Ok(Self::unknown_secret(&secret))
+        self.enter(name.len() + prefix.len() + secret.len() + suffix.len())?;
+        let secrets = Arc::clone(&self.secrets);
+        let draft = self.draft(&request)?;
+        let header = match draft.check_secret_header(&name, &prefix, &secret, &suffix) {
+            Ok(header) => header,
+            Err(message) => return Ok(Err(message)),
+        };
+        // Tried now, for the error; written when the request is sent.
+        Ok(header.fill_in(&secrets).map_err(|error| error.to_string()).map(|_| {
+            draft.remove_header(header.name.as_str());
+            draft.secret_headers.push(header);
+        }))
     }
 
     fn remove_header(&mut self, request: Resource<RequestHandle>, name: String) -> wasmtime::Result<()> {
         self.enter(name.len())?;
-        self.drafts.get(&request)?.headers.remove(name.as_str());
+        self.draft(&request)?.remove_header(&name);
         Ok(())
     }
 
     fn set_body(&mut self, request: Resource<RequestHandle>, body: Vec<u8>) -> wasmtime::Result<()> {
         self.enter(body.len())?;
-        self.drafts.set_body(&request, RequestBody::Replaced(body.into()), self.limits.output_bytes)
+        self.replace_body(&request, RequestBody::Replaced(body.into()))
     }
 
     fn set_body_text(&mut self, request: Resource<RequestHandle>, body: String) -> wasmtime::Result<()> {
@@ -255,17 +252,18 @@ impl HostRequest for RunState {
         patch: String,
     ) -> wasmtime::Result<SetterAnswer> {
         self.enter(patch.len())?;
-        self.charge_read(self.run.event.body.len() + patch.len());
-        let body = match json::merge_patch("event's body", &self.run.event.body, &patch) {
+        let event = Arc::clone(&self.delivery().event);
+        self.charge_read(event.body.len() + patch.len());
+        let body = match json::merge_patch("event's body", &event.body, &patch) {
             Ok(body) => RequestBody::Replaced(Bytes::from(body)),
             Err(error) => return Ok(Err(error.to_string())),
         };
-        self.drafts.set_body(&request, body, self.limits.output_bytes).map(Ok)
+        self.replace_body(&request, body).map(Ok)
     }
 
     fn set_body_original(&mut self, request: Resource<RequestHandle>) -> wasmtime::Result<()> {
         self.enter(0)?;
-        self.drafts.set_body(&request, RequestBody::Original, self.limits.output_bytes)
+        self.replace_body(&request, RequestBody::Original)
     }
 
     fn set_part_key(
@@ -274,7 +272,7 @@ impl HostRequest for RunState {
         key: String,
     ) -> wasmtime::Result<SetterAnswer> {
         self.enter(key.len())?;
-        let draft = self.drafts.get(&request)?;
+        let draft = self.draft(&request)?;
         Ok(match key.parse::<Name>() {
             Ok(name) => {
                 draft.part = Some(name);
@@ -285,7 +283,7 @@ impl HostRequest for RunState {
     }
 
     fn drop(&mut self, request: Resource<RequestHandle>) -> wasmtime::Result<()> {
-        self.drafts.remove(&request)?;
+        self.requests().remove(request.rep())?;
         Ok(())
     }
 }

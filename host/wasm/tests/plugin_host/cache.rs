@@ -15,13 +15,6 @@ fn plugin() -> Vec<u8> {
     module("", "(call $deliver (call $request))")
 }
 
-fn restarted(host: TestHost) -> TestHost {
-    let TestHost { host, directory } = host;
-    drop(host);
-    let host = Arc::new(WasmHost::new(config(directory.path())).unwrap());
-    TestHost { host, directory }
-}
-
 fn only_file(host: &TestHost) -> PathBuf {
     let files: Vec<_> =
         fs::read_dir(host.directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -33,7 +26,7 @@ fn only_file(host: &TestHost) -> PathBuf {
 async fn the_next_process_runs_without_the_upload() {
     let host = TestHost::new();
     let digest = host.upload(&plugin()).await.unwrap();
-    let host = restarted(host);
+    let host = host.restarted();
     request_of(&host.host.run(run_of(digest, "{}")).await);
 }
 
@@ -41,7 +34,7 @@ async fn the_next_process_runs_without_the_upload() {
 async fn an_altered_file_is_deleted_and_compiled_again() {
     let host = TestHost::new();
     let digest = host.upload(&plugin()).await.unwrap();
-    let host = restarted(host);
+    let host = host.restarted();
     let file = only_file(&host);
     let whole = fs::read(&file).unwrap();
     let mut altered = whole.clone();

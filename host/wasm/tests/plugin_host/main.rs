@@ -9,4 +9,7 @@ mod cache;
 mod guest;
 mod hostile;
 mod runs;
+mod secrets;
 mod uploads;
+mod wasi;
+mod worlds;

@@ -1,14 +1,18 @@
 //! Runs that behave.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::plugin::{LogLevel, PluginDigest, TransformOutcome};
 use hookmill_core::port::Plugins;
 use hookmill_core::port::plugins::PLUGIN_NOT_LOADED;
 use hookmill_core::request::RequestBody;
+use hookmill_wasm::WasmConfig;
+use hookmill_wasm::limits::RunLimits;
 
-use crate::guest::{TestHost, fault_of, module, request_of, run_of};
+use crate::guest::{TestHost, embed_binary, fault_of, module, module_text, request_of, run_of};
 
 /// Sends the text at 256 as the body.
 const SEND_TEXT: &str = "(local.set $r (call $request))
@@ -150,37 +154,55 @@ async fn a_run_that_is_done_again_is_the_same_run() {
     assert_ne!(host.host.run(other).await.result, first.result, "another endpoint draws other numbers");
 }
 
+/// Each plugin looks at all of its memory, its table and its globals for a byte that it did not write, then leaves a
+/// pattern everywhere. Both ways of wiping memory, the same plugin again and another one in its place.
 #[tokio::test]
 async fn no_byte_of_a_run_is_in_a_later_one() {
-    let host = TestHost::new();
-    let spoil = module(
-        "(table 64 funcref) (elem declare func $cabi_realloc)",
-        "(drop (memory.grow (i32.const 100)))
-         (memory.fill (i32.const 1024) (i32.const 0xA5) (i32.const 6000000))
-         (table.fill 0 (i32.const 0) (ref.func $cabi_realloc) (i32.const 64))
-         (global.set $top (i32.const 777)) (call $deliver (call $request))",
-    );
-    // Counts bytes that are not zero in memory that nobody wrote, grown pages included.
-    let look = module(
-        "(table 64 funcref)",
-        "(drop (memory.grow (i32.const 100)))
-         (local.set $i (i32.const 1024))
-         (loop $next
-           (if (i64.ne (i64.load (local.get $i)) (i64.const 0)) (then unreachable))
-           (local.set $i (i32.add (local.get $i) (i32.const 64)))
-           (br_if $next (i32.lt_u (local.get $i) (i32.const 6000000))))
-         (local.set $i (i32.const 0))
-         (loop $next
-           (if (i32.eqz (ref.is_null (table.get 0 (local.get $i)))) (then unreachable))
-           (local.set $i (i32.add (local.get $i) (i32.const 1)))
-           (br_if $next (i32.lt_u (local.get $i) (i32.const 64))))
-         (if (i32.ne (global.get $top) (i32.const 65536)) (then unreachable))
-         (call $deliver (call $request))",
-    );
-    for _ in 0..200 {
-        request_of(&host.run(&spoil, "{}").await);
-        request_of(&host.run(&look, "{}").await);
+    const LOOK_THEN_SPOIL: &str = "
+        (drop (memory.grow (i32.const 100)))
+        (local.set $i (i32.const 1024))
+        (loop $next
+          (if (i64.ne (i64.load (local.get $i)) (i64.const 0)) (then unreachable))
+          (local.set $i (i32.add (local.get $i) (i32.const 8)))
+          (br_if $next (i32.lt_u (local.get $i) (i32.const 6684672))))
+        (local.set $i (i32.const 0))
+        (loop $next
+          (if (i32.eqz (ref.is_null (table.get 0 (local.get $i)))) (then unreachable))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $next (i32.lt_u (local.get $i) (i32.const 64))))
+        (if (i32.ne (global.get $top) (i32.const 65536)) (then unreachable))
+        (memory.fill (i32.const 1024) (i32.const 0xA5) (i32.const 6683648))
+        (table.fill 0 (i32.const 0) (ref.func $cabi_realloc) (i32.const 64))
+        (global.set $top (i32.const 777))
+        (call $deliver (call $request))";
+    let plugin = |number: u32| {
+        let items =
+            format!("(table 64 funcref) (elem declare func $cabi_realloc) (global i32 (i32.const {number}))");
+        module(&items, LOOK_THEN_SPOIL)
+    };
+    let plugins = [plugin(1), plugin(2)];
+    for pagemap_scan in [true, false] {
+        // Megabytes take their time on a busy machine, and time is not what this is about.
+        let limits = RunLimits { wall: Duration::from_secs(60), ..RunLimits::default() };
+        let host = TestHost::configured(|config| WasmConfig { pagemap_scan, limits, ..config });
+        for run in 0..200 {
+            // One plugin twice, then the other one twice.
+            request_of(&host.run(&plugins[run / 2 % 2], "{}").await);
+        }
     }
+}
+
+#[tokio::test]
+async fn a_trap_names_file_and_line_where_there_is_debug_information() {
+    let host = TestHost::new();
+    let text = module_text("", "\n\n\nunreachable");
+    let line = 1 + text[..text.find("unreachable").unwrap()].matches('\n').count();
+    let mut parser = wat::Parser::new();
+    parser.generate_dwarf(wat::GenerateDwarf::Lines);
+    let binary = parser.parse_str(Some(Path::new("plugin.wat")), &text).unwrap();
+    let (code, detail) = host.fault(&embed_binary(binary, "transform-plugin")).await;
+    assert_eq!(code, "plugin_trap");
+    assert!(detail.contains(&format!("in body (./plugin.wat:{line}) < run (./plugin.wat:")), "{detail}");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ const TESTKIT: &str = "hookmill-testkit";
 const ARROWS: &[Row] = &[
     Row { name: CORE, normal: &[], dev: &[TESTKIT] },
     Row { name: APP, normal: &[CORE], dev: &[TESTKIT] },
+    Row { name: "hookmill-bundle", normal: &[], dev: &[] },
     Row { name: "hookmill-sqlite", normal: &[CORE], dev: &[TESTKIT] },
     Row { name: "hookmill-postgres", normal: &[CORE], dev: &[TESTKIT] },
     Row { name: "hookmill-wasm", normal: &[CORE], dev: &[TESTKIT] },
@@ -31,6 +32,7 @@ const ARROWS: &[Row] = &[
         normal: &[
             CORE,
             APP,
+            "hookmill-bundle",
             "hookmill-server",
             "hookmill-transport",
             "hookmill-wasm",
@@ -40,8 +42,8 @@ const ARROWS: &[Row] = &[
         dev: &[TESTKIT],
     },
     Row { name: TESTKIT, normal: &[CORE], dev: &[] },
-    Row { name: "hookmill-tests", normal: &[CORE, TESTKIT], dev: &[CORE, TESTKIT] },
-    Row { name: "hookmill-bench", normal: &[CORE, TESTKIT, "hookmill-wasm"], dev: &[] },
+    Row { name: "hookmill-tests", normal: &[CORE, TESTKIT, "hookmill-wasm"], dev: &[CORE, TESTKIT] },
+    Row { name: "hookmill-bench", normal: &[CORE, TESTKIT, "hookmill-tests", "hookmill-wasm"], dev: &[] },
     Row { name: "xtask", normal: &[], dev: &[] },
 ];
 

@@ -1,10 +1,16 @@
 //! A double of the router for tests on the developer's machine: plain values, no Wasm.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
-use serde_json::Value;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::value::RawValue;
+use sha2::Digest as _;
 
+use crate::crypto::Digest;
+use crate::document::BodyHandle;
 use crate::log::Level;
+use crate::{Kind, Object};
 
 /// An event as a value.
 #[derive(Debug, Clone)]
@@ -57,6 +63,30 @@ pub(crate) fn random_u64() -> u64 {
     })
 }
 
+pub(crate) fn hash(algorithm: Digest, data: &[u8]) -> Vec<u8> {
+    match algorithm {
+        Digest::Sha1 => sha1::Sha1::digest(data).to_vec(),
+        Digest::Sha256 => sha2::Sha256::digest(data).to_vec(),
+        Digest::Sha512 => sha2::Sha512::digest(data).to_vec(),
+    }
+}
+
+/// Every secret is there; its text is the one that samples have.
+#[expect(clippy::unnecessary_wraps, reason = "the router may have no such secret")]
+pub(crate) fn hmac(algorithm: Digest, secret: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+    let key = format!("sample-secret-{secret}");
+    Ok(match algorithm {
+        Digest::Sha1 => mac::<Hmac<sha1::Sha1>>(&key, data),
+        Digest::Sha256 => mac::<Hmac<sha2::Sha256>>(&key, data),
+        Digest::Sha512 => mac::<Hmac<sha2::Sha512>>(&key, data),
+    })
+}
+
+fn mac<M: Mac + KeyInit>(key: &str, data: &[u8]) -> Vec<u8> {
+    let mac = <M as KeyInit>::new_from_slice(key.as_bytes()).expect("keys of an HMAC have any length");
+    mac.chain_update(data).finalize().into_bytes().to_vec()
+}
+
 pub(crate) fn log(level: Level, message: &str) {
     with_ambient(|ambient| ambient.log.push((level, message.to_owned())));
 }
@@ -89,19 +119,21 @@ impl EventHandle {
     pub(crate) fn size(&self) -> u64 {
         self.body.len() as u64
     }
+}
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+impl BodyHandle for EventHandle {
+    const OWNER: &'static str = "the event";
+
+    fn bytes(&self) -> Vec<u8> {
         self.body.clone()
     }
 
-    pub(crate) fn text(&self) -> Option<String> {
+    fn text(&self) -> Option<String> {
         String::from_utf8(self.body.clone()).ok()
     }
 
-    pub(crate) fn json(&self, pointer: &str) -> Result<Option<String>, String> {
-        let body = serde_json::from_slice(&self.body)
-            .map_err(|error| format!("the event's body is not JSON: {error}"))?;
-        find(&body, pointer)
+    fn json(&self, pointer: &str) -> Result<Option<String>, String> {
+        find_in(&self.body, pointer, "the event's body")
     }
 }
 
@@ -123,15 +155,48 @@ impl TargetHandle {
     }
 
     pub(crate) fn setting(&self, pointer: &str) -> Result<Option<String>, String> {
-        let settings = serde_json::from_str(&self.settings)
-            .map_err(|error| format!("the settings are not JSON: {error}"))?;
-        find(&settings, pointer)
+        find_in(self.settings.as_bytes(), pointer, "the settings")
     }
 }
 
-fn find(document: &Value, pointer: &str) -> Result<Option<String>, String> {
+/// One node of a JSON document, as it is written there; `what` names the document in errors.
+pub(crate) fn find_in(document: &[u8], pointer: &str, what: &str) -> Result<Option<String>, String> {
+    let mut node: &RawValue =
+        serde_json::from_slice(document).map_err(|error| format!("{what} is not JSON: {error}"))?;
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return Err(format!("`{pointer}` is not a JSON pointer: it is empty or begins with `/`"));
     }
-    Ok(document.pointer(pointer).map(Value::to_string))
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        node = match child(node, &token) {
+            Some(child) => child,
+            None => return Ok(None),
+        };
+    }
+    Ok(Some(node.get().to_owned()))
+}
+
+fn child<'document>(node: &'document RawValue, token: &str) -> Option<&'document RawValue> {
+    match Kind::of(node) {
+        Kind::Object => match Object::parse(node.get()).ok()?.remove(token)? {
+            Cow::Borrowed(child) => Some(child),
+            Cow::Owned(_) => None,
+        },
+        Kind::Array => {
+            let is_index = token == "0" || !token.starts_with(['0', '+']);
+            let index: usize = token.parse().ok().filter(|_| is_index)?;
+            serde_json::from_str::<Vec<&RawValue>>(node.get()).ok()?.get(index).copied()
+        }
+        Kind::String | Kind::Number | Kind::Bool | Kind::Null => None,
+    }
+}
+
+/// All values of a header, as the router joins them.
+pub(crate) fn joined_header(headers: &[(String, String)], name: &str) -> Option<String> {
+    let values: Vec<&str> = headers
+        .iter()
+        .filter(|(header, _)| header.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    if values.is_empty() { None } else { Some(values.join(", ")) }
 }

@@ -3,7 +3,9 @@
 use std::mem::ManuallyDrop;
 
 use self::bindings::exports::hookmill::plugin::transform as exported;
-use self::bindings::hookmill::plugin::{ambient, event, log as router_log, outbound};
+use self::bindings::hookmill::plugin::{ambient, crypto, event, log as router_log, outbound};
+use crate::crypto::Digest;
+use crate::document::BodyHandle;
 use crate::log::Level;
 use crate::{Body, Event, Failure, Header, Method, Outcome, Request, Result, Target};
 
@@ -54,16 +56,20 @@ impl EventHandle {
     pub(crate) fn size(&self) -> u64 {
         self.0.size()
     }
+}
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+impl BodyHandle for EventHandle {
+    const OWNER: &'static str = "the event";
+
+    fn bytes(&self) -> Vec<u8> {
         self.0.bytes()
     }
 
-    pub(crate) fn text(&self) -> Option<String> {
+    fn text(&self) -> Option<String> {
         self.0.text()
     }
 
-    pub(crate) fn json(&self, pointer: &str) -> Result<Option<String>, String> {
+    fn json(&self, pointer: &str) -> Result<Option<String>, String> {
         self.0.json(pointer)
     }
 }
@@ -98,6 +104,24 @@ pub(crate) fn random_u64() -> u64 {
     ambient::random_u64()
 }
 
+pub(crate) fn hash(algorithm: Digest, data: &[u8]) -> Vec<u8> {
+    crypto::hash(algorithm.into(), data)
+}
+
+pub(crate) fn hmac(algorithm: Digest, secret: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+    crypto::hmac(algorithm.into(), secret, data)
+}
+
+impl From<Digest> for crypto::Digest {
+    fn from(algorithm: Digest) -> Self {
+        match algorithm {
+            Digest::Sha1 => Self::Sha1,
+            Digest::Sha256 => Self::Sha256,
+            Digest::Sha512 => Self::Sha512,
+        }
+    }
+}
+
 pub(crate) fn log(level: Level, message: &str) {
     let level = match level {
         Level::Debug => router_log::Level::Debug,
@@ -117,8 +141,7 @@ pub fn run<R: Into<Outcome>>(
     target: &event::Target,
     transform: fn(&Event, &Target) -> Result<R>,
 ) -> Result<exported::Outcome, exported::Failure> {
-    // A panic ends in a trap, which has function names and no message: the message goes to the timeline first.
-    std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+    report_panics();
     let (event, target) = lend(event, target);
     let done = match transform(&event, &target).map(R::into) {
         Ok(Outcome::Deliver(requests)) => {
@@ -133,8 +156,13 @@ pub fn run<R: Into<Outcome>>(
     })
 }
 
+/// A panic ends in a trap, which has function names and no message: the message goes to the timeline first.
+pub(crate) fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+}
+
 #[expect(unsafe_code, reason = "spares every plugin's function a lifetime in its signature")]
-fn lend(event: &event::Event, target: &event::Target) -> (Event, Target) {
+pub(crate) fn lend(event: &event::Event, target: &event::Target) -> (Event, Target) {
     // SAFETY: the copies of the two handles live as long as this run, which the originals outlive; they are never
     // dropped, and since neither `Event` nor `Target` can be cloned or moved out of a reference, none gets away.
     let (event, target) =

@@ -1,0 +1,33 @@
+//! Plugins that come with the router. They are uploaded like any other, when they are first used.
+
+use std::collections::BTreeMap;
+
+use hookmill_core::plugin::{ComponentBytes, PluginName};
+
+use crate::administer::plugin::Upload;
+use crate::{App, AppError};
+
+/// The plugins that come with the router, by name.
+pub type Bundle = BTreeMap<PluginName, ComponentBytes>;
+
+impl App {
+    /// The plugins that come with the router.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Sees to it that a plugin which comes with the router is there. One that was uploaded under its name stays.
+    ///
+    /// # Errors
+    /// As for any upload; the compiler may be busy, say.
+    pub async fn ensure_bundled_plugin(&self, name: &PluginName) -> Result<(), AppError> {
+        if self.table().plugins.contains_key(name) {
+            return Ok(());
+        }
+        let Some(component) = self.bundle.get(name).cloned() else { return Ok(()) };
+        let upload = Upload { name: name.clone(), component, uploaded_by: Box::default(), promote: false };
+        self.upload_plugin(upload).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! The first bow where it begins at a provider: verified, known if it is a repeat, turned into events, committed.
+//!
+//! What a repeat is says the source: a key of the request. It is committed *with* the event, as its uid or beside it as
+//! an idempotency key, so that a request which was not stored (the queue was full, the disk was) has burned nothing,
+//! and one which was stored in part is completed by its repeat. A signature that does not cover the body is bound to
+//! the first body that it came with before anything else happens.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use hookmill_core::delivery::TransformFailure;
+use hookmill_core::event::{Channels, ContentType};
+use hookmill_core::inbound::{self, Dedupe, Refusal, SignedRequest};
+use hookmill_core::plugin::{InboundRequest, PluginBinding, SourceEvent, SourceReply, SourceVerdict};
+use hookmill_core::port::plugins::SourceRun;
+use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
+use hookmill_core::source::{EventTypeFrom, Intake, Source, SourceState, Verification};
+use hookmill_core::time::UnixMillis;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use sha2::{Digest, Sha256};
+
+use crate::ingest::{Identity, Incoming};
+use crate::{App, AppError, ErrorKind};
+
+/// When a provider should try again after a plugin could not run.
+const RETRY_PLUGIN: Duration = Duration::from_secs(30);
+
+/// A request that may be believed.
+struct Authentic {
+    /// The source's key for it, where it has one.
+    key: Option<String>,
+    /// What its signature is known by, where that does not cover the body.
+    unbound_signature: Option<String>,
+    /// What a handshake wants to have back.
+    challenge: Option<String>,
+    /// The event that its body is, where no plugin is asked.
+    event: Option<SourceEvent>,
+}
+
+impl App {
+    /// Takes one request to a source; answers what the provider is to get, after all of its events are durable.
+    ///
+    /// # Errors
+    /// No such source or a disabled one, a request that is not to be believed or not understood, a full queue or disk.
+    pub async fn receive(&self, source: &str, request: InboundRequest) -> Result<SourceReply, AppError> {
+        let now = self.now();
+        let source =
+            self.table().source_named(source).cloned().ok_or_else(|| AppError::not_found("source"))?;
+        if source.state == SourceState::Disabled {
+            return Err(AppError::new(ErrorKind::Forbidden, "source_disabled", "this source is disabled"));
+        }
+        let authentic = examine(&source, &request, now)?;
+        let body_hash: [u8; 32] = Sha256::digest(&request.body).into();
+        if let Some(signature) = &authentic.unbound_signature {
+            self.bind_signature(scoped(&source, "signature", signature), body_hash, now).await?;
+        }
+        if let Some(challenge) = authentic.challenge {
+            return Ok(plain_text(challenge));
+        }
+        let key = authentic.key.as_deref();
+        let arrivals: Vec<(Incoming, Identity)> = match (&source.intake, authentic.event) {
+            (Intake::Plugin(used), _) => match self.shape(&source, used, request, now).await? {
+                SourceVerdict::Accept(events) => events
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, event)| arrival(&source, event, key, Some(index), body_hash))
+                    .collect(),
+                SourceVerdict::Reply(reply) => return Ok(reply),
+                SourceVerdict::Reject(reason) => {
+                    tracing::info!(source = %source.name, reason, "a source's plugin rejected a request");
+                    return Err(AppError::invalid(
+                        "request_rejected",
+                        "this source does not take this request",
+                    ));
+                }
+            },
+            (Intake::AsItIs(_), event) => {
+                event.into_iter().map(|event| arrival(&source, event, key, None, body_hash)).collect()
+            }
+        };
+        self.take_all(&source, arrivals).await?;
+        Ok(SourceReply { status: source.success.get(), headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
+    /// Stores events in one commit, if the writer takes them together. A repeat of an event is taken as stored, also
+    /// where a plugin makes another thing of the same request today.
+    async fn take_all(&self, source: &Source, arrivals: Vec<(Incoming, Identity)>) -> Result<(), AppError> {
+        let routes = self.table().applications.get(&source.application).cloned();
+        let routes = routes.ok_or_else(|| AppError::not_found("source"))?;
+        let taking = arrivals.into_iter().map(|(incoming, identity)| self.take(&routes, incoming, identity));
+        join_all(taking).await.into_iter().try_for_each(|taken| taken.map(drop))
+    }
+
+    /// Binds a signature that does not cover the body to this body, so that who saw it once can't use it for another.
+    async fn bind_signature(
+        &self,
+        key: IdempotencyKey,
+        body_hash: [u8; 32],
+        at: UnixMillis,
+    ) -> Result<(), AppError> {
+        let answer = RememberedAnswer { fingerprint: body_hash, status: 200, body: Bytes::new(), at };
+        match self.store.apply(vec![Change::Remember(key, answer)]).await {
+            Ok(()) => return Ok(()),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let first = self.store.remembered(key).await?;
+        if first.is_some_and(|first| first.fingerprint == body_hash) {
+            return Ok(());
+        }
+        let message =
+            "this signature came with another body before; it does not cover the body, so it counts once";
+        Err(AppError::new(ErrorKind::Unauthenticated, "signature_reused", message))
+    }
+
+    /// Shows the request to the source's plugin.
+    async fn shape(
+        &self,
+        source: &Source,
+        used: &PluginBinding,
+        request: InboundRequest,
+        now: UnixMillis,
+    ) -> Result<SourceVerdict, AppError> {
+        let current = used.pinned.or_else(|| self.table().current_version(&used.plugin));
+        let digest = current.ok_or_else(|| unshaped(source, "plugin_missing", "there is no such plugin"))?;
+        let run = SourceRun {
+            digest,
+            source: source.name.shared(),
+            request: Arc::new(request),
+            settings: Arc::clone(&used.settings),
+            secrets: Arc::clone(&used.secrets),
+            now,
+        };
+        let report = self.run_source(run).await;
+        report.result.map_err(|failure: TransformFailure| unshaped(source, failure.code(), failure.detail()))
+    }
+}
+
+/// Believes a request or not, and reads what the rest needs to know of it.
+fn examine(source: &Source, request: &InboundRequest, now: UnixMillis) -> Result<Authentic, AppError> {
+    let url = source.called_url(&request.path, &request.query);
+    let signed = SignedRequest::new(&request.method, &url, &request.headers, &request.body);
+    let verifier = source.verification.verifier();
+    if let Verification::Signed { verifier, secrets } = &source.verification {
+        let secrets: Vec<_> = secrets.active(now).collect();
+        inbound::verify(verifier, &secrets, &signed, now, source.replay_window.get())
+            .map_err(|refusal| refused(&refusal))?;
+    }
+    let challenge = verifier.and_then(|verifier| inbound::handshake(verifier, &signed));
+    let event = match &source.intake {
+        Intake::AsItIs(from) if challenge.is_none() => Some(as_it_is(source, from, request, &signed)?),
+        Intake::AsItIs(_) | Intake::Plugin(_) => None,
+    };
+    let unbound = verifier.filter(|verifier| !verifier.covers_body());
+    let unbound_signature = unbound.and_then(|verifier| Dedupe::Provider.key(Some(verifier), &signed));
+    Ok(Authentic { key: source.dedupe.key(verifier, &signed), unbound_signature, challenge, event })
+}
+
+fn as_it_is(
+    source: &Source,
+    from: &EventTypeFrom,
+    request: &InboundRequest,
+    signed: &SignedRequest<'_>,
+) -> Result<SourceEvent, AppError> {
+    if request.method == Method::GET {
+        let message = "a GET has no body to make an event of; only a source with a plugin takes one";
+        return Err(AppError::new(ErrorKind::Invalid, "method_unusable", message));
+    }
+    let content_type = match request.headers.get(CONTENT_TYPE) {
+        None => ContentType::json(),
+        Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            AppError::invalid("content_type_invalid", "the content type is no text of a header")
+        })?,
+    };
+    Ok(SourceEvent {
+        event_type: source.event_type(from, signed),
+        uid: None,
+        channels: Channels::default(),
+        content_type,
+        body: request.body.clone(),
+    })
+}
+
+/// An event with what makes it a repeat: what the plugin calls it, and the request's key with its place in it. Both
+/// count within the source only.
+fn arrival(
+    source: &Source,
+    event: SourceEvent,
+    key: Option<&str>,
+    index: Option<usize>,
+    body_hash: [u8; 32],
+) -> (Incoming, Identity) {
+    let (uid, idempotency_key) = match (event.uid, key) {
+        (None, None) => (None, None),
+        (None, Some(key)) => (Some(source.event_uid(key, index)), None),
+        (Some(uid), None) => (Some(source.event_uid(uid.as_str(), None)), None),
+        (Some(uid), Some(key)) => {
+            let place = format!("{} {key}", index.unwrap_or_default());
+            (Some(source.event_uid(uid.as_str(), None)), Some(scoped(source, "event", &place)))
+        }
+    };
+    let incoming = Incoming {
+        event_type: event.event_type,
+        uid,
+        channels: event.channels,
+        ordering_key: None,
+        content_type: event.content_type,
+        body: event.body,
+        idempotency_key: None,
+    };
+    (incoming, Identity { idempotency_key, fingerprint: body_hash })
+}
+
+fn scoped(source: &Source, purpose: &str, key: &str) -> IdempotencyKey {
+    let digest = Sha256::new()
+        .chain_update(b"source\0")
+        .chain_update(source.id.to_bytes())
+        .chain_update(purpose)
+        .chain_update(b"\0")
+        .chain_update(key)
+        .finalize();
+    IdempotencyKey(digest.into())
+}
+
+fn plain_text(body: String) -> SourceReply {
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
+    SourceReply { status: StatusCode::OK, headers, body: body.into() }
+}
+
+fn refused(refusal: &Refusal) -> AppError {
+    AppError::new(ErrorKind::Unauthenticated, refusal.code(), refusal.to_string())
+}
+
+/// The provider is asked to come back; what is wrong is the operator's business.
+fn unshaped(source: &Source, code: &'static str, detail: &str) -> AppError {
+    tracing::warn!(source = %source.name, code, detail, "a source's plugin failed; the provider was asked to retry");
+    let message = "this source can't read requests at the moment; nothing was stored, send it again later";
+    AppError::new(ErrorKind::Busy(RETRY_PLUGIN), "source_plugin_failed", message)
+}

@@ -1,0 +1,38 @@
+//! The plugins that come with Hookmill.
+//!
+//! They are built by `cargo xtask plugins` and carried inside the binary (`build.rs` says which), so that they are there
+//! without a download. To the router they are uploads like any other: checked, compiled and run within the same limits.
+
+/// A plugin that comes with Hookmill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BundledPlugin {
+    /// The name that its manifest has too.
+    pub name: &'static str,
+    /// What would be uploaded, with the manifest in it.
+    pub component: &'static [u8],
+}
+
+/// All of them, by name. Those that were not built when this crate was compiled are missing.
+#[must_use]
+pub fn plugins() -> &'static [BundledPlugin] {
+    include!(concat!(env!("OUT_DIR"), "/bundled.rs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_comes_once_and_is_webassembly_with_a_manifest() {
+        let names: Vec<&str> = plugins().iter().map(|plugin| plugin.name).collect();
+        assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");
+        for BundledPlugin { name, component } in plugins() {
+            assert!(component.starts_with(b"\0asm"), "{name}");
+            let section = b"hookmill:manifest";
+            assert!(
+                component.windows(section.len()).any(|window| window == section),
+                "{name} has no manifest"
+            );
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a plugin is given in a dry run: a sample that expects nothing.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::reader::Node;
+use super::{Manifest, ManifestError, Sample, SampleInput, sample_secrets};
+use crate::event::Event;
+use crate::plugin::World;
+
+impl Sample {
+    /// Reads an input: a sample's keys without `name` and `expect`. Where there is a manifest, settings must satisfy its
+    /// schema, and its secrets are bound to stand-ins.
+    ///
+    /// # Errors
+    /// The first rule that the input breaks, and where.
+    pub fn input_only(
+        input: &Map<String, Value>,
+        world: World,
+        manifest: Option<&Manifest>,
+    ) -> Result<Self, ManifestError> {
+        let mut document = input.clone();
+        // An expectation has to be there, and whoever looks at a dry run compares nothing with it.
+        let any = match world {
+            World::Transform => json!({"drop": ""}),
+            World::Source => json!({"reject": ""}),
+            World::Classifier => json!({"delivered": true}),
+        };
+        document.insert("name".to_owned(), json!("dry run"));
+        document.insert("expect".to_owned(), any);
+        let secrets = manifest.map(|manifest| sample_secrets(&manifest.secrets)).unwrap_or_default();
+        let schema = manifest.and_then(|manifest| manifest.settings_schema.as_ref());
+        Self::read(&Node::root(&Value::Object(document)), world, &Arc::new(secrets), schema)
+    }
+
+    /// Takes a recorded event in the place of the input's own.
+    pub fn replace_event(&mut self, recorded: Arc<Event>) {
+        match &mut self.input {
+            SampleInput::Transform { event, .. } | SampleInput::Classifier { event, .. } => *event = recorded,
+            SampleInput::Source { .. } => {}
+        }
+    }
+
+    /// The event that a transform reshapes or that an answer is for.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match &self.input {
+            SampleInput::Transform { event, .. } | SampleInput::Classifier { event, .. } => Some(event),
+            SampleInput::Source { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn an_input_is_a_sample_that_expects_nothing() {
+        let check = |world, input: Value, expect: Result<(), &str>| {
+            let read = Sample::input_only(&object(input.clone()), world, None);
+            let read = read.map(|_| ()).map_err(|error| error.pointer);
+            assert_eq!(read, expect.map_err(str::to_owned), "{input}");
+        };
+        let event = json!({"type": "a.b", "body": {"n": 1}});
+        check(World::Transform, json!({"event": event, "settings": {"a": 1}}), Ok(()));
+        check(World::Transform, json!({"request": {}}), Err("/request"));
+        check(World::Transform, json!({"event": {"type": "a.b"}}), Err("/event"));
+        check(World::Source, json!({"request": {"body_text": "a=1"}}), Ok(()));
+        check(World::Classifier, json!({"response": {"status": 200, "body": {}}, "event": event}), Ok(()));
+        check(World::Classifier, json!({"response": {"status": "200", "body": {}}}), Err("/response/status"));
+    }
+}

@@ -1,0 +1,109 @@
+//! The plugin host in this process: what the server runs plugins with, within the same limits.
+
+use hookmill_core::delivery::TransformFailure;
+use hookmill_core::manifest::{SampleReport, SampleRun};
+use hookmill_core::plugin::{ComponentBytes, LogLine, Prepared, RunCost};
+use hookmill_core::port::Entropy as _;
+use hookmill_core::port::plugins::Plugins as _;
+use hookmill_wasm::limits::{COMPILE_WALL_MAX, RunLimits};
+use hookmill_wasm::{CompileWorker, WasmConfig, WasmHost};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::cli::COMPILE_PLUGIN;
+use crate::failure::{Exit, Failure};
+use crate::world::SystemEntropy;
+
+/// A plugin host that forgets everything when it is dropped.
+pub(super) struct LocalHost {
+    host: WasmHost,
+    limits: RunLimits,
+    _cache: TempDir,
+}
+
+/// One run and what it took.
+pub(super) struct LocalRun {
+    /// What the plugin answered.
+    pub(super) report: SampleReport,
+    /// Why it could not, if it could not.
+    failure: Option<TransformFailure>,
+    cost: RunCost,
+    logs: Vec<LogLine>,
+    fuel_max: u64,
+}
+
+impl LocalHost {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// This machine does not let it.
+    pub(super) fn start() -> Result<Self, Failure> {
+        let failed = |code, message: String| Failure::new(Exit::Failed, code, message);
+        // Compiled code is loaded without a second look, so it is never kept where a project could bring its own.
+        let cache = TempDir::new().map_err(|error| {
+            failed("temporary_directory_failed", format!("no temporary directory: {error}"))
+        })?;
+        let mut key = Zeroizing::new([0; 32]);
+        SystemEntropy.fill(&mut *key);
+        let compile_worker = CompileWorker {
+            program: "/proc/self/exe".into(),
+            arguments: vec![COMPILE_PLUGIN.into()],
+            wall_max: COMPILE_WALL_MAX,
+        };
+        let config =
+            WasmConfig { compile_worker: Some(compile_worker), ..WasmConfig::new(cache.path().into(), key) };
+        let limits = config.limits;
+        let host = WasmHost::new(config).map_err(|error| failed(error.code(), error.to_string()))?;
+        Ok(Self { host, limits, _cache: cache })
+    }
+
+    /// Checks and compiles a plugin, as an upload would.
+    ///
+    /// # Errors
+    /// What an upload would be refused for.
+    pub(super) async fn prepare(&self, component: ComponentBytes) -> Result<Prepared, Failure> {
+        let prepared = self.host.prepare(component).await;
+        prepared.map_err(|rejected| Failure::new(Exit::Failed, rejected.code, rejected.message))
+    }
+
+    /// Runs a plugin once, in a fresh instance.
+    pub(super) async fn run(&self, run: SampleRun) -> LocalRun {
+        let report = match run {
+            SampleRun::Transform(run) => SampleReport::Transform(self.host.run(run).await),
+            SampleRun::Source(run) => SampleReport::Source(self.host.receive(run).await),
+            SampleRun::Classifier(run) => SampleReport::Classifier(self.host.classify(run).await),
+        };
+        let (cost, logs, failure) = match &report {
+            SampleReport::Transform(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
+            SampleReport::Source(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
+            SampleReport::Classifier(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
+        };
+        let (cost, logs, failure) = (cost.clone(), logs.clone(), failure.cloned());
+        LocalRun { report, failure, cost, logs, fuel_max: self.limits.fuel }
+    }
+}
+
+impl LocalRun {
+    /// The failure, where it is the plugin's fault and not its verdict.
+    pub(super) fn fault(&self) -> Option<&TransformFailure> {
+        self.failure.as_ref().filter(|failure| match failure {
+            TransformFailure::Fault { .. } | TransformFailure::Unavailable { .. } => true,
+            TransformFailure::Retryable { .. } | TransformFailure::Permanent { .. } => false,
+        })
+    }
+
+    /// What it cost and what it logged, with the names that the server's dry run has.
+    pub(super) fn to_json(&self) -> Value {
+        let logs = self.logs.iter().map(|line| {
+            json!({ "level": format!("{:?}", line.level).to_ascii_lowercase(), "message": line.message })
+        });
+        json!({
+            "fuel": self.cost.fuel,
+            "fuelShare": self.cost.fuel as f64 / self.fuel_max as f64,
+            "wallMicros": self.cost.wall.as_micros() as u64,
+            "memoryPeakBytes": self.cost.memory_peak_bytes,
+            "logs": logs.collect::<Vec<_>>(),
+        })
+    }
+}

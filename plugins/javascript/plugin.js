@@ -1,0 +1,21 @@
+//! Runs the endpoint's own script over each event.
+//!
+//! The engine and this program start from a snapshot made when the plugin was built; what is left for a run is to read
+//! the script (`script.js`) and to call its handler in the way of the service that it was written for (`shapes/`).
+
+import { defineTransform } from "@hookmill/plugin";
+
+import "./missing.js";
+import { handlerOf } from "./script.js";
+import { convoy } from "./shapes/convoy.js";
+import { hookdeck } from "./shapes/hookdeck.js";
+import { own } from "./shapes/own.js";
+import { svix } from "./shapes/svix.js";
+
+const SHAPES = { hookdeck, own, svix, convoy };
+
+export const transform = defineTransform((event, target) => {
+  const { code, settings = {} } = target.settings;
+  const { shape, handler } = handlerOf(code, settings);
+  return SHAPES[shape](handler, event, target, settings);
+});

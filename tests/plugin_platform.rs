@@ -1,0 +1,251 @@
+//! Plugins as their users meet them: tried, promoted, put on trial, taken back, and those that come with the router.
+
+use hookmill_testkit::receiver::{Answer, Behaviour, Receiver};
+use hookmill_tests::api::{Endpoint, quick_retries, text};
+use hookmill_tests::router::{DataDir, Router};
+use hookmill_tests::{plugin, wait};
+use http::Method;
+use serde_json::{Value, json};
+
+struct Setup {
+    router: Router,
+    endpoint: Endpoint,
+    receiver: Receiver,
+    _data_dir: DataDir,
+}
+
+impl Setup {
+    async fn new(behaviour: Behaviour) -> Self {
+        let receiver = Receiver::start(behaviour).await;
+        let data_dir = DataDir::new();
+        let router = data_dir.start().await;
+        let application = router.api().create_application("platform").await;
+        let endpoint = router.api().create_endpoint(&application, &receiver.url("/hook"), json!({})).await;
+        router.api().set_policy(&endpoint, quick_retries(2)).await;
+        Self { router, endpoint, receiver, _data_dir: data_dir }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        self.router.api().call(Method::POST, path).json(body).await.expect(200)
+    }
+
+    async fn use_plugin(&self, transformation: Value) {
+        self.router.api().set_transformation(&self.endpoint, transformation).await;
+    }
+
+    /// Sends an event and answers what arrived.
+    async fn deliver(&self, payload: &Value) -> (Value, http::HeaderMap) {
+        let before = self.receiver.requests().len();
+        self.router.api().send(&self.endpoint.application, "order.paid", &payload.to_string()).await;
+        let request = self.receiver.wait_for(before + 1).await.pop().expect("one was awaited");
+        (serde_json::from_slice(&request.body).expect("JSON arrives"), request.headers)
+    }
+
+    /// Sends an event and answers its attempts, once there are so many.
+    async fn attempts(&self, payload: &str, count: usize) -> Vec<Value> {
+        let api = self.router.api();
+        let message = api.send(&self.endpoint.application, "order.paid", payload).await;
+        api.wait_for_attempts(&self.endpoint.application, &message, count).await
+    }
+}
+
+/// The same change, as each of them documents it: a field renamed, one added, a header set where there are headers.
+const HANDLERS: [(&str, &str); 3] = [
+    (
+        "Svix",
+        "function handler(webhook) {
+            webhook.payload.reference = webhook.payload.id;
+            delete webhook.payload.id;
+            return webhook;
+        }",
+    ),
+    (
+        "Convoy",
+        "function transform(payload) {
+            payload.reference = payload.id;
+            delete payload.id;
+            return payload;
+        }",
+    ),
+    (
+        "Hookdeck",
+        r#"addHandler("transform", (request, context) => {
+            request.body.reference = request.body.id;
+            delete request.body.id;
+            return request;
+        });"#,
+    ),
+];
+
+#[tokio::test]
+async fn handlers_written_for_others_deliver_the_same_body() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    for (whose, code) in HANDLERS {
+        setup.use_plugin(json!({ "enabled": true, "code": code })).await;
+        let (body, _) = setup.deliver(&json!({ "id": 7, "amount": 12.5 })).await;
+        assert_eq!(body, json!({ "reference": 7, "amount": 12.5 }), "{whose}");
+    }
+    let shown = setup.router.api().get(&format!("{}/transformation", setup.endpoint.path())).await;
+    assert_eq!((&shown["plugin"], &shown["code"]), (&json!("javascript"), &json!(HANDLERS[2].1)));
+}
+
+#[tokio::test]
+async fn plugins_that_come_with_the_router_need_no_upload() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let settings = json!({ "filter": "{total: ([.items[].price] | add)}" });
+    setup.use_plugin(json!({ "plugin": "jq", "settings": settings })).await;
+    let (body, _) = setup.deliver(&json!({ "items": [{ "price": 3 }, { "price": 4 }] })).await;
+    assert_eq!(body, json!({ "total": 7 }));
+
+    let refused =
+        setup.router.api().call(Method::PATCH, &format!("{}/transformation", setup.endpoint.path()));
+    refused.json(&json!({ "settings": { "filter": 7 } })).await.check_refused(422, "settings_invalid");
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_requests_difference_and_cost_and_stores_nothing() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let event = json!({ "type": "order.paid", "body": { "id": 7, "amount": 12.5 } });
+    let tried = setup.post("/plugin/run", &json!({ "code": HANDLERS[0].1, "event": event })).await;
+    assert_eq!(tried["requests"][0]["body"], json!({ "reference": 7, "amount": 12.5 }), "{tried:#}");
+    let difference = tried["diff"].as_array().expect("a list");
+    assert!(difference.contains(&json!({ "pointer": "/id", "before": 7 })), "{tried:#}");
+    assert!(difference.contains(&json!({ "pointer": "/reference", "after": 7 })), "{tried:#}");
+    assert!(tried["fuel"].as_u64() > Some(0) && tried["memoryPeakBytes"].as_u64() > Some(0), "{tried:#}");
+    assert_eq!(tried["failure"], Value::Null);
+
+    let broken = json!({ "code": "function handler(webhook) {\n  return webhook.;\n}", "event": event });
+    let tried = setup.post("/plugin/run", &broken).await;
+    let failure = tried["failure"]["message"].as_str().expect("a failure has a message");
+    assert!(failure.contains('2'), "the line is named: {failure}");
+    assert_eq!(tried["requests"], json!([]));
+
+    let api = setup.router.api();
+    let message = api.send(&setup.endpoint.application, "order.paid", r#"{"id": 8}"#).await;
+    let recorded = json!({ "application": setup.endpoint.application, "id": message });
+    let tried = setup.post("/plugin/run", &json!({ "code": HANDLERS[1].1, "message": recorded })).await;
+    assert_eq!(tried["requests"][0]["body"], json!({ "reference": 8 }), "{tried:#}");
+
+    setup.receiver.wait_for(1).await;
+    let trapped = json!({ "component": base64(&plugin::trapping()), "event": event });
+    let tried = setup.post("/plugin/run", &trapped).await;
+    assert_eq!(tried["failure"]["code"], json!("plugin_trapped"), "{tried:#}");
+    assert!(tried["failure"]["message"].to_string().contains("boom"), "the function is named: {tried:#}");
+    assert_eq!(setup.receiver.requests().len(), 1, "nothing but the one event was delivered");
+}
+
+#[tokio::test]
+async fn versions_are_promoted_tried_taken_back_and_deleted() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let api = setup.router.api();
+    let first = api.upload_plugin("speaker", plugin::saying("1")).await;
+    setup.use_plugin(json!({ "plugin": "speaker" })).await;
+    assert_eq!(setup.deliver(&json!({})).await.0, json!(1));
+
+    let quiet = api.call(Method::PUT, "/plugin/speaker?promote=false");
+    let uploaded =
+        quiet.header("content-type", "application/wasm").body(plugin::saying("2")).await.expect(201);
+    let second = text(&uploaded, "uploaded");
+    assert_eq!(uploaded["version"], json!(first));
+    assert_eq!(setup.deliver(&json!({})).await.0, json!(1), "an upload that is not promoted changes nothing");
+
+    let trial = json!({ "version": second, "canaryPercent": 50 });
+    let promoted = setup.post("/plugin/speaker/promote", &trial).await;
+    assert_eq!(promoted["canary"], json!({ "version": second, "percent": 50 }));
+    let mut said = [0, 0];
+    while said.contains(&0) && said.iter().sum::<i32>() < 200 {
+        said[usize::from(setup.deliver(&json!({})).await.0 == json!(2))] += 1;
+    }
+    assert!(!said.contains(&0), "both versions run while one is on trial: {said:?}");
+
+    let back = setup.post("/plugin/speaker/rollback", &json!({})).await;
+    assert_eq!((&back["version"], &back["canary"]), (&json!(first), &Value::Null));
+    setup.post("/plugin/speaker/promote", &json!({ "version": second })).await;
+    assert_eq!(setup.deliver(&json!({})).await.0, json!(2));
+    setup.post("/plugin/speaker/rollback", &json!({})).await;
+    assert_eq!(setup.deliver(&json!({})).await.0, json!(1));
+
+    let version = |digest: &str| format!("/plugin/speaker/version/{digest}");
+    let current = api.call(Method::DELETE, &version(&first)).reply().await;
+    current.check_refused(409, "plugin_version_in_use");
+    let shown = api.get(&version(&second)).await;
+    assert!(shown["imports"].to_string().contains("hookmill:plugin"), "{shown:#}");
+    api.call(Method::DELETE, &version(&second)).reply().await.expect_status(204);
+    api.call(Method::GET, &version(&second)).reply().await.check_refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_version_on_trial_that_does_worse_goes_by_itself_and_the_operator_hears_of_it() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let api = setup.router.api();
+    let operator = Receiver::start(Behaviour::accepts()).await;
+    let body = json!({ "name": "operator", "uid": "hookmill-operational" });
+    let _ = api.call(Method::POST, "/app").json(&body).await.expect(201);
+    api.create_endpoint("hookmill-operational", &operator.url("/"), json!({})).await;
+
+    api.upload_plugin("speaker", plugin::saying("1")).await;
+    // What the plugin's own breaker does about this is another test's.
+    setup.use_plugin(json!({ "plugin": "speaker", "onFailure": "bypass" })).await;
+    let quiet = api.call(Method::PUT, "/plugin/speaker?promote=false");
+    let uploaded =
+        quiet.header("content-type", "application/wasm").body(plugin::refusing("no")).await.expect(201);
+    let trial = json!({ "version": uploaded["uploaded"], "canaryPercent": 50 });
+    setup.post("/plugin/speaker/promote", &trial).await;
+    for _ in 0..300 {
+        api.send(&setup.endpoint.application, "order.paid", "{}").await;
+    }
+    wait::until("the trial is over", async || {
+        let shown = api.get("/plugin/speaker").await;
+        shown["canary"].is_null().then_some(())
+    })
+    .await;
+    let told = wait::until("the operator is told", async || {
+        let bodies = operator.requests().into_iter();
+        let mut notices = bodies.filter_map(|request| serde_json::from_slice::<Value>(&request.body).ok());
+        notices.find(|notice| notice["type"] == "plugin.canary.ended")
+    })
+    .await;
+    assert_eq!(told["data"]["version"], uploaded["uploaded"], "{told:#}");
+}
+
+#[tokio::test]
+async fn a_classifier_says_what_an_answer_means() {
+    let answers = [
+        Answer::status(200).header("content-type", "application/json").body(r#"{"error":"try later"}"#),
+        Answer::status(200).header("content-type", "application/json").body(r#"{"ok":true}"#),
+    ];
+    let setup = Setup::new(Behaviour::Answers(answers.to_vec())).await;
+    let api = setup.router.api();
+    api.upload_plugin("json-error", plugin::of_repository("json-error")).await;
+    let path = format!("{}/classifier", setup.endpoint.path());
+    let chosen = api.call(Method::PATCH, &path).json(&json!({ "plugin": "json-error" })).await.expect(200);
+    assert_eq!(chosen["plugin"], json!("json-error"));
+    let attempts = setup.attempts("{}", 2).await;
+    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["responseStatusCode"].clone()).collect();
+    assert_eq!(statuses, [200, 200], "a 200 that says it failed is tried again: {attempts:#?}");
+
+    let wrong = api.call(Method::PATCH, &format!("{}/transformation", setup.endpoint.path()));
+    wrong.json(&json!({ "plugin": "json-error" })).await.check_refused(422, "plugin_world_wrong");
+    let none = api.call(Method::PATCH, &path).json(&json!({ "plugin": null })).await.expect(200);
+    assert_eq!(none["plugin"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_secret_that_a_plugin_names_is_in_the_header_and_nowhere_else() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let code = r#"function handle(event, target) {
+        return { headers: { authorization: secret("token", { prefix: "Bearer " }) } };
+    }"#;
+    setup.use_plugin(json!({ "code": code, "secrets": { "token": "s3cr3t-v4lue" } })).await;
+    let (_, headers) = setup.deliver(&json!({ "id": 1 })).await;
+    assert_eq!(headers["authorization"], "Bearer s3cr3t-v4lue");
+    let shown = setup.router.api().get(&format!("{}/transformation", setup.endpoint.path())).await;
+    assert_eq!(shown["secrets"], json!(["token"]));
+    assert!(!shown.to_string().contains("s3cr3t"), "{shown:#}");
+    assert!(!setup.router.log().contains("s3cr3t"));
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
