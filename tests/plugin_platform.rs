@@ -129,7 +129,7 @@ async fn a_dry_run_shows_requests_difference_and_cost_and_stores_nothing() {
     setup.receiver.wait_for(1).await;
     let trapped = json!({ "component": base64(&plugin::trapping()), "event": event });
     let tried = setup.post("/plugin/run", &trapped).await;
-    assert_eq!(tried["failure"]["code"], json!("plugin_trapped"), "{tried:#}");
+    assert_eq!(tried["failure"]["code"], json!("plugin_trap"), "{tried:#}");
     assert!(tried["failure"]["message"].to_string().contains("boom"), "the function is named: {tried:#}");
     assert_eq!(setup.receiver.requests().len(), 1, "nothing but the one event was delivered");
 }

@@ -6,7 +6,7 @@
 //!
 //! A finding is whatever no module may bring about: a panic, a compiler that dies or babbles, an answer that does not
 //! come, a host that fails, memory that does not come back. The module is kept as a file, which can be given back as an
-//! argument.
+//! argument. A compiler that aborts is kept too, and is none: the upload is refused, and the router does not notice.
 
 mod input;
 mod pipeline;
@@ -22,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::input::{Input, Kind, Maker};
-use crate::pipeline::{Finding, Pipeline};
+use crate::pipeline::{Ended, Pipeline};
 use crate::tally::Tally;
 
 /// After so many findings there is enough to mend.
@@ -83,9 +83,14 @@ async fn fuzz(arguments: &Arguments) -> ExitCode {
         }
         progress.set_position(elapsed.as_secs());
         let ended = pipeline.try_input(&input).await;
-        if let Err(finding) = &ended {
-            let path = keep(&directory, arguments.seed, &input, finding);
-            progress.suspend(|| println!("{finding}\n    kept as {}", path.display()));
+        let remarkable = match &ended {
+            Err(finding) => Some((finding.name(), finding.to_string())),
+            Ok(Ended::CompilerDied(rejected)) => Some(("compiler_died", rejected.message.clone())),
+            Ok(_) => None,
+        };
+        if let Some((name, said)) = remarkable {
+            let path = keep(&directory, arguments.seed, &input, name);
+            progress.suspend(|| println!("{name}: {said}\n    kept as {}", path.display()));
         }
         if !timed {
             progress.suspend(|| println!("{ended:?}"));
@@ -119,8 +124,8 @@ fn bar(arguments: &Arguments) -> ProgressBar {
     ProgressBar::new(arguments.seconds).with_style(style)
 }
 
-fn keep(directory: &Path, seed: u64, input: &Input, finding: &Finding) -> PathBuf {
-    let path = directory.join(format!("{seed}-{}-{}.wasm", input.number, finding.name()));
+fn keep(directory: &Path, seed: u64, input: &Input, name: &str) -> PathBuf {
+    let path = directory.join(format!("{seed}-{}-{name}.wasm", input.number));
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::write(&path, &input.bytes))
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -41,6 +41,9 @@ const LINKER: &[&str] =
 pub(crate) enum Ended {
     /// Refused before it was compiled, or by the compiler.
     Refused(PluginRejected),
+    /// Refused because the compiler's process aborted: of its stack, or of its memory. That is what it is a process of
+    /// its own for, and worth a report to whoever made the compiler.
+    CompilerDied(PluginRejected),
     /// Compiled, and refused by the linker.
     Unlinked(PluginRejected),
     /// Ran, and answered so.
@@ -139,7 +142,9 @@ impl Pipeline {
 }
 
 fn refused(rejected: PluginRejected) -> Result<Ended, Finding> {
-    if OUR_FAULT.contains(&rejected.code) {
+    if rejected.code == "plugin_compiler_failed" && rejected.message.contains("SIGABRT") {
+        Ok(Ended::CompilerDied(rejected))
+    } else if OUR_FAULT.contains(&rejected.code) {
         Err(Finding::OurFault { code: rejected.code, said: rejected.message })
     } else if LINKER.contains(&rejected.code) {
         Ok(Ended::Unlinked(rejected))
@@ -163,8 +168,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panic(said) => write!(formatter, "panic: {said}"),
-            Self::OurFault { code, said } => write!(formatter, "{code}: {said}"),
+            Self::Panic(said) | Self::OurFault { said, .. } => formatter.write_str(said),
             Self::Hang { what } => write!(formatter, "no answer to {what}"),
             Self::Memory { bytes } => write!(formatter, "{} MiB more than at the start", bytes >> 20),
         }

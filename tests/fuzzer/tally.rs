@@ -33,7 +33,9 @@ impl Tally {
         let counts = self.kinds.entry(kind).or_default();
         counts.tried += 1;
         match ended {
-            Ok(Ended::Refused(rejected)) => *self.refusals.entry(rejected.code).or_default() += 1,
+            Ok(Ended::Refused(rejected) | Ended::CompilerDied(rejected)) => {
+                *self.refusals.entry(rejected.code).or_default() += 1
+            }
             Ok(Ended::Unlinked(rejected)) => {
                 counts.compiled += 1;
                 *self.refusals.entry(rejected.code).or_default() += 1;

@@ -105,14 +105,6 @@ pub fn logging(lines: u32, bytes: u32) -> Vec<u8> {
     )
 }
 
-/// A component of another world, otherwise sound.
-#[must_use]
-pub fn of_another_world() -> Vec<u8> {
-    let export =
-        r#"(func (export "hookmill:plugin/source@1.0.0#receive") (param i32 i32) (result i32) unreachable)"#;
-    embedded(&module("", export), "source-plugin")
-}
-
 /// A transform without its export.
 #[must_use]
 pub fn without_export() -> Vec<u8> {

@@ -5,7 +5,7 @@ use crate::hostile_plugins::{Ends, Hostile};
 
 /// Sends the event as it came.
 const DELIVER: &str = "(call $deliver (call $request.new))";
-const OUT_OF_FUEL: Ends = Ends::Fails("plugin_out_of_fuel", "more than 30000000 of fuel");
+const OUT_OF_FUEL: Ends = Ends::Fails("plugin_out_of_fuel", "of fuel");
 const STACK: Ends = Ends::Fails("plugin_stack_overflow", "more than 524288 bytes of stack");
 const MEMORY: Ends = Ends::Fails("plugin_memory_limit", "more than 33554432 bytes of memory");
 

@@ -64,6 +64,8 @@ pub const PLUGIN_BYTES_MAX: usize = 24 << 20;
 /// The deterministic budget of one run of a plugin: about one for each instruction, and more for calls of the host.
 /// It takes about 5 ms.
 pub const PLUGIN_FUEL_MAX: u64 = 30_000_000;
+/// What a run may spend besides for each byte of the body that it is given: a rebuilt mebibyte of dense JSON takes 60 a byte.
+pub const PLUGIN_FUEL_PER_BYTE: u64 = 100;
 /// Plugins of one installation, each with any number of versions up to [`PLUGIN_VERSIONS_MAX`].
 pub const PLUGINS_MAX: usize = 10_000;
 /// Versions kept of one plugin.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use hookmill_core::limits::{
-    EVENT_BODY_BYTES_MAX, PLUGIN_FUEL_MAX, ROUTER_CONCURRENCY_MAX, SOURCE_EVENT_BYTES_MAX, SOURCE_EVENTS_MAX,
-    TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
+    EVENT_BODY_BYTES_MAX, PLUGIN_FUEL_MAX, PLUGIN_FUEL_PER_BYTE, ROUTER_CONCURRENCY_MAX,
+    SOURCE_EVENT_BYTES_MAX, SOURCE_EVENTS_MAX, TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
 };
 
 /// Functions of all core modules of one upload.
@@ -31,6 +31,8 @@ pub const DEFINITIONS_MAX: u64 = 100_000;
 pub const SEGMENTS_MAX: u64 = 50_000;
 /// Bytes of all custom sections of one upload. Function names are kept: they are in the backtraces.
 pub const CUSTOM_SECTION_BYTES_MAX: usize = 4 << 20;
+/// Bytes of what is said of an upload that is refused.
+pub const REFUSAL_BYTES_MAX: usize = 4 << 10;
 /// Bytes of the section that has a plugin's manifest.
 pub const MANIFEST_BYTES_MAX: usize = 256 << 10;
 /// Linear memories of one upload. Rust, C and QuickJS need one, adapters a second, what mends QuickJS's borrows a third.
@@ -79,6 +81,8 @@ pub struct RunLimits {
     /// Deterministic budget: about one for each instruction, and more for calls of the host. 30 million take about
     /// 5 ms.
     pub fuel: u64,
+    /// As much again for each byte of the body that the run is given.
+    pub fuel_per_input_byte: u64,
     /// Wall-clock time, in steps of [`EPOCH_TICK`].
     pub wall: Duration,
     /// Bytes of all linear memories together.
@@ -106,6 +110,7 @@ impl Default for RunLimits {
     fn default() -> Self {
         Self {
             fuel: PLUGIN_FUEL_MAX,
+            fuel_per_input_byte: PLUGIN_FUEL_PER_BYTE,
             wall: Duration::from_millis(100),
             memory_bytes: 32 << 20,
             host_calls: 10_000,

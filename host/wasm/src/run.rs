@@ -36,15 +36,21 @@ impl Runner {
         };
         let watch = Stopwatch::start();
         let running = self.ticker.running();
-        let mut store = self.store(run);
-        let guest = self.instantiate::<R>(&plugin, &mut store);
-        let result = guest.and_then(|guest| self.call::<R>(&guest, &mut store));
-        let fuel = self.fuel_spent(&store);
+        let limits = self.limits_of(&run);
+        let mut store = self.store(run, &limits);
+        let guest = instantiate::<R>(&plugin, &mut store, &limits);
+        let result = guest.and_then(|guest| call::<R>(&guest, &mut store, &limits));
+        let fuel = fuel_spent(&store, &limits);
         let remains = store.into_data().into_remains();
         drop(running);
         RunReport {
             result,
-            cost: RunCost { fuel, wall: watch.elapsed(), memory_peak_bytes: remains.memory_peak_bytes },
+            cost: RunCost {
+                fuel,
+                fuel_max: limits.fuel,
+                wall: watch.elapsed(),
+                memory_peak_bytes: remains.memory_peak_bytes,
+            },
             logs: remains.log.into_lines(),
         }
     }
@@ -57,62 +63,72 @@ impl Runner {
     ) -> Vec<RunReport<R::Answer>> {
         let Some(plugin) = self.library.get(run.digest()) else { return Vec::new() };
         let _running = self.ticker.running();
-        let mut store = self.store(run.clone());
-        let guest = match self.instantiate::<R>(&plugin, &mut store) {
+        let limits = self.limits_of(run);
+        let mut store = self.store(run.clone(), &limits);
+        let guest = match instantiate::<R>(&plugin, &mut store, &limits) {
             Ok(guest) => guest,
             Err(failure) => return vec![RunReport::not_begun(failure)],
         };
         let mut reports: Vec<RunReport<R::Answer>> = Vec::with_capacity(times);
         while reports.len() < times && reports.last().is_none_or(|report| report.result.is_ok()) {
             let watch = Stopwatch::start();
-            store.data_mut().begin_again(run.clone().into_state(self.limits));
-            self.fill(&mut store);
-            let result = self.call::<R>(&guest, &mut store);
-            let fuel = self.fuel_spent(&store);
-            let cost =
-                RunCost { fuel, wall: watch.elapsed(), memory_peak_bytes: store.data().memory_peak_bytes() };
+            store.data_mut().begin_again(run.clone().into_state(limits));
+            fill(&mut store, &limits);
+            let result = call::<R>(&guest, &mut store, &limits);
+            let cost = RunCost {
+                fuel: fuel_spent(&store, &limits),
+                fuel_max: limits.fuel,
+                wall: watch.elapsed(),
+                memory_peak_bytes: store.data().memory_peak_bytes(),
+            };
             reports.push(RunReport { result, cost, logs: Vec::new() });
         }
         reports
     }
 
-    fn store<R: WorldRun>(&self, run: R) -> Store<RunState> {
-        let mut store = Store::new(&self.engine, run.into_state(self.limits));
+    /// What this run may use: what is read and written of a large input costs something for each byte.
+    fn limits_of<R: WorldRun>(&self, run: &R) -> RunLimits {
+        let for_input = self.limits.fuel_per_input_byte.saturating_mul(run.input_bytes() as u64);
+        RunLimits { fuel: self.limits.fuel.saturating_add(for_input), ..self.limits }
+    }
+
+    fn store<R: WorldRun>(&self, run: R, limits: &RunLimits) -> Store<RunState> {
+        let mut store = Store::new(&self.engine, run.into_state(*limits));
         store.limiter(|state| state);
         store.call_hook(settle_fuel);
-        store.set_max_component_handles(self.limits.handles);
-        self.fill(&mut store);
+        store.set_max_component_handles(limits.handles);
+        fill(&mut store, limits);
         store
     }
+}
 
-    /// Gives a run all that it may spend.
-    fn fill(&self, store: &mut Store<RunState>) {
-        store.set_fuel(self.limits.fuel).expect("the engine counts fuel");
-        store.set_epoch_deadline(ticks(self.limits.wall));
-        store.set_hostcall_fuel(self.limits.host_call_bytes);
-    }
+/// Gives a run all that it may spend.
+fn fill(store: &mut Store<RunState>, limits: &RunLimits) {
+    store.set_fuel(limits.fuel).expect("the engine counts fuel");
+    store.set_epoch_deadline(ticks(limits.wall));
+    store.set_hostcall_fuel(limits.host_call_bytes);
+}
 
-    fn fuel_spent(&self, store: &Store<RunState>) -> u64 {
-        self.limits.fuel - store.get_fuel().expect("the engine counts fuel")
-    }
+fn fuel_spent(store: &Store<RunState>, limits: &RunLimits) -> u64 {
+    limits.fuel - store.get_fuel().expect("the engine counts fuel")
+}
 
-    fn instantiate<R: WorldRun>(
-        &self,
-        plugin: &LinkedPlugin,
-        store: &mut Store<RunState>,
-    ) -> Result<R::Guest, TransformFailure> {
-        let instance = plugin.linked.pre.instantiate(&mut *store);
-        let guest = instance.and_then(|instance| R::load(&plugin.linked.export, store, &instance));
-        guest.map_err(|error| fault_of_error(&error, &self.limits))
-    }
+fn instantiate<R: WorldRun>(
+    plugin: &LinkedPlugin,
+    store: &mut Store<RunState>,
+    limits: &RunLimits,
+) -> Result<R::Guest, TransformFailure> {
+    let instance = plugin.linked.pre.instantiate(&mut *store);
+    let guest = instance.and_then(|instance| R::load(&plugin.linked.export, store, &instance));
+    guest.map_err(|error| fault_of_error(&error, limits))
+}
 
-    fn call<R: WorldRun>(
-        &self,
-        guest: &R::Guest,
-        store: &mut Store<RunState>,
-    ) -> Result<R::Answer, TransformFailure> {
-        R::call(guest, store).unwrap_or_else(|error| Err(fault_of_error(&error, &self.limits)))
-    }
+fn call<R: WorldRun>(
+    guest: &R::Guest,
+    store: &mut Store<RunState>,
+    limits: &RunLimits,
+) -> Result<R::Answer, TransformFailure> {
+    R::call(guest, store).unwrap_or_else(|error| Err(fault_of_error(&error, limits)))
 }
 
 /// Ticks of the epoch after which a run has had its time. The first may come at once, so there is one more.

@@ -11,8 +11,8 @@ use wasmparser::{BinaryReaderError, Encoding, FunctionBody, Operator, Parser, Pa
 
 use crate::limits::{
     BR_TABLE_TARGETS_MAX, COMPONENTS_MAX, CORE_MODULES_MAX, CUSTOM_SECTION_BYTES_MAX, DEFINITIONS_MAX,
-    FUNCTION_BODY_BYTES_MAX, FUNCTION_LOCALS_MAX, FUNCTIONS_MAX, MEMORIES_MAX, NESTING_MAX, SEGMENTS_MAX,
-    TABLE_ELEMENTS_MAX, TABLES_MAX, TYPES_MAX,
+    FUNCTION_BODY_BYTES_MAX, FUNCTION_LOCALS_MAX, FUNCTIONS_MAX, MEMORIES_MAX, NESTING_MAX,
+    REFUSAL_BYTES_MAX, SEGMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX, TYPES_MAX,
 };
 
 const WASM_PAGE_BYTES: u64 = 64 << 10;
@@ -185,7 +185,12 @@ pub(crate) fn malformed(error: &BinaryReaderError) -> PluginRejected {
     rejected("plugin_malformed", message)
 }
 
-pub(crate) fn rejected(code: &'static str, message: String) -> PluginRejected {
+/// A refusal. Names in an upload may be as long as the upload; what is said of them may not.
+pub(crate) fn rejected(code: &'static str, mut message: String) -> PluginRejected {
+    if message.len() > REFUSAL_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(REFUSAL_BYTES_MAX));
+        message.push_str("...");
+    }
     PluginRejected { code, message }
 }
 

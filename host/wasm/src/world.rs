@@ -64,6 +64,9 @@ pub(crate) trait WorldRun: Clone + Send + 'static {
 
     fn digest(&self) -> PluginDigest;
 
+    /// Bytes of the body that it is given.
+    fn input_bytes(&self) -> usize;
+
     fn owner(&self) -> Owner;
 
     fn into_state(self, limits: RunLimits) -> RunState;
@@ -84,6 +87,10 @@ impl WorldRun for TransformRun {
 
     fn digest(&self) -> PluginDigest {
         self.digest
+    }
+
+    fn input_bytes(&self) -> usize {
+        self.event.body.len()
     }
 
     fn owner(&self) -> Owner {
@@ -130,6 +137,10 @@ impl WorldRun for SourceRun {
         self.digest
     }
 
+    fn input_bytes(&self) -> usize {
+        self.request.body.len()
+    }
+
     fn owner(&self) -> Owner {
         Owner::Source(Arc::clone(&self.source))
     }
@@ -162,6 +173,10 @@ impl WorldRun for ClassifierRun {
 
     fn digest(&self) -> PluginDigest {
         self.digest
+    }
+
+    fn input_bytes(&self) -> usize {
+        self.event.body.len() + self.response.body.len()
     }
 
     fn owner(&self) -> Owner {

@@ -15,11 +15,12 @@ use super::schema::SettingsSchema;
 use super::verdict::SampleDiff;
 use crate::address::DeliveryUrl;
 use crate::application::Metadata;
+use crate::delivery::TransformFailure;
 use crate::endpoint::{CustomHeaders, DeliveryPolicy, Endpoint, EndpointState, Filter, Transformation};
 use crate::event::{Channels, ContentType, Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId};
 use crate::limits::{EVENT_CHANNELS_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
-use crate::plugin::{BoundSecrets, InboundRequest, PluginDigest, ReceiverAnswer, World};
+use crate::plugin::{BoundSecrets, InboundRequest, LogLine, PluginDigest, ReceiverAnswer, RunCost, World};
 use crate::port::plugins::{
     ClassifierReport, ClassifierRun, SourceReport, SourceRun, TransformReport, TransformRun,
 };
@@ -103,6 +104,38 @@ pub enum SampleReport {
     Source(SourceReport),
     /// Of a classifier.
     Classifier(ClassifierReport),
+}
+
+impl SampleReport {
+    /// What the run cost.
+    #[must_use]
+    pub fn cost(&self) -> &RunCost {
+        match self {
+            Self::Transform(report) => &report.cost,
+            Self::Source(report) => &report.cost,
+            Self::Classifier(report) => &report.cost,
+        }
+    }
+
+    /// What the plugin logged.
+    #[must_use]
+    pub fn logs(&self) -> &[LogLine] {
+        match self {
+            Self::Transform(report) => &report.logs,
+            Self::Source(report) => &report.logs,
+            Self::Classifier(report) => &report.logs,
+        }
+    }
+
+    /// Why there is no answer.
+    #[must_use]
+    pub fn failure(&self) -> Option<&TransformFailure> {
+        match self {
+            Self::Transform(report) => report.result.as_ref().err(),
+            Self::Source(report) => report.result.as_ref().err(),
+            Self::Classifier(report) => report.result.as_ref().err(),
+        }
+    }
 }
 
 impl Sample {

@@ -97,6 +97,8 @@ pub enum ClassifierVerdict {
 pub struct RunCost {
     /// Deterministic budget spent.
     pub fuel: u64,
+    /// What might have been spent.
+    pub fuel_max: u64,
     /// Wall-clock time of the run on its thread.
     pub wall: Duration,
     /// Bytes of linear memory at its largest.

@@ -6,10 +6,8 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookmill_app::dry_run::{Candidate, DryRun, DryRunReport};
-use hookmill_core::delivery::TransformFailure;
-use hookmill_core::limits::PLUGIN_FUEL_MAX;
-use hookmill_core::manifest::{SampleReport, json_diff};
-use hookmill_core::plugin::{JAVASCRIPT_PLUGIN, LogLine, RunCost};
+use hookmill_core::manifest::json_diff;
+use hookmill_core::plugin::{JAVASCRIPT_PLUGIN, LogLine};
 use hookmill_core::port::store::EventLookup;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -71,7 +69,8 @@ impl DryRunOut {
         let outcome = run.sample.draft_expectation(&run.report);
         let requests = outcome.as_ref().and_then(|outcome| outcome.get("deliver")).cloned();
         let requests = requests.unwrap_or_else(|| json!([]));
-        let (cost, logs, failure) = parts(&run.report);
+        let cost = run.report.cost();
+        let failure = run.report.failure();
         Self {
             version: run.version.to_string(),
             world: run.world.as_str(),
@@ -79,10 +78,10 @@ impl DryRunOut {
             outcome,
             requests,
             fuel: cost.fuel,
-            fuel_share: cost.fuel as f64 / PLUGIN_FUEL_MAX as f64,
+            fuel_share: cost.fuel as f64 / cost.fuel_max.max(1) as f64,
             wall_micros: u64::try_from(cost.wall.as_micros()).unwrap_or(u64::MAX),
             memory_peak_bytes: cost.memory_peak_bytes,
-            logs: logs.iter().map(log_out).collect(),
+            logs: run.report.logs().iter().map(log_out).collect(),
             failure: failure.map(|failure| json!({"code": failure.code(), "message": failure.detail()})),
         }
     }
@@ -135,14 +134,6 @@ fn lookup(id: &str) -> Result<EventLookup, ApiError> {
     match id.parse() {
         Ok(id) => Ok(EventLookup::Id(id)),
         Err(_) => Ok(EventLookup::Uid(fields::name("message.id", id)?)),
-    }
-}
-
-fn parts(report: &SampleReport) -> (&RunCost, &[LogLine], Option<&TransformFailure>) {
-    match report {
-        SampleReport::Transform(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
-        SampleReport::Source(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
-        SampleReport::Classifier(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
     }
 }
 

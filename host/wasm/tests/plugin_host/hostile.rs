@@ -21,7 +21,7 @@ async fn every_breach_has_its_name() {
         )
     };
     let rows = [
-        ("loop in run", module("", LOOP), "plugin_out_of_fuel", "more than 30000000 of fuel in body < run"),
+        ("loop in run", module("", LOOP), "plugin_out_of_fuel", "more than 30000200 of fuel in body < run"),
         (
             "loop at instantiation",
             module("(func $start (loop $forever (br $forever))) (start $start)", drop),
@@ -87,7 +87,7 @@ async fn every_breach_has_its_name() {
             "host work",
             module("", &format!("(drop (memory.grow (i32.const 16))) {}", repeat(100, "(call $hash (i32.const 2) (i32.const 256) (i32.const 1000000) (i32.const 128))"))),
             "plugin_out_of_fuel",
-            "30000000",
+            "30000200",
         ),
         (
             "a handle that is none",

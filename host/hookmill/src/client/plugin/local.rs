@@ -2,10 +2,10 @@
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::manifest::{SampleReport, SampleRun};
-use hookmill_core::plugin::{ComponentBytes, LogLine, Prepared, RunCost};
+use hookmill_core::plugin::{ComponentBytes, Prepared};
 use hookmill_core::port::Entropy as _;
 use hookmill_core::port::plugins::Plugins as _;
-use hookmill_wasm::limits::{COMPILE_WALL_MAX, RunLimits};
+use hookmill_wasm::limits::COMPILE_WALL_MAX;
 use hookmill_wasm::{CompileWorker, WasmConfig, WasmHost};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,7 +18,6 @@ use crate::world::SystemEntropy;
 /// A plugin host that forgets everything when it is dropped.
 pub(super) struct LocalHost {
     host: WasmHost,
-    limits: RunLimits,
     _cache: TempDir,
 }
 
@@ -26,11 +25,6 @@ pub(super) struct LocalHost {
 pub(super) struct LocalRun {
     /// What the plugin answered.
     pub(super) report: SampleReport,
-    /// Why it could not, if it could not.
-    failure: Option<TransformFailure>,
-    cost: RunCost,
-    logs: Vec<LogLine>,
-    fuel_max: u64,
 }
 
 impl LocalHost {
@@ -53,9 +47,8 @@ impl LocalHost {
         };
         let config =
             WasmConfig { compile_worker: Some(compile_worker), ..WasmConfig::new(cache.path().into(), key) };
-        let limits = config.limits;
         let host = WasmHost::new(config).map_err(|error| failed(error.code(), error.to_string()))?;
-        Ok(Self { host, limits, _cache: cache })
+        Ok(Self { host, _cache: cache })
     }
 
     /// Checks and compiles a plugin, as an upload would.
@@ -74,20 +67,14 @@ impl LocalHost {
             SampleRun::Source(run) => SampleReport::Source(self.host.receive(run).await),
             SampleRun::Classifier(run) => SampleReport::Classifier(self.host.classify(run).await),
         };
-        let (cost, logs, failure) = match &report {
-            SampleReport::Transform(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
-            SampleReport::Source(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
-            SampleReport::Classifier(report) => (&report.cost, &report.logs, report.result.as_ref().err()),
-        };
-        let (cost, logs, failure) = (cost.clone(), logs.clone(), failure.cloned());
-        LocalRun { report, failure, cost, logs, fuel_max: self.limits.fuel }
+        LocalRun { report }
     }
 }
 
 impl LocalRun {
     /// The failure, where it is the plugin's fault and not its verdict.
     pub(super) fn fault(&self) -> Option<&TransformFailure> {
-        self.failure.as_ref().filter(|failure| match failure {
+        self.report.failure().filter(|failure| match failure {
             TransformFailure::Fault { .. } | TransformFailure::Unavailable { .. } => true,
             TransformFailure::Retryable { .. } | TransformFailure::Permanent { .. } => false,
         })
@@ -95,14 +82,14 @@ impl LocalRun {
 
     /// What it cost and what it logged, with the names that the server's dry run has.
     pub(super) fn to_json(&self) -> Value {
-        let logs = self.logs.iter().map(|line| {
-            json!({ "level": format!("{:?}", line.level).to_ascii_lowercase(), "message": line.message })
-        });
+        let cost = self.report.cost();
+        let logs = self.report.logs().iter();
+        let logs = logs.map(|line| json!({ "level": line.level.as_str(), "message": line.message }));
         json!({
-            "fuel": self.cost.fuel,
-            "fuelShare": self.cost.fuel as f64 / self.fuel_max as f64,
-            "wallMicros": self.cost.wall.as_micros() as u64,
-            "memoryPeakBytes": self.cost.memory_peak_bytes,
+            "fuel": cost.fuel,
+            "fuelShare": cost.fuel as f64 / cost.fuel_max.max(1) as f64,
+            "wallMicros": cost.wall.as_micros() as u64,
+            "memoryPeakBytes": cost.memory_peak_bytes,
             "logs": logs.collect::<Vec<_>>(),
         })
     }
