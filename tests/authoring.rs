@@ -24,7 +24,7 @@ struct Author {
 
 impl Author {
     fn new() -> Self {
-        Self { home: TempDir::new().unwrap() }
+        Self { home: TempDir::new().expect("a temporary directory") }
     }
 
     /// An author with a new project.
@@ -47,7 +47,7 @@ impl Author {
     }
 
     async fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().await.unwrap()
+        self.command(arguments).output().await.expect("the program can be run")
     }
 
     /// Runs a command that has to succeed; answers what it says as JSON.
@@ -60,7 +60,7 @@ impl Author {
     async fn succeed_at(&self, router: &Router, arguments: &[&str]) -> Value {
         let mut command = self.command(&[arguments, &["--json"]].concat());
         command.env("HOOKMILL_URL", format!("http://{}", router.address())).env("HOOKMILL_KEY", ADMIN_KEY);
-        succeeded(arguments, &command.output().await.unwrap())
+        succeeded(arguments, &command.output().await.expect("the program can be run"))
     }
 
     /// Runs a command that has to fail with this code.
@@ -80,7 +80,7 @@ impl Author {
     fn edit_manifest(&self, edit: impl FnOnce(&mut Value)) {
         let mut manifest = json_file(&self.manifest());
         edit(&mut manifest);
-        std::fs::write(self.manifest(), manifest.to_string()).unwrap();
+        std::fs::write(self.manifest(), manifest.to_string()).expect("the project can be written");
     }
 }
 
@@ -92,7 +92,7 @@ fn succeeded(arguments: &[&str], output: &Output) -> Value {
 }
 
 fn json_file(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(path).expect("the file is there")).expect("the file is JSON")
 }
 
 /// New, build, test, push, and an event through it.
@@ -106,7 +106,7 @@ async fn a_template_delivers(language: &str) {
     assert!(author.project().join("target/reshape.wasm").is_file());
     let tested = author.succeed(&["plugin", "test", NAME]).await;
     assert_eq!(tested["samples"][0]["ok"], true, "{tested}");
-    assert!(tested["samples"][0]["fuelShare"].as_f64().unwrap() < 1.0, "{tested}");
+    assert!(tested["samples"][0]["fuelShare"].as_f64().is_some_and(|share| share < 1.0), "{tested}");
 
     let receiver = Receiver::start(Behaviour::accepts()).await;
     let data_dir = DataDir::new();
@@ -118,7 +118,7 @@ async fn a_template_delivers(language: &str) {
     router.api().send(&application, "ticket.opened", TICKET).await;
     let delivered = receiver.wait_for(1).await.remove(0);
     assert_eq!(delivered.headers["x-kind"], "ticket");
-    let body: Value = serde_json::from_slice(&delivered.body).unwrap();
+    let body: Value = serde_json::from_slice(&delivered.body).expect("JSON arrives");
     assert_eq!((&body["title"], &body["tags"]), (&json!("Printer on fire"), &json!(["a", "b"])));
     assert!(
         body["reference"].is_number() && body.get("id").is_none() && body.get("subject").is_none(),
@@ -162,7 +162,7 @@ async fn a_sample_that_fails_is_told_and_can_be_accepted() {
     let author = Author::of("javascript", "transform").await;
     author.fail(&["plugin", "test", NAME], "plugin_not_built").await;
     author.edit_manifest(|manifest| {
-        manifest["samples"][0]["expect"]["deliver"][0]["body"]["title"] = "other".into()
+        manifest["samples"][0]["expect"]["deliver"][0]["body"]["title"] = "other".into();
     });
     author.succeed(&["plugin", "build", NAME]).await;
     let output = author.run(&["plugin", "test", NAME]).await;

@@ -58,7 +58,7 @@ impl Setup {
     async fn try_source(&self, name: &str, more: Value) -> Reply {
         let mut body = json!({ "name": name, "application": self.endpoint.application });
         let Value::Object(more) = more else { panic!("an object") };
-        body.as_object_mut().unwrap().extend(more);
+        body.as_object_mut().expect("an object").extend(more);
         self.router.api().call(Method::POST, "/source").json(&body).await
     }
 
@@ -115,7 +115,7 @@ fn standard_secret() -> String {
 }
 
 fn hmac<M: Mac + KeyInit>(pieces: &[&str]) -> Vec<u8> {
-    let mut mac = <M as KeyInit>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let mut mac = <M as KeyInit>::new_from_slice(SECRET.as_bytes()).expect("a key of any length");
     pieces.iter().for_each(|piece| mac.update(piece.as_bytes()));
     mac.finalize().into_bytes().to_vec()
 }
@@ -126,12 +126,13 @@ fn sha256(pieces: &[&str]) -> Vec<u8> {
 
 #[expect(clippy::disallowed_methods, reason = "providers have clocks of their own")]
 fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 fn inbound_vector(provider: &str) -> Value {
     let path = fixture::tests_directory().join("data/vectors/signatures.json");
-    let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let vectors: Value =
+        serde_json::from_slice(&std::fs::read(path).expect("the vectors are there")).expect("they are JSON");
     vectors["inbound"][provider]["vectors"][0].clone()
 }
 
@@ -179,8 +180,9 @@ fn signed(provider: &str, id: &str) -> Post {
         }
         "standard_webhooks" => {
             let post = Post::json(source, &json!({ "type": "user.created" }));
-            let signer = standardwebhooks::Webhook::new(&standard_secret()).unwrap();
-            let signature = signer.sign(id, i64::try_from(now()).unwrap(), post.body.as_bytes()).unwrap();
+            let signer = standardwebhooks::Webhook::new(&standard_secret()).expect("a secret");
+            let now = i64::try_from(now()).expect("a time of this age");
+            let signature = signer.sign(id, now, post.body.as_bytes()).expect("it signs");
             post.header("webhook-id", id)
                 .header("webhook-timestamp", time)
                 .header("webhook-signature", signature)

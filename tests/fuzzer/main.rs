@@ -92,8 +92,8 @@ async fn fuzz(arguments: &Arguments) -> ExitCode {
             let path = keep(&directory, arguments.seed, &input, name);
             progress.suspend(|| println!("{name}: {said}\n    kept as {}", path.display()));
         }
-        if !timed {
-            progress.suspend(|| println!("{ended:?}"));
+        if let (false, Ok(ended)) = (timed, &ended) {
+            progress.suspend(|| println!("{ended}"));
         }
         tally.add(input.kind, ended);
         progress.set_message(tally.line());

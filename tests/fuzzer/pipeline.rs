@@ -153,6 +153,18 @@ fn refused(rejected: PluginRejected) -> Result<Ended, Finding> {
     }
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(rejected) | Self::CompilerDied(rejected) | Self::Unlinked(rejected) => {
+                write!(formatter, "refused, {}: {}", rejected.code, rejected.message)
+            }
+            Self::Answered(outcome) => write!(formatter, "answered {outcome}"),
+            Self::Faulted { code, detail } => write!(formatter, "stopped, {code}: {detail}"),
+        }
+    }
+}
+
 impl Finding {
     /// For the name of a file.
     pub(crate) fn name(&self) -> &'static str {

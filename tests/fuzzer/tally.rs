@@ -34,7 +34,7 @@ impl Tally {
         counts.tried += 1;
         match ended {
             Ok(Ended::Refused(rejected) | Ended::CompilerDied(rejected)) => {
-                *self.refusals.entry(rejected.code).or_default() += 1
+                *self.refusals.entry(rejected.code).or_default() += 1;
             }
             Ok(Ended::Unlinked(rejected)) => {
                 counts.compiled += 1;

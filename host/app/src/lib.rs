@@ -120,7 +120,7 @@ impl App {
             return;
         }
         let reason = DisabledReason::Gone;
-        self.announce(Notice::EndpointDisabled { application, endpoint: id, reason });
+        self.announce(&Notice::EndpointDisabled { application, endpoint: id, reason });
     }
 
     /// Applies changes to the store, then to the snapshot, then tells the dispatcher. The caller holds

@@ -100,7 +100,7 @@ impl Notice {
 
 impl App {
     /// Tells the operator, in a task of its own.
-    pub(crate) fn announce(self: &Arc<Self>, notice: Notice) {
+    pub(crate) fn announce(self: &Arc<Self>, notice: &Notice) {
         let listener = self.table().application(OPERATIONAL_APPLICATION).cloned();
         let Some(routes) = listener else { return };
         if notice.application() == Some(routes.application.id) {

@@ -172,7 +172,7 @@ impl App {
             tracing::error!(plugin = %name, %error, "the trial of a failing version could not be ended");
             return;
         }
-        self.announce(Notice::CanaryEnded { plugin: name.clone(), version, worse });
+        self.announce(&Notice::CanaryEnded { plugin: name.clone(), version, worse });
     }
 
     /// Deletes a plugin that nothing uses.

@@ -303,7 +303,7 @@ impl Dispatcher {
         }
         self.count_for_trial(&ended.finished.attempt);
         if matches!(ended.finished.completion, Completion::Dead(_)) {
-            self.app.announce(Notice::Exhausted(Box::new(ended.finished.attempt.clone())));
+            self.app.announce(&Notice::Exhausted(Box::new(ended.finished.attempt.clone())));
         }
         if ended.gone {
             let app = Arc::clone(&self.app);
@@ -377,7 +377,7 @@ impl Dispatcher {
         let Some(endpoint) = endpoint else { return };
         let Some(used) = endpoint.transformation.active() else { return };
         let (application, plugin) = (endpoint.application, used.binding.plugin.clone());
-        self.app.announce(if is_failing {
+        self.app.announce(&if is_failing {
             Notice::PluginFailing { application, endpoint: id, plugin }
         } else {
             Notice::PluginRecovered { application, endpoint: id, plugin }

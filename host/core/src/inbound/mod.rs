@@ -120,12 +120,12 @@ impl Refusal {
         }
     }
 
-    fn missing(place: impl ToString) -> Self {
-        Self::SignatureMissing { place: place.to_string() }
+    fn missing(place: impl Into<String>) -> Self {
+        Self::SignatureMissing { place: place.into() }
     }
 
-    fn malformed(place: impl ToString) -> Self {
-        Self::SignatureMalformed { place: place.to_string() }
+    fn malformed(place: impl Into<String>) -> Self {
+        Self::SignatureMalformed { place: place.into() }
     }
 }
 

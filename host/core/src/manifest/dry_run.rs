@@ -56,14 +56,14 @@ impl Sample {
 mod tests {
     use super::*;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
 
     #[test]
     fn an_input_is_a_sample_that_expects_nothing() {
         let check = |world, input: Value, expect: Result<(), &str>| {
-            let read = Sample::input_only(&object(input.clone()), world, None);
+            let read = Sample::input_only(&object(&input), world, None);
             let read = read.map(|_| ()).map_err(|error| error.pointer);
             assert_eq!(read, expect.map_err(str::to_owned), "{input}");
         };

@@ -12,6 +12,8 @@ pub(crate) mod source;
 pub(crate) mod wasm;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use double::{Ambient, EventHandle, TargetHandle, hash, hmac, log, now_ms, random_u64, with_ambient};
+pub(crate) use double::{
+    Ambient, EventHandle, TargetHandle, hash, hmac, log, now_ms, random_u64, with_ambient,
+};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::{EventHandle, TargetHandle, hash, hmac, log, now_ms, random_u64};
