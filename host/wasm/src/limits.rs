@@ -15,6 +15,13 @@ pub const FUNCTIONS_MAX: u64 = 60_000;
 pub const FUNCTION_BODY_BYTES_MAX: usize = 512 << 10;
 /// Local variables of one function. Register allocation takes more than linear time in them.
 pub const FUNCTION_LOCALS_MAX: u64 = 20_000;
+/// Blocks within blocks of one function. Compilers of big switches nest some hundreds; what checks and compiles them takes
+/// time in the square of it.
+pub const BLOCK_NESTING_MAX: usize = 4096;
+/// Parameters of one function or block.
+pub const PARAMETERS_MAX: usize = 256;
+/// Results of one function or block: each branch out of it carries so many values.
+pub const RESULTS_MAX: usize = 32;
 /// Targets of one `br_table`.
 pub const BR_TABLE_TARGETS_MAX: u32 = 16_384;
 /// Core modules of one upload; `wit-component` makes three to five of one.

@@ -7,12 +7,14 @@ use std::ops::AddAssign;
 
 use hookmill_core::limits::PLUGIN_BYTES_MAX;
 use hookmill_core::port::plugins::PluginRejected;
-use wasmparser::{BinaryReaderError, Encoding, FunctionBody, Operator, Parser, Payload};
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, Encoding, FunctionBody, Operator, Parser, Payload, RecGroup,
+};
 
 use crate::limits::{
-    BR_TABLE_TARGETS_MAX, COMPONENTS_MAX, CORE_MODULES_MAX, CUSTOM_SECTION_BYTES_MAX, DEFINITIONS_MAX,
-    FUNCTION_BODY_BYTES_MAX, FUNCTION_LOCALS_MAX, FUNCTIONS_MAX, MEMORIES_MAX, NESTING_MAX,
-    REFUSAL_BYTES_MAX, SEGMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX, TYPES_MAX,
+    BLOCK_NESTING_MAX, BR_TABLE_TARGETS_MAX, COMPONENTS_MAX, CORE_MODULES_MAX, CUSTOM_SECTION_BYTES_MAX,
+    DEFINITIONS_MAX, FUNCTION_BODY_BYTES_MAX, FUNCTION_LOCALS_MAX, FUNCTIONS_MAX, MEMORIES_MAX, NESTING_MAX,
+    PARAMETERS_MAX, REFUSAL_BYTES_MAX, RESULTS_MAX, SEGMENTS_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX, TYPES_MAX,
 };
 
 const WASM_PAGE_BYTES: u64 = 64 << 10;
@@ -111,7 +113,13 @@ impl Counts {
     /// Counts one section; bodies of functions are sections here.
     fn section(&mut self, payload: &Payload<'_>, memory_bytes_max: usize) -> Result<(), PluginRejected> {
         match payload {
-            Payload::TypeSection(section) => self.add(&TYPES, section.count().into()),
+            Payload::TypeSection(section) => {
+                self.add(&TYPES, section.count().into())?;
+                section
+                    .clone()
+                    .into_iter()
+                    .try_for_each(|group| arity(&group.map_err(|error| malformed(&error))?))
+            }
             Payload::CoreTypeSection(section) => self.add(&TYPES, section.count().into()),
             Payload::ComponentTypeSection(section) => self.add(&TYPES, section.count().into()),
             Payload::ImportSection(section) => self.add(&DEFINITIONS, section.count().into()),
@@ -155,6 +163,17 @@ impl Counts {
     }
 }
 
+/// Measures the function types of one group.
+fn arity(group: &RecGroup) -> Result<(), PluginRejected> {
+    for kind in group.types() {
+        if let CompositeInnerType::Func(function) = &kind.composite_type.inner {
+            limit("parameters of a function", function.params().len() as u64, PARAMETERS_MAX as u64)?;
+            limit("results of a function", function.results().len() as u64, RESULTS_MAX as u64)?;
+        }
+    }
+    Ok(())
+}
+
 /// Measures one function.
 fn function(body: &FunctionBody<'_>) -> Result<(), PluginRejected> {
     limit("bytes of a function's body", body.range().len() as u64, FUNCTION_BODY_BYTES_MAX as u64)?;
@@ -165,9 +184,18 @@ fn function(body: &FunctionBody<'_>) -> Result<(), PluginRejected> {
         limit("local variables of a function", locals, FUNCTION_LOCALS_MAX)?;
     }
     let mut operators = body.get_operators_reader().map_err(|error| malformed(&error))?;
+    let mut depth = 0_usize;
     while !operators.eof() {
-        if let Operator::BrTable { targets } = operators.read().map_err(|error| malformed(&error))? {
-            limit("targets of a br_table", targets.len().into(), BR_TABLE_TARGETS_MAX.into())?;
+        match operators.read().map_err(|error| malformed(&error))? {
+            Operator::BrTable { targets } => {
+                limit("targets of a br_table", targets.len().into(), BR_TABLE_TARGETS_MAX.into())?;
+            }
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                depth += 1;
+                limit("blocks within blocks", depth as u64, BLOCK_NESTING_MAX as u64)?;
+            }
+            Operator::End => depth = depth.saturating_sub(1),
+            _ => {}
         }
     }
     Ok(())
@@ -256,6 +284,14 @@ mod tests {
             "(component (component (component (component (component)))))",
             structure("5 nested components"),
         );
+        let nested = format!("(module (func {} {}))", "block ".repeat(4097), "end ".repeat(4097));
+        check_text(&nested, structure("4097 blocks within blocks"));
+        check_text(
+            &format!("(module (func (param {})))", "i32 ".repeat(257)),
+            structure("257 parameters of a function"),
+        );
+        let results = format!("(module (func (result {}) unreachable))", "i32 ".repeat(33));
+        check_text(&results, structure("33 results of a function"));
         check_text("(module (memory 513))", structure("bytes of initial memory"));
         check_text("(module (table 50001 funcref))", structure("50001 elements of a table"));
         check_text(&format!("(module {})", "(table 1 funcref)".repeat(9)), structure("9 tables"));
