@@ -287,7 +287,7 @@ fn invalid_code() -> Vec<Row> {
         (
             "a function of 1001 parameters",
             module(&format!("(func (param {}))", "i32 ".repeat(1001))),
-            invalid("does not validate"),
+            Ends::Refused("plugin_malformed", "out of bounds"),
         ),
         (
             "an export name that is no text",

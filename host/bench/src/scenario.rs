@@ -29,6 +29,7 @@ const WARM_UP: Extent = Extent { connections: CONNECTIONS, seconds: 1.0, events_
 
 /// Events a second to each of the two endpoints.
 const NEIGHBOUR_RATE: u32 = 300;
+const NEIGHBOUR_SECONDS_MIN: u32 = 15;
 /// How much the 99th percentile may rise because of the neighbour.
 const NEIGHBOUR_RISE_MAX: f64 = 1.2;
 
@@ -242,14 +243,17 @@ impl Bench {
         for rate in RATES {
             let receiver = Receiver::start(Manner::Answers).await?;
             let null = Router::start_null(Some(receiver.address), &self.log("null-router")).await?;
-            let (null_ms, _) = self.paced(&null.null_target(PAYLOAD_BYTES), &receiver, rate).await?;
+            let (null_ms, _) = self
+                .paced(&null.null_target(PAYLOAD_BYTES), &receiver, rate, self.fixed_rate_seconds)
+                .await?;
             null.kill().await;
 
             let (data, mut router) = self.start_router().await?;
             let application = Application::create(&router).await?;
             application.add_endpoint(receiver.address).await?;
-            let (ms, remark) =
-                self.paced(&application.target(&router, PAYLOAD_BYTES), &receiver, rate).await?;
+            let (ms, remark) = self
+                .paced(&application.target(&router, PAYLOAD_BYTES), &receiver, rate, self.fixed_rate_seconds)
+                .await?;
             router.still_runs()?;
             router.kill().await;
             drop(data);
@@ -295,10 +299,12 @@ impl Bench {
         let (target, other) =
             (application.target(&router, PAYLOAD_BYTES), other.target(&router, PAYLOAD_BYTES));
         let numbers = Numbers::default();
+        // Long enough that the plugin's first runs, before its breaker opens, are not all that is measured.
+        let seconds = self.fixed_rate_seconds.max(NEIGHBOUR_SECONDS_MIN);
         // Longer than the measured load, which ends it.
-        let flood = generator::fixed_rate(&other, &numbers, NEIGHBOUR_RATE, 2 * self.fixed_rate_seconds);
+        let flood = generator::fixed_rate(&other, &numbers, NEIGHBOUR_RATE, 2 * seconds);
         let measured = tokio::select! {
-            measured = self.paced(&target, &receiver, NEIGHBOUR_RATE) => measured,
+            measured = self.paced(&target, &receiver, NEIGHBOUR_RATE, seconds) => measured,
             flooded = flood => Err(flooded.err().unwrap_or(BenchError::Proc { path: "flood".into() })),
         };
         router.still_runs()?;
@@ -391,11 +397,11 @@ impl Bench {
         target: &LoadTarget,
         receiver: &Receiver,
         rate: u32,
+        seconds: u32,
     ) -> Result<(Quantiles, String), BenchError> {
         self.warm_up(target, receiver).await?;
         receiver.expect_from(self.numbers.upcoming());
-        let (sent, lateness_ns) =
-            generator::fixed_rate(target, &self.numbers, rate, self.fixed_rate_seconds).await?;
+        let (sent, lateness_ns) = generator::fixed_rate(target, &self.numbers, rate, seconds).await?;
         let arrivals = receiver.all_arrived(sent.accepted).await?;
         let acknowledged = Quantiles::in_milliseconds(&sent.acknowledged_ns);
         let lateness = Quantiles::in_milliseconds(&lateness_ns);
