@@ -88,7 +88,7 @@ pub const ENDPOINT_CONCURRENCY_DEFAULT: u16 = 64;
 pub const ENDPOINT_CONCURRENCY_MAX: u16 = 1024;
 /// Deliveries of one endpoint that are in flight at once, for each that may be under way at once: a delivery is in
 /// flight from its start until what came of it is committed. A crash repeats at most those.
-pub const IN_FLIGHT_PER_PLACE: usize = 4;
+pub const IN_FLIGHT_PER_PLACE: usize = 8;
 /// Deliveries of the whole router under way at once.
 pub const ROUTER_CONCURRENCY_MAX: usize = 1024;
 /// Deliveries of one endpoint held in memory; the rest of its queue stays in the store.

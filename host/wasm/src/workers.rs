@@ -120,6 +120,7 @@ impl Shared {
     /// The next job, or none when the threads are to end.
     fn next(&self) -> Option<(Owner, Job)> {
         let mut state = self.lock();
+        let mut has_yielded = false;
         loop {
             if state.stopping {
                 return None;
@@ -130,6 +131,15 @@ impl Shared {
                     self.work.notify_one();
                 }
                 return Some(job);
+            }
+            if !has_yielded {
+                // Under load the next job is a moment away. Letting those run that bring it costs less than to sleep and
+                // be woken.
+                has_yielded = true;
+                drop(state);
+                thread::yield_now();
+                state = self.lock();
+                continue;
             }
             state.idle += 1;
             state = self.work.wait(state).expect("nothing panics under this lock");
