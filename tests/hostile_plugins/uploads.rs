@@ -97,7 +97,8 @@ fn files() -> Vec<Row> {
         // component type, which only a process of its own survives.
         (
             "packages that need each other",
-            include_bytes!("../data/hostile/packages-in-a-circle.wasm").to_vec(),
+            hex::decode(include_str!("../data/hostile/packages-in-a-circle.hex").replace('\n', ""))
+                .expect("digits"),
             Ends::RefusedByAny(&["plugin_compiler_failed", "plugin_not_component"]),
         ),
         (
