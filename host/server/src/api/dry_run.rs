@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::plugin::{ensure, parse_version};
 use crate::answer;
 use crate::auth::Caller;
-use crate::context::Context;
+use crate::context::{Context, detached};
 use crate::error::{ApiError, Handled};
 use crate::fields;
 use crate::input::Input;
@@ -114,20 +114,24 @@ pub(crate) async fn run(State(context): State<Arc<Context>>, caller: Caller, inp
             return Err(ApiError::field("plugin", "candidate_unclear", message));
         }
     };
-    if let Candidate::Uploaded { plugin, .. } = &candidate {
-        ensure(&context, plugin).await?;
-    }
-    let recorded = match asked.message {
-        None => None,
-        Some(message) => {
-            let event = context.app.recorded_event(&message.application, lookup(&message.id)?).await?;
-            // The input says nothing of an event then, and must say something.
-            given.entry("event").or_insert_with(|| json!({"type": "recorded", "body": null}));
-            Some(event)
+    let message = asked.message;
+    detached(async move {
+        if let Candidate::Uploaded { plugin, .. } = &candidate {
+            ensure(&context, plugin).await?;
         }
-    };
-    let report = context.app.dry_run(DryRun { candidate, input: given, recorded }).await?;
-    Ok(answer::json(StatusCode::OK, &DryRunOut::of(&report)))
+        let recorded = match message {
+            None => None,
+            Some(message) => {
+                let event = context.app.recorded_event(&message.application, lookup(&message.id)?).await?;
+                // The input says nothing of an event then, and must say something.
+                given.entry("event").or_insert_with(|| json!({"type": "recorded", "body": null}));
+                Some(event)
+            }
+        };
+        let report = context.app.dry_run(DryRun { candidate, input: given, recorded }).await?;
+        Ok(answer::json(StatusCode::OK, &DryRunOut::of(&report)))
+    })
+    .await
 }
 
 fn lookup(id: &str) -> Result<EventLookup, ApiError> {

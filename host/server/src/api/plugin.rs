@@ -135,7 +135,8 @@ impl<'a> VersionOut<'a> {
     }
 }
 
-/// Sees to it that a plugin which comes with the router is there when it is first used.
+/// Sees to it that a plugin which comes with the router is there when it is first used or looked at. For use in
+/// [`detached`] work: it may be an upload.
 pub(super) async fn ensure(context: &Context, name: &PluginName) -> Result<(), ApiError> {
     Ok(context.app.ensure_bundled_plugin(name).await?)
 }
@@ -170,9 +171,13 @@ pub(crate) async fn get(
 ) -> Handled {
     caller.reads_shared()?;
     let name = parse_name(&name)?;
-    let table = context.app.table_full();
-    let entry = table.plugins.get(&name).ok_or_else(|| ApiError::not_found("plugin"))?;
-    Ok(answer::json(StatusCode::OK, &PluginOut::of(name.as_str(), entry)))
+    detached(async move {
+        ensure(&context, &name).await?;
+        let table = context.app.table_full();
+        let entry = table.plugins.get(&name).ok_or_else(|| ApiError::not_found("plugin"))?;
+        Ok(answer::json(StatusCode::OK, &PluginOut::of(name.as_str(), entry)))
+    })
+    .await
 }
 
 /// Takes an upload: 201 for a new version, 200 for bytes that are a version already.

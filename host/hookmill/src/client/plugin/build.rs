@@ -14,7 +14,6 @@ const COLUMNS: [Column; 6] = [
     Column("plugin", "/name"),
     Column("world", "/world"),
     Column("bytes", "/bytes"),
-    Column("imports", "/imports"),
     Column("samples", "/samples"),
     Column("file", "/file"),
 ];
