@@ -10,7 +10,7 @@ use crate::client::print;
 use crate::client::show::{Column, table};
 use crate::failure::Failure;
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 5] = [
     Column("plugin", "/name"),
     Column("world", "/world"),
     Column("bytes", "/bytes"),
