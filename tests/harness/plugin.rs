@@ -4,10 +4,8 @@
 //! it has the imports, the export and the memory of a transform, and its component type embedded. So what the router
 //! finds wrong with it is what the test put there.
 
-use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
-
 use crate::fixture::{built, repository};
+use crate::world::World;
 
 /// A plugin of the repository, as `cargo xtask plugins` left it.
 ///
@@ -171,11 +169,5 @@ fn module(imports: &str, items: &str) -> Vec<u8> {
 
 /// The module with the component type of a world of `wit/` in it, as the toolchains of guests leave it.
 fn embedded(module: &[u8], world: &str) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(repository().join("wit")).expect("wit/ is sound");
-    let world = resolve.select_world(&[package], Some(world)).expect("wit/ has this world");
-    let mut module = module.to_vec();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-        .expect("the world has a type");
-    module
+    World::named(world).embedded_in(module)
 }

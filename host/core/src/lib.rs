@@ -9,7 +9,6 @@ pub mod application;
 pub mod attempt;
 pub mod breaker;
 pub mod canary;
-pub mod custom_section;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;

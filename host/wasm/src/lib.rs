@@ -50,6 +50,7 @@ pub use crate::compile_worker::{CompileWorker, serve_compile_job};
 use crate::engine::Ticker;
 use crate::library::{Compile, Library, Preparer};
 use crate::limits::RunLimits;
+pub use crate::manifest::manifest_of;
 use crate::run::Runner;
 use crate::workers::Workers;
 

@@ -84,13 +84,13 @@ impl Library {
         upload: &[u8],
     ) -> Option<Result<PluginFacts, PluginRejected>> {
         let plugin = self.in_memory(digest)?;
-        Some(manifest::find(upload).map(|manifest| plugin.facts(manifest)))
+        Some(manifest::manifest_of(upload).map(|manifest| plugin.facts(manifest)))
     }
 
     /// Makes a plugin ready to run, and tells what is in it.
     pub(crate) fn prepare(&self, digest: PluginDigest, upload: &[u8]) -> Result<PluginFacts, PluginRejected> {
         structure::check_outside(upload)?;
-        let manifest = manifest::find(upload)?;
+        let manifest = manifest::manifest_of(upload)?;
         if let Some(plugin) = self.get(digest) {
             return Ok(plugin.facts(manifest));
         }

@@ -40,8 +40,6 @@ pub const SEGMENTS_MAX: u64 = 50_000;
 pub const CUSTOM_SECTION_BYTES_MAX: usize = 4 << 20;
 /// Bytes of what is said of an upload that is refused.
 pub const REFUSAL_BYTES_MAX: usize = 4 << 10;
-/// Bytes of the section that has a plugin's manifest.
-pub const MANIFEST_BYTES_MAX: usize = 256 << 10;
 /// Linear memories of one upload. Rust, C and QuickJS need one, adapters a second, what mends QuickJS's borrows a third.
 pub const MEMORIES_MAX: u32 = 3;
 /// Tables of one upload.
@@ -135,5 +133,5 @@ const _: () = {
     assert!(QUEUED_RUNS_MAX >= ROUTER_CONCURRENCY_MAX, "every delivery under way fits the queue");
     assert!(WASM_STACK_BYTES_MAX * 4 <= RUN_THREAD_STACK_BYTES, "a guard page hit would end the process");
     assert!(LOG_LINE_BYTES_MAX <= LOG_BYTES_MAX);
-    assert!(MANIFEST_BYTES_MAX <= CUSTOM_SECTION_BYTES_MAX);
+    assert!(hookmill_core::manifest::MANIFEST_BYTES_MAX <= CUSTOM_SECTION_BYTES_MAX);
 };

@@ -4,24 +4,21 @@
 //! tools append it to the component. Its text is handed on as it is.
 
 use bytes::Bytes;
+use hookmill_core::manifest::{MANIFEST_BYTES_MAX, MANIFEST_SECTION};
 use hookmill_core::port::plugins::PluginRejected;
 use wasmparser::{Parser, Payload};
 
-use crate::limits::MANIFEST_BYTES_MAX;
 use crate::structure::{malformed, rejected};
 
-/// The name of the section.
-const SECTION: &str = "hookmill:manifest";
-
-/// The manifest of an upload, where it has one.
+/// The text of an upload's manifest, where it has one. Nothing else about the upload is checked.
 ///
 /// # Errors
-/// A manifest that is too long, two that differ, and an upload that is no WebAssembly.
-pub(crate) fn find(upload: &[u8]) -> Result<Option<Bytes>, PluginRejected> {
+/// A manifest that is too long, more than one, and an upload that is no WebAssembly.
+pub fn manifest_of(upload: &[u8]) -> Result<Option<Bytes>, PluginRejected> {
     let mut found: Option<&[u8]> = None;
     for payload in Parser::new(0).parse_all(upload) {
         let Payload::CustomSection(section) = payload.map_err(|error| malformed(&error))? else { continue };
-        if section.name() != SECTION {
+        if section.name() != MANIFEST_SECTION {
             continue;
         }
         let manifest = section.data();
@@ -32,9 +29,9 @@ pub(crate) fn find(upload: &[u8]) -> Result<Option<Bytes>, PluginRejected> {
             );
             return Err(rejected("plugin_manifest_too_large", message));
         }
-        if found.is_some_and(|other| other != manifest) {
+        if found.is_some() {
             let message = format!(
-                "the plugin has two sections `{SECTION}` that differ: leave the manifest to the SDK's macro or to \
+                "the plugin has more than one section `{MANIFEST_SECTION}`: leave the manifest to the SDK's macro or to \
                  `hookmill plugin build`, not to both"
             );
             return Err(rejected("plugin_manifest_ambiguous", message));
@@ -51,7 +48,7 @@ mod tests {
     #[test]
     fn finds_the_one_manifest_wherever_it_is() {
         let check = |text: &str, expect: Result<Option<&str>, &str>| {
-            let found = find(&wat::parse_str(text).unwrap());
+            let found = manifest_of(&wat::parse_str(text).unwrap());
             let found = found.as_ref().map(|manifest| manifest.as_deref()).map_err(|error| error.code);
             assert_eq!(found, expect.map(|manifest| manifest.map(str::as_bytes)), "{text}");
         };
@@ -63,7 +60,7 @@ mod tests {
         check(&format!("(component {A} (core module))"), Ok(Some("a")));
         check(&format!("(component (core module) (core module {A}))"), Ok(Some("a")));
         check(&format!("(component (component (core module {A})))"), Ok(Some("a")));
-        check(&format!("(component {A} (core module {A}))"), Ok(Some("a")));
+        check(&format!("(component {A} (core module {A}))"), Err("plugin_manifest_ambiguous"));
         check(&format!("(component {A} (core module {B}))"), Err("plugin_manifest_ambiguous"));
         check(&format!("(component {A} {B})"), Err("plugin_manifest_ambiguous"));
         let long = "x".repeat(MANIFEST_BYTES_MAX + 1);

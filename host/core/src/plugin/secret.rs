@@ -123,6 +123,11 @@ impl BoundSecrets {
         self.0.iter()
     }
 
+    /// The names, in order; what may be shown.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(SecretName::as_str)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

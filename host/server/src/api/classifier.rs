@@ -52,9 +52,7 @@ impl<'a> ClassifierOut<'a> {
             plugin: used.map(|used| used.plugin.as_str()),
             version: used.and_then(|used| used.pinned).map(|version| version.to_string()),
             settings: used.and_then(|used| serde_json::from_str(&used.settings).ok()),
-            secrets: used
-                .map(|used| used.secrets.iter().map(|(name, _)| name.as_str()).collect())
-                .unwrap_or_default(),
+            secrets: used.map(|used| used.secrets.names().collect()).unwrap_or_default(),
         }
     }
 }

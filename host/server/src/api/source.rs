@@ -183,7 +183,7 @@ impl<'a> PluginOut<'a> {
             name: used.plugin.as_str(),
             version: used.pinned.map(|version| version.to_string()),
             settings: serde_json::from_str(&used.settings).ok(),
-            secrets: used.secrets.iter().map(|(name, _)| name.as_str()).collect(),
+            secrets: used.secrets.names().collect(),
         }
     }
 }

@@ -65,9 +65,7 @@ impl<'a> TransformationOut<'a> {
             version: binding.and_then(|binding| binding.pinned).map(|version| version.to_string()),
             settings: binding.and_then(|binding| serde_json::from_str(&binding.settings).ok()),
             code: script,
-            secrets: binding
-                .map(|binding| binding.secrets.iter().map(|(name, _)| name.as_str()).collect())
-                .unwrap_or_default(),
+            secrets: binding.map(|binding| binding.secrets.names().collect()).unwrap_or_default(),
             on_failure: used.map(|used| used.on_failure).unwrap_or_default().code(),
         }
     }

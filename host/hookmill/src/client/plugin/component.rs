@@ -4,7 +4,6 @@ use bytes::Bytes;
 use hookmill_core::manifest::{MANIFEST_SECTION, Manifest};
 use hookmill_core::plugin::World;
 use wasm_encoder::{ComponentSection as _, CustomSection};
-use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 use wit_parser::decoding::DecodedWasm;
 use wit_parser::{Resolve, WorldKey};
@@ -79,22 +78,10 @@ pub(super) fn check_up_to_date(component: &[u8], project: &Project) -> Result<()
 /// The text of the manifest in a component, its own or that of a module in it.
 ///
 /// # Errors
-/// It is no WebAssembly, or there are several.
+/// What an upload would be refused for.
 pub(super) fn manifest_in(component: &[u8]) -> Result<Option<Bytes>, Failure> {
-    let mut found: Option<Bytes> = None;
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload.map_err(|error| {
-            Failure::new(Exit::Failed, "plugin_malformed", format!("this is not WebAssembly: {error}"))
-        })?;
-        if let Payload::CustomSection(section) = payload
-            && section.name() == MANIFEST_SECTION
-            && found.replace(Bytes::copy_from_slice(section.data())).is_some()
-        {
-            let message = format!("the plugin has more than one section `{MANIFEST_SECTION}`");
-            return Err(Failure::new(Exit::Failed, "manifest_repeated", message));
-        }
-    }
-    Ok(found)
+    hookmill_wasm::manifest_of(component)
+        .map_err(|rejected| Failure::new(Exit::Failed, rejected.code, rejected.message))
 }
 
 /// Appends a manifest as the outermost custom section.
@@ -157,7 +144,7 @@ mod tests {
         let component = with_manifest(EMPTY_COMPONENT.to_vec(), &manifest);
         assert_eq!(manifest_in(&component).unwrap().unwrap(), manifest);
         let twice = with_manifest(component, b"{}");
-        assert_eq!(manifest_in(&twice).unwrap_err().code, "manifest_repeated");
+        assert_eq!(manifest_in(&twice).unwrap_err().code, "plugin_manifest_ambiguous");
         assert_eq!(manifest_in(b"no").unwrap_err().code, "plugin_malformed");
     }
 

@@ -71,7 +71,7 @@ fn files(name: &str, language: PluginLanguage, world: World) -> Result<Files, Fa
         return Err(Failure::new(Exit::Usage, "template_missing", message)
             .hint("rust, javascript and python have templates of every world"));
     }
-    let mut files = templates(&format!("templates/{language_name}/common/"), name);
+    let mut files = templates(&format!("templates/{language_name}/every-world/"), name);
     files.extend(own);
     files.insert(
         "plugin.json".into(),
