@@ -223,7 +223,7 @@ impl App {
     ) -> Result<(), AppError> {
         let endpoint = routes.endpoints.get(&endpoint).ok_or_else(|| AppError::not_found("endpoint"))?;
         let due = self.clock.now();
-        let order_key = order_key(endpoint.policy.ordering, event);
+        let order_key = order_key(endpoint.policy.effective().ordering, event);
         let delivery = NewDelivery { endpoint: endpoint.id, order_key };
         let ids = self.store.redeliver(event.id, vec![delivery], due).await?;
         let pending = ids.into_iter().map(|id| PendingDelivery {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hookmill_core::event::{Channels, ContentType, Event, Name};
-use hookmill_core::id::EventId;
+use hookmill_core::id::{EndpointId, EventId};
 use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
 use hookmill_core::port::store::{
     Appended, AttemptTrigger, EventLookup, IdempotencyKey, NewDelivery, NewEvent, PendingDelivery, order_key,
@@ -25,6 +25,8 @@ pub struct Incoming {
     pub channels: Channels,
     /// Deliveries with equal keys keep their order at endpoints that ask for it.
     pub ordering_key: Option<Name>,
+    /// The one endpoint that it is for; all that want it where there is none.
+    pub endpoint: Option<EndpointId>,
     /// Media type of the body.
     pub content_type: ContentType,
     /// The payload.
@@ -112,11 +114,11 @@ impl App {
             content_type: incoming.content_type,
             body: incoming.body,
         });
-        let deliveries: Vec<NewDelivery> = plan(&event, routes)
+        let deliveries: Vec<NewDelivery> = plan(&event, routes, incoming.endpoint)
             .iter()
             .map(|endpoint| NewDelivery {
                 endpoint: endpoint.id,
-                order_key: order_key(endpoint.policy.ordering, &event),
+                order_key: order_key(endpoint.policy.effective().ordering, &event),
             })
             .collect();
         let new = NewEvent {
@@ -182,6 +184,9 @@ fn fingerprint(incoming: &Incoming) -> [u8; 32] {
     field(incoming.event_type.as_str().as_bytes());
     field(incoming.content_type.as_str().as_bytes());
     field(incoming.ordering_key.as_ref().map(Name::as_str).unwrap_or_default().as_bytes());
+    if let Some(endpoint) = incoming.endpoint {
+        field(&endpoint.to_bytes());
+    }
     for channel in incoming.channels.as_slice() {
         field(channel.as_str().as_bytes());
     }

@@ -32,7 +32,7 @@ pub mod retention;
 pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
 
-use crate::dispatch::DispatcherHandle;
+use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
 
 /// The ports and the current configuration.
@@ -104,23 +104,36 @@ impl App {
         self.clock.now()
     }
 
-    /// Disables an endpoint whose receiver answered 410 Gone.
-    async fn disable_gone_endpoint(self: &Arc<Self>, id: EndpointId) {
+    /// Turns off an endpoint that is gone or failed.
+    async fn end_endpoint(self: &Arc<Self>, id: EndpointId, end: EndpointEnd) {
         let _changing = self.changing.lock().await;
         let Some(endpoint) = self.table().endpoints.get(&id).map(|endpoint| Endpoint::clone(endpoint)) else {
             return;
         };
-        let now = self.now();
-        let state = EndpointState::Disabled { reason: DisabledReason::Gone, since: now };
-        let application = endpoint.application;
-        let disabled = Endpoint { state, updated_at: now, ..endpoint };
-        tracing::warn!(endpoint = %id, "receiver answered 410 gone; endpoint disabled");
-        if let Err(error) = self.apply(vec![Change::PutEndpoint(Box::new(disabled))]).await {
-            tracing::error!(endpoint = %id, %error, "gone endpoint could not be disabled");
+        if endpoint.state != EndpointState::Enabled {
             return;
         }
-        let reason = DisabledReason::Gone;
-        self.announce(&Notice::EndpointDisabled { application, endpoint: id, reason });
+        let now = self.now();
+        let (state, why) = match end {
+            EndpointEnd::Gone => {
+                let reason = DisabledReason::Gone;
+                (
+                    EndpointState::Disabled { reason, since: now },
+                    "receiver answered 410 gone; endpoint disabled",
+                )
+            }
+            EndpointEnd::Failed => {
+                (EndpointState::Failed { since: now }, "a last attempt failed; endpoint marked failed")
+            }
+        };
+        let application = endpoint.application;
+        let ended = Endpoint { state, updated_at: now, ..endpoint };
+        tracing::warn!(endpoint = %id, "{why}");
+        if let Err(error) = self.apply(vec![Change::PutEndpoint(Box::new(ended))]).await {
+            tracing::error!(endpoint = %id, %error, "endpoint could not be turned off");
+            return;
+        }
+        self.announce(&Notice::EndpointDisabled { application, endpoint: id, end });
     }
 
     /// Applies changes to the store, then to the snapshot, then tells the dispatcher. The caller holds
@@ -159,6 +172,7 @@ fn apply_to_table(table: &mut RoutingTable, change: Change, touched: &mut Vec<En
             touched.push(id);
             table.remove_endpoint(id);
         }
+        Change::RestartDeliveries(id) => touched.push(id),
         Change::PutSource(source) => table.put_source(*source),
         Change::DeleteSource(id) => table.remove_source(id),
         Change::PutEventType(definition) => {

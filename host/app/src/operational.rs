@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use hookmill_core::canary::Worse;
-use hookmill_core::endpoint::DisabledReason;
 use hookmill_core::event::{Channels, ContentType, Name};
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::plugin::{PluginDigest, PluginName};
@@ -16,6 +15,7 @@ use hookmill_core::port::store::AttemptRecord;
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::dispatch::EndpointEnd;
 use crate::ingest::{Identity, Incoming};
 
 /// The uid of the application that gets the router's own events.
@@ -27,7 +27,7 @@ pub(crate) enum Notice {
     /// A delivery is given up.
     Exhausted(Box<AttemptRecord>),
     /// An endpoint receives nothing any more.
-    EndpointDisabled { application: ApplicationId, endpoint: EndpointId, reason: DisabledReason },
+    EndpointDisabled { application: ApplicationId, endpoint: EndpointId, end: EndpointEnd },
     /// The plugin of an endpoint fails too often and is not run for a while.
     PluginFailing { application: ApplicationId, endpoint: EndpointId, plugin: PluginName },
     /// It works again.
@@ -72,12 +72,12 @@ impl Notice {
                     "timestamp": attempt.id.created_at().to_string(),
                 },
             }),
-            Self::EndpointDisabled { application, endpoint, reason } => json!({
+            Self::EndpointDisabled { application, endpoint, end } => json!({
                 "appId": application.to_string(),
                 "endpointId": endpoint.to_string(),
-                "trigger": match reason {
-                    DisabledReason::Operator => "operator",
-                    DisabledReason::Gone => "gone",
+                "trigger": match end {
+                    EndpointEnd::Gone => "gone",
+                    EndpointEnd::Failed => "failed",
                 },
             }),
             Self::PluginFailing { application, endpoint, plugin }
@@ -112,6 +112,7 @@ impl App {
             event_type,
             uid: None,
             channels: Channels::default(),
+            endpoint: None,
             ordering_key: None,
             content_type: ContentType::json(),
             body: body.to_string().into(),

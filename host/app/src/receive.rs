@@ -209,6 +209,7 @@ fn arrival(
         event_type: event.event_type,
         uid,
         channels: event.channels,
+        endpoint: None,
         ordering_key: None,
         content_type: event.content_type,
         body: event.body,

@@ -12,6 +12,7 @@ use http::HeaderMap;
 
 use crate::limits::FAILURE_DETAIL_BYTES_MAX;
 use crate::plugin::ClassifierVerdict;
+use crate::policy::{DeliveryPolicy, DisableRule};
 
 /// The shortest wait after 429 without a `Retry-After`, for the whole endpoint.
 ///
@@ -223,26 +224,26 @@ impl Class {
     }
 }
 
-/// What an outcome means. All that is not success, 410 included, is a failure of the attempt.
+/// What an outcome means under the endpoint's rules. All that is not success, 410 included, is a failure of the attempt.
 ///
 /// Statuses that look final, such as 400 or 404, are retried too: a deployment that went wrong answers so for an
 /// hour, the schedule grows slow by itself, and it ends in the dead letters where the event can be replayed.
 #[must_use]
-pub fn classify(outcome: &Outcome) -> Class {
+pub fn classify(outcome: &Outcome, policy: &DeliveryPolicy) -> Class {
     match outcome {
         Outcome::Answered { status, retry_after, headers: _, body: _ } => {
-            classify_answer(*status, *retry_after)
+            classify_answer(*status, *retry_after, policy)
         }
         Outcome::Failed(failure) => classify_failure(failure.class),
     }
 }
 
-fn classify_answer(status: u16, retry_after: Option<Duration>) -> Class {
+fn classify_answer(status: u16, retry_after: Option<Duration>, policy: &DeliveryPolicy) -> Class {
     match status {
         // Standard Webhooks: "only 2xx is success", whatever the body says.
-        200..=299 => Class::Delivered,
+        status if policy.success.admits(status) => Class::Delivered,
         // Standard Webhooks: 410 disables the endpoint.
-        410 => Class::Gone,
+        410 if policy.disable == DisableRule::Gone => Class::Gone,
         // RFC 6585 section 4 counts requests of a client, so the whole endpoint waits. CloudEvents webhooks 1.0
         // section 2.2: the sender MUST observe the Retry-After of a 429.
         429 => {
@@ -283,6 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::preset::Preset;
 
     fn answered(status: u16, retry_after_secs: Option<u64>) -> Outcome {
         Outcome::Answered {
@@ -300,7 +302,8 @@ mod tests {
     #[test]
     fn classifies_answers() {
         let check = |status, retry_after, expect| {
-            assert_eq!(classify(&answered(status, retry_after)), expect, "{status} {retry_after:?}");
+            let class = classify(&answered(status, retry_after), &Preset::Standard.policy());
+            assert_eq!(class, expect, "{status} {retry_after:?}");
         };
         check(200, None, Class::Delivered);
         check(202, Some(60), Class::Delivered);
@@ -324,13 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoints_rules_say_what_is_success_and_what_410_means() {
+        let check = |preset: Preset, status, expect| {
+            assert_eq!(classify(&answered(status, None), &preset.policy()), expect, "{preset} {status}");
+        };
+        check(Preset::Mifumo, 200, Class::Delivered);
+        check(Preset::Mifumo, 202, retry(None, false));
+        check(Preset::Conversation, 204, Class::Delivered);
+        check(Preset::Conversation, 410, retry(None, false));
+        check(Preset::Whatsapp, 302, retry(None, false));
+    }
+
+    #[test]
     fn every_failure_is_retried_and_only_a_blocked_address_waits() {
         for class in TransportFailure::ALL {
             let expect = match class {
                 TransportFailure::AddressBlocked => retry(Some(300), false),
                 _ => retry(None, false),
             };
-            assert_eq!(classify(&Outcome::failed(class, "")), expect, "{class:?}");
+            assert_eq!(
+                classify(&Outcome::failed(class, ""), &Preset::Standard.policy()),
+                expect,
+                "{class:?}"
+            );
         }
     }
 
@@ -358,7 +377,7 @@ mod tests {
     proptest! {
         #[test]
         fn only_2xx_is_success_and_a_pause_has_a_length(status in 200..600u16, secs in proptest::option::of(0..90_000u64)) {
-            let class = classify(&answered(status, secs));
+            let class = classify(&answered(status, secs), &Preset::Standard.policy());
             prop_assert_eq!(class == Class::Delivered, (200..300).contains(&status));
             prop_assert_eq!(class.is_failure(), class != Class::Delivered);
             if let Class::Retry { at_least, pause_endpoint } = class {

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::attempt::Class;
+use crate::policy::{DeliveryPolicy, DisableRule};
 use crate::retry::{RETRY_AFTER_MAX, RetryPolicy};
 use crate::time::UnixMillis;
 
@@ -22,6 +23,8 @@ pub enum Decision {
         /// Not before this moment.
         due: UnixMillis,
     },
+    /// Its endpoint is marked failed, and it waits with the others until that is reactivated.
+    Suspended,
     /// It is not tried again by itself and goes to the dead letters, from where it can be replayed.
     Dead {
         /// Why.
@@ -183,7 +186,7 @@ impl TransformFailure {
 /// [`RETRY_AFTER_MAX`]. A receiver can postpone attempts, but not add any. `jitter` is chance, uniform in 0 to 1.
 pub fn decide(
     attempts_made: u32,
-    policy: &RetryPolicy,
+    policy: &DeliveryPolicy,
     class: &Class,
     now: UnixMillis,
     jitter: f64,
@@ -192,11 +195,13 @@ pub fn decide(
         Class::Delivered => Decision::Delivered,
         Class::Gone => Decision::Dead { reason: DeadReason::EndpointGone },
         Class::Refused => Decision::Dead { reason: DeadReason::RejectedByPlugin },
-        Class::Retry { at_least, pause_endpoint: _ } => match policy.delay_after(attempts_made, jitter) {
+        Class::Retry { at_least, pause_endpoint: _ } => match policy.retry.delay_after(attempts_made, jitter)
+        {
             Some(delay) => {
                 let asked = at_least.unwrap_or(Duration::ZERO).min(RETRY_AFTER_MAX);
                 Decision::RetryAt { due: now.after(delay.max(asked)) }
             }
+            None if policy.disable == DisableRule::Exhausted => Decision::Suspended,
             None => Decision::Dead { reason: DeadReason::Exhausted },
         },
     }
@@ -237,14 +242,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::preset::Preset;
     use crate::retry::{RawRetryPolicy, Schedule};
 
     const NOW: UnixMillis = UnixMillis(1_795_309_323_000);
 
     /// Retries after 10 and 60 seconds, without jitter.
-    fn policy() -> RetryPolicy {
+    fn policy() -> DeliveryPolicy {
         let delays = vec![Duration::from_secs(10), Duration::from_secs(60)];
-        RawRetryPolicy { schedule: Schedule::Fixed { delays }, jitter_percent: 0 }.try_into().unwrap()
+        let retry = RawRetryPolicy { schedule: Schedule::Fixed { delays }, jitter_percent: 0 };
+        DeliveryPolicy { retry: retry.try_into().unwrap(), ..Preset::Standard.policy() }
     }
 
     fn retry(at_least_secs: Option<u64>) -> Class {
@@ -277,13 +284,24 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_endpoint_keeps_what_it_could_not_take() {
+        let policy = DeliveryPolicy { disable: DisableRule::Exhausted, ..policy() };
+        let after = |secs| Decision::RetryAt { due: NOW.after(Duration::from_secs(secs)) };
+        assert_eq!(decide(2, &policy, &retry(None), NOW, 0.5), after(60));
+        assert_eq!(decide(3, &policy, &retry(None), NOW, 0.5), Decision::Suspended);
+        let refused = Decision::Dead { reason: DeadReason::RejectedByPlugin };
+        assert_eq!(decide(3, &policy, &Class::Refused, NOW, 0.5), refused);
+    }
+
+    #[test]
     fn decides_transform_failures() {
         let retryable = TransformFailure::Retryable { message: "no template yet".into() };
         let permanent = TransformFailure::Permanent { message: "no recipient".into() };
         let fault =
             TransformFailure::Fault { code: "plugin_trapped", detail: "unreachable in render".into() };
         let check = |attempts_made, failure: &TransformFailure, on_failure, expect| {
-            let decision = decide_transform_failure(attempts_made, &policy(), failure, on_failure, NOW, 0.5);
+            let retry = policy().retry;
+            let decision = decide_transform_failure(attempts_made, &retry, failure, on_failure, NOW, 0.5);
             assert_eq!(decision, expect, "{attempts_made} {failure:?} {on_failure:?}");
         };
         let after = |secs| TransformDecision::RetryAt { due: NOW.after(Duration::from_secs(secs)) };
@@ -324,7 +342,7 @@ mod tests {
         /// A receiver that never accepts gets exactly the policy's attempts, and none is early.
         #[test]
         fn a_delivery_ends(asked in proptest::option::of(0..200_000u64), jitter in 0.0..1.0f64) {
-            let policy = RetryPolicy::default();
+            let policy = Preset::Standard.policy();
             let mut now = NOW;
             let mut attempts_made = 0;
             loop {
@@ -341,7 +359,7 @@ mod tests {
                     }
                 }
             }
-            prop_assert_eq!(attempts_made, policy.attempts_max());
+            prop_assert_eq!(attempts_made, policy.retry.attempts_max());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! One destination of one application: where, what, how signed, how often tried.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
@@ -10,14 +9,11 @@ use crate::address::DeliveryUrl;
 use crate::application::Metadata;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, EndpointId};
-use crate::limits::{
-    ATTEMPT_TIMEOUT_DEFAULT, ATTEMPT_TIMEOUT_MAX, CUSTOM_HEADER_BYTES_MAX, CUSTOM_HEADERS_MAX,
-    ENDPOINT_CONCURRENCY_DEFAULT, ENDPOINT_CONCURRENCY_MAX,
-};
+use crate::limits::{CUSTOM_HEADER_BYTES_MAX, CUSTOM_HEADERS_MAX};
 use crate::pattern::EventPattern;
 use crate::plugin::{PluginBinding, PluginUse};
+use crate::policy::Policy;
 use crate::request::header_is_reserved;
-use crate::retry::RetryPolicy;
 use crate::signature::SigningKeys;
 use crate::time::UnixMillis;
 
@@ -48,12 +44,20 @@ pub struct Endpoint {
     pub transformation: Transformation,
     /// Reads what it answers; without one, and where that one fails, the status alone decides.
     pub classifier: Option<PluginBinding>,
-    /// When and how often a delivery is tried.
-    pub policy: DeliveryPolicy,
+    /// When and how a delivery is tried.
+    pub policy: Policy,
     /// When it was created.
     pub created_at: UnixMillis,
     /// When it was last changed.
     pub updated_at: UnixMillis,
+}
+
+impl Endpoint {
+    /// The id by which its owner knows it: the uid, else the router's own id.
+    #[must_use]
+    pub fn public_id(&self) -> String {
+        self.uid.as_ref().map_or_else(|| self.id.to_string(), Name::to_string)
+    }
 }
 
 /// Whether an endpoint receives deliveries. A disabled one keeps what it was already owed.
@@ -61,6 +65,12 @@ pub struct Endpoint {
 pub enum EndpointState {
     /// Receives.
     Enabled,
+    /// A delivery's last attempt failed, and the endpoint's rule is that its deliveries wait then, old and new, until it is
+    /// reactivated ([`DisableRule::Exhausted`](crate::policy::DisableRule::Exhausted)).
+    Failed {
+        /// Since when.
+        since: UnixMillis,
+    },
     /// Receives nothing new; what waits, waits.
     Disabled {
         /// Who or what turned it off.
@@ -70,6 +80,29 @@ pub enum EndpointState {
     },
 }
 
+impl EndpointState {
+    /// Whether events are routed to it.
+    #[must_use]
+    pub fn takes_events(self) -> bool {
+        match self {
+            Self::Enabled | Self::Failed { .. } => true,
+            Self::Disabled { .. } => false,
+        }
+    }
+
+    /// The stable code that the API shows.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Failed { .. } => "failed",
+            Self::Disabled { reason: DisabledReason::Operator, .. } => "disabled",
+            Self::Disabled { reason: DisabledReason::Gone, .. } => "gone",
+            Self::Disabled { reason: DisabledReason::Unverified, .. } => "unverified",
+        }
+    }
+}
+
 /// Who or what turned an endpoint off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisabledReason {
@@ -77,6 +110,8 @@ pub enum DisabledReason {
     Operator,
     /// It answered 410 Gone (Standard Webhooks: disable the endpoint).
     Gone,
+    /// It has yet to prove that it wants the events.
+    Unverified,
 }
 
 /// Which events an endpoint receives: all of those that pass every part.
@@ -133,131 +168,6 @@ impl Transformation {
             Self::None => None,
         }
     }
-}
-
-/// When and how often a delivery is tried.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeliveryPolicy {
-    /// Waits between attempts.
-    pub retry: RetryPolicy,
-    /// One attempt, from connect to the last byte of the answer.
-    pub timeout: Timeout,
-    /// Deliveries under way at once.
-    pub concurrency: Concurrency,
-    /// Deliveries a second, averaged.
-    pub rate: Option<Rate>,
-    /// Which deliveries keep their order.
-    pub ordering: Ordering,
-}
-
-impl Default for DeliveryPolicy {
-    fn default() -> Self {
-        Self {
-            retry: RetryPolicy::default(),
-            timeout: Timeout(ATTEMPT_TIMEOUT_DEFAULT),
-            concurrency: Concurrency(ENDPOINT_CONCURRENCY_DEFAULT),
-            rate: None,
-            ordering: Ordering::Unordered,
-        }
-    }
-}
-
-/// A policy value out of its bounds.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum InvalidPolicy {
-    /// The timeout.
-    #[error("a timeout is 1 ms to {} s", ATTEMPT_TIMEOUT_MAX.as_secs())]
-    Timeout,
-    /// The concurrency.
-    #[error("a concurrency limit is 1 to {ENDPOINT_CONCURRENCY_MAX}")]
-    Concurrency,
-    /// The rate.
-    #[error("a rate is 1 to 65535 deliveries in 1 to 3600 seconds")]
-    Rate,
-}
-
-/// Time for one attempt, up to [`ATTEMPT_TIMEOUT_MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeout(Duration);
-
-impl Timeout {
-    /// Takes 1 ms to [`ATTEMPT_TIMEOUT_MAX`].
-    ///
-    /// # Errors
-    /// Out of these bounds.
-    pub fn new(duration: Duration) -> Result<Self, InvalidPolicy> {
-        let valid = (Duration::from_millis(1)..=ATTEMPT_TIMEOUT_MAX).contains(&duration);
-        if valid { Ok(Self(duration)) } else { Err(InvalidPolicy::Timeout) }
-    }
-
-    /// The time.
-    #[must_use]
-    pub fn get(self) -> Duration {
-        self.0
-    }
-}
-
-/// Deliveries under way at once, 1 to [`ENDPOINT_CONCURRENCY_MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency(u16);
-
-impl Concurrency {
-    /// Takes 1 to [`ENDPOINT_CONCURRENCY_MAX`].
-    ///
-    /// # Errors
-    /// Out of these bounds.
-    pub fn new(deliveries: u16) -> Result<Self, InvalidPolicy> {
-        let valid = (1..=ENDPOINT_CONCURRENCY_MAX).contains(&deliveries);
-        if valid { Ok(Self(deliveries)) } else { Err(InvalidPolicy::Concurrency) }
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> u16 {
-        self.0
-    }
-}
-
-/// A rate: so many deliveries in so long a period, the whole of them at once if need be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    deliveries: u16,
-    period_secs: u16,
-}
-
-impl Rate {
-    /// Takes 1 to 65535 deliveries in 1 to 3600 seconds.
-    ///
-    /// # Errors
-    /// Out of these bounds.
-    pub fn new(deliveries: u16, period_secs: u16) -> Result<Self, InvalidPolicy> {
-        let valid = deliveries > 0 && (1..=3600).contains(&period_secs);
-        if valid { Ok(Self { deliveries, period_secs }) } else { Err(InvalidPolicy::Rate) }
-    }
-
-    /// Deliveries in one period, which is also the burst.
-    #[must_use]
-    pub fn deliveries(self) -> u16 {
-        self.deliveries
-    }
-
-    /// Seconds of one period.
-    #[must_use]
-    pub fn period_secs(self) -> u16 {
-        self.period_secs
-    }
-}
-
-/// Which deliveries of an endpoint keep their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ordering {
-    /// None: a failed delivery holds up no other.
-    #[default]
-    Unordered,
-    /// Those with equal ordering keys; a failed one holds up its own key only.
-    PerKey,
-    /// All: one at a time.
-    Strict,
 }
 
 /// Headers that the operator adds to each delivery of an endpoint.

@@ -6,8 +6,10 @@
 //! changes the bytes.
 
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
+use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -15,6 +17,8 @@ use crate::address::DeliveryUrl;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::plugin::{BoundSecrets, SecretName};
+use crate::policy::{BodyHmacKey, SignatureScheme};
+use crate::signature::{SigningKey, http_message};
 use crate::time::UnixMillis;
 
 /// Standard Webhooks: the message's identity, the same for all of its attempts.
@@ -23,6 +27,12 @@ pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// Standard Webhooks: space-separated signatures.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// RFC 9530: a hash of the body.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+/// RFC 9421: what is signed.
+const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+/// RFC 9421: signatures by label.
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 /// Who sends.
 const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("Hookmill/", env!("CARGO_PKG_VERSION"), " (webhooks)"));
@@ -57,9 +67,17 @@ pub struct SecretHeader {
     pub suffix: HeaderValue,
 }
 
-/// Why a header can't be filled in. Shown to the operator; says nothing of the secret's value.
+/// Why a request can't be built. Shown to the operator; says nothing of a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SecretHeaderError {
+pub enum BuildError {
+    /// The endpoint is delivered to over `https` only.
+    #[error(
+        "the endpoint takes https only, and this goes to {origin}: change the URL, or the policy's `url` rule"
+    )]
+    InsecureUrl {
+        /// Where it would go.
+        origin: String,
+    },
     /// The endpoint has no such secret, or none any more.
     #[error("no secret is bound as `{secret}`, which header `{header}` needs: bind it to the endpoint")]
     Unbound {
@@ -80,11 +98,12 @@ pub enum SecretHeaderError {
     },
 }
 
-impl SecretHeaderError {
+impl BuildError {
     /// Stable, for the attempt log.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::InsecureUrl { .. } => "url_not_https",
             Self::Unbound { .. } => "secret_not_bound",
             Self::ControlCharacter { .. } => "secret_not_a_header",
         }
@@ -96,14 +115,14 @@ impl SecretHeader {
     ///
     /// # Errors
     /// When there is no such secret, or a header can't hold it.
-    pub fn fill_in(&self, secrets: &BoundSecrets) -> Result<HeaderValue, SecretHeaderError> {
+    pub fn fill_in(&self, secrets: &BoundSecrets) -> Result<HeaderValue, BuildError> {
         let (header, name) = (|| self.name.clone(), || self.secret.clone());
         let secret = secrets
             .get(self.secret.as_str())
-            .ok_or_else(|| SecretHeaderError::Unbound { header: header(), secret: name() })?;
+            .ok_or_else(|| BuildError::Unbound { header: header(), secret: name() })?;
         let parts = [self.prefix.as_bytes(), secret.expose(), self.suffix.as_bytes()];
         let mut value = HeaderValue::from_bytes(&Zeroizing::new(parts.concat()))
-            .map_err(|_| SecretHeaderError::ControlCharacter { header: header(), secret: name() })?;
+            .map_err(|_| BuildError::ControlCharacter { header: header(), secret: name() })?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -157,18 +176,22 @@ pub struct OutgoingRequest {
 
 /// Builds and signs one attempt of `prepared`.
 ///
-/// Precedence of headers, weakest first: ours, the endpoint's, the plugin's; the three of Standard Webhooks
-/// can't be overridden, since both kinds of custom headers refuse reserved names.
+/// Precedence of headers, weakest first: ours, the preset's, the endpoint's, the plugin's, the signature's; the three of
+/// Standard Webhooks can't be overridden, since both kinds of custom headers refuse reserved names.
 ///
 /// # Errors
-/// When a secret that a header needs is not bound any more or has become unfit.
+/// When the endpoint's rules refuse the URL, or a secret that a header needs is not bound any more or has become unfit.
 pub fn build(
     endpoint: &Endpoint,
     event: &Event,
     prepared: &PreparedRequest,
     secrets: &BoundSecrets,
     now: UnixMillis,
-) -> Result<OutgoingRequest, SecretHeaderError> {
+) -> Result<OutgoingRequest, BuildError> {
+    let policy = endpoint.policy.effective();
+    if !policy.url.admits(&prepared.url) {
+        return Err(BuildError::InsecureUrl { origin: prepared.url.origin().to_string() });
+    }
     let body = prepared.body_of(event);
     let message_id = message_id(event, prepared.part.as_ref());
     let timestamp = now.as_secs();
@@ -177,6 +200,9 @@ pub fn build(
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(USER_AGENT, USER_AGENT_VALUE);
     headers.insert(CONTENT_TYPE, event.content_type.header().clone());
+    for (name, value) in endpoint.policy.preset().headers() {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     override_with(&mut headers, endpoint.headers.as_map());
     override_with(&mut headers, &prepared.headers);
     for secret_header in &prepared.secret_headers {
@@ -190,7 +216,62 @@ pub fn build(
     headers.insert(WEBHOOK_ID, visible(&message_id));
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
     headers.insert(WEBHOOK_SIGNATURE, visible(&signature));
-    Ok(OutgoingRequest { method: prepared.method.clone(), url: prepared.url.clone(), headers, body })
+    let mut request =
+        OutgoingRequest { method: prepared.method.clone(), url: prepared.url.clone(), headers, body };
+    match &policy.signature {
+        SignatureScheme::Standard => {}
+        SignatureScheme::BodyHmac { header, key } => {
+            if let Some(signature) = body_hmac(endpoint, *key, &request.body) {
+                request.headers.insert(header.clone(), visible(&signature));
+            }
+        }
+        SignatureScheme::HttpMessage => sign_http_message(&mut request, endpoint, &message_id, now),
+    }
+    Ok(request)
+}
+
+/// One header can hold one signature, so during a rotation it is the new key's.
+fn body_hmac(endpoint: &Endpoint, key: BodyHmacKey, body: &[u8]) -> Option<String> {
+    let signing_key = endpoint.signing.current();
+    let key = match key {
+        BodyHmacKey::Secret => signing_key.shared_secret().map(|_| signing_key.to_text())?,
+        BodyHmacKey::EndpointId => Zeroizing::new(endpoint.public_id()),
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(body);
+    Some(hex::encode(mac.finalize().into_bytes()))
+}
+
+/// A signature for each active shared key, labelled `sig1`, `sig2` and so on, the current one's first.
+fn sign_http_message(request: &mut OutgoingRequest, endpoint: &Endpoint, message_id: &str, now: UnixMillis) {
+    let digest = http_message::content_digest(&request.body);
+    let url = request.url.as_url();
+    let authority = authority(&request.url);
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_else(|| "?".to_owned());
+    let components = [
+        ("@method", request.method.as_str()),
+        ("@authority", authority.as_str()),
+        ("@path", url.path()),
+        ("@query", query.as_str()),
+        ("content-digest", digest.as_str()),
+        ("webhook-id", message_id),
+    ];
+    let (mut inputs, mut signatures) = (Vec::new(), Vec::new());
+    let secrets = endpoint.signing.active(now).filter_map(SigningKey::shared_secret);
+    for (label, secret) in (1..).zip(secrets) {
+        let signed = http_message::sign(secret, &endpoint.public_id(), now.as_secs(), &components);
+        inputs.push(format!("sig{label}={}", signed.input));
+        signatures.push(format!("sig{label}={}", signed.signature));
+    }
+    request.headers.insert(CONTENT_DIGEST, visible(&digest));
+    request.headers.insert(SIGNATURE_INPUT, visible(&inputs.join(", ")));
+    request.headers.insert(SIGNATURE, visible(&signatures.join(", ")));
+}
+
+/// The host, with the port where it is not the scheme's own (RFC 9421, section 2.2.3).
+fn authority(url: &DeliveryUrl) -> String {
+    let host = url.host();
+    url.as_url().port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
 }
 
 /// The `webhook-id` of one message to a receiver. A part's key has no full stop in it, since that separates
@@ -246,6 +327,8 @@ mod tests {
     use super::*;
     use crate::endpoint::CustomHeaders;
     use crate::plugin::Secret;
+    use crate::policy::{Overrides, Policy};
+    use crate::preset::Preset;
     use crate::signature::{SignedMessage, verify};
     use crate::test_values::{endpoint, event};
 
@@ -341,6 +424,75 @@ mod tests {
         };
         check(&[("other", "s3cret")], "secret_not_bound");
         check(&[("token", "s3cret\r\nx-injected: 1")], "secret_not_a_header");
+    }
+
+    fn built(preset: Preset, change: impl FnOnce(&mut Endpoint)) -> OutgoingRequest {
+        let mut endpoint = endpoint("https://receiver.example/hook?a=1");
+        endpoint.policy = Policy::new(preset, Overrides::default());
+        change(&mut endpoint);
+        build(&endpoint, &event(b"{}"), &PreparedRequest::original(&endpoint), &none(), NOW).unwrap()
+    }
+
+    fn hex_hmac(key: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+        mac.update(b"{}");
+        hex::encode(mac.finalize().into_bytes())
+    }
+
+    #[test]
+    fn mifumo_signs_the_body_with_the_secrets_text() {
+        let endpoint = endpoint("https://receiver.example/");
+        let request = built(Preset::Mifumo, |_| {});
+        let expect = hex_hmac(&endpoint.signing.current().to_text());
+        assert_eq!(header(&request, "x-webhook-signature"), [expect]);
+        assert_eq!(header(&request, "webhook-signature").len(), 1, "Standard Webhooks' is there as well");
+    }
+
+    #[test]
+    fn whatsapp_signs_the_body_with_the_webhooks_id() {
+        let id = endpoint("https://receiver.example/").id.to_string();
+        assert_eq!(header(&built(Preset::Whatsapp, |_| {}), "signature"), [hex_hmac(&id)]);
+        let named = built(Preset::Whatsapp, |endpoint| endpoint.uid = Some("hook-7".parse().unwrap()));
+        assert_eq!(header(&named, "signature"), [hex_hmac("hook-7")]);
+    }
+
+    #[test]
+    fn http_message_signatures_cover_where_what_and_which() {
+        let overrides = Overrides { signature: Some(SignatureScheme::HttpMessage), ..Overrides::default() };
+        let request = built(Preset::Standard, |endpoint| {
+            endpoint.policy = Policy::new(Preset::Standard, overrides);
+            let second = SigningKey::generate_symmetric(&[8; 32]).unwrap();
+            endpoint.signing.rotate(second, NOW, Duration::from_secs(60)).unwrap();
+        });
+        let digest = header(&request, "content-digest")[0];
+        let id = header(&request, "webhook-id")[0];
+        let components = [
+            ("@method", "POST"),
+            ("@authority", "receiver.example"),
+            ("@path", "/hook"),
+            ("@query", "?a=1"),
+            ("content-digest", digest),
+            ("webhook-id", id),
+        ];
+        let key_id = endpoint("https://receiver.example/").id.to_string();
+        let signed = |key: u8| http_message::sign(&[key; 32], &key_id, NOW.as_secs(), &components);
+        let expect = |part: fn(&http_message::HttpMessageSignature) -> &String| {
+            format!("sig1={}, sig2={}", part(&signed(8)), part(&signed(7)))
+        };
+        assert_eq!(header(&request, "signature-input"), [expect(|signed| &signed.input)]);
+        assert_eq!(header(&request, "signature"), [expect(|signed| &signed.signature)]);
+        assert_eq!(digest, http_message::content_digest(b"{}"));
+    }
+
+    #[test]
+    fn an_endpoint_of_https_only_gets_nothing_over_http() {
+        let mut endpoint = endpoint("https://receiver.example/");
+        endpoint.policy = Policy::new(Preset::Conversation, Overrides::default());
+        let url = DeliveryUrl::parse("http://receiver.example/").unwrap();
+        let prepared = PreparedRequest { url, ..PreparedRequest::original(&endpoint) };
+        let error = build(&endpoint, &event(b"{}"), &prepared, &none(), NOW).unwrap_err();
+        assert_eq!(error.code(), "url_not_https");
+        assert!(error.to_string().contains("http://receiver.example"), "{error}");
     }
 
     #[test]

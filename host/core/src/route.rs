@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::application::{Application, EventTypeDefinition};
 use crate::canary::Canary;
-use crate::endpoint::{Endpoint, EndpointState};
+use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId, KeyId, SourceId};
 use crate::key::{ApiKey, KeyHash};
@@ -283,16 +283,17 @@ impl Routes {
     }
 }
 
-/// The endpoints that receive this event, oldest first.
+/// The endpoints that receive this event, oldest first; where the sender names one, only that one can.
 ///
 /// The body is parsed at most once, and only where an endpoint that admits the event by name has a pattern. A
 /// body that is not JSON matches no pattern.
 #[must_use]
-pub fn plan(event: &Event, routes: &Routes) -> Vec<Arc<Endpoint>> {
+pub fn plan(event: &Event, routes: &Routes, only: Option<EndpointId>) -> Vec<Arc<Endpoint>> {
     let mut parsed: Option<Option<serde_json::Value>> = None;
     let mut planned = Vec::new();
     for endpoint in routes.endpoints.values() {
-        if endpoint.state != EndpointState::Enabled || !endpoint.filter.admits_names(event) {
+        let named = only.is_none_or(|only| only == endpoint.id);
+        if !named || !endpoint.state.takes_events() || !endpoint.filter.admits_names(event) {
             continue;
         }
         let admitted = match &endpoint.filter.pattern {
@@ -312,7 +313,7 @@ pub fn plan(event: &Event, routes: &Routes) -> Vec<Arc<Endpoint>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::{DisabledReason, Filter};
+    use crate::endpoint::{DisabledReason, EndpointState, Filter};
     use crate::event::Channels;
     use crate::pattern::EventPattern;
     use crate::test_values::{application, endpoint, event, names, source};
@@ -328,7 +329,7 @@ mod tests {
         let mut event = event(body);
         event.event_type = "invoice.paid".parse().unwrap();
         event.channels = Channels::new(names(&["eu"])).unwrap();
-        !plan(&event, &table.applications[&application().id]).is_empty()
+        !plan(&event, &table.applications[&application().id], None).is_empty()
     }
 
     #[test]
@@ -355,10 +356,31 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_can_name_the_one_endpoint() {
+        let mut table = RoutingTable::default();
+        table.put_application(application());
+        let first = endpoint("https://receiver.example/1");
+        let second = Endpoint { id: EndpointId::new(UnixMillis(1), 9), ..first.clone() };
+        let ids = [first.id, second.id];
+        table.put_endpoint(first);
+        table.put_endpoint(second);
+        let routes = &table.applications[&application().id];
+        let planned =
+            |only| plan(&event(b"{}"), routes, only).iter().map(|endpoint| endpoint.id).collect::<Vec<_>>();
+        assert_eq!(planned(None).len(), 2);
+        assert_eq!(planned(Some(ids[1])), [ids[1]]);
+        assert_eq!(planned(Some(EndpointId::new(UnixMillis(2), 2))), []);
+    }
+
+    #[test]
     fn a_disabled_endpoint_receives_nothing_new() {
         let since = UnixMillis(1);
         let disabled = EndpointState::Disabled { reason: DisabledReason::Operator, since };
         assert!(!routed(b"{}", |endpoint| endpoint.state = disabled));
+        assert!(
+            routed(b"{}", |endpoint| endpoint.state = EndpointState::Failed { since }),
+            "what waits, waits"
+        );
     }
 
     #[test]

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::address::DeliveryUrl;
 use crate::application::{Application, Metadata};
-use crate::endpoint::{CustomHeaders, DeliveryPolicy, Endpoint, EndpointState, Filter, Transformation};
+use crate::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transformation};
 use crate::event::{Channels, ContentType, Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId, SourceId};
 use crate::inbound::Dedupe;
+use crate::policy::Policy;
 use crate::signature::{SigningKey, SigningKeys};
 use crate::source::{EventTypeFrom, Intake, ReplayWindow, Source, SourceState, SuccessStatus, Verification};
 use crate::time::UnixMillis;
@@ -40,7 +41,7 @@ pub(crate) fn endpoint(url: &str) -> Endpoint {
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),
         transformation: Transformation::None,
         classifier: None,
-        policy: DeliveryPolicy::default(),
+        policy: Policy::default(),
         created_at: BORN,
         updated_at: BORN,
     }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use hookmill_app::administer::Text;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::Metadata;
-use hookmill_core::endpoint::Rate;
 use hookmill_core::event::Name;
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{InvalidSecretName, PluginName, Secret, SecretName};
+use hookmill_core::policy::Rate;
+use hookmill_core::preset::{Preset, UnknownPreset};
 use hookmill_core::signature::SigningKey;
 use hookmill_core::time::UnixMillis;
 use serde::{Deserialize, Deserializer};
@@ -42,6 +43,11 @@ pub(crate) fn name(field: &str, text: &str) -> Result<Name, ApiError> {
     text.parse().map_err(|error: hookmill_core::event::InvalidName| {
         ApiError::field(field, "name_invalid", error.to_string())
     })
+}
+
+pub(crate) fn preset(text: &str) -> Result<Preset, ApiError> {
+    text.parse()
+        .map_err(|error: UnknownPreset| ApiError::field("preset", "preset_unknown", error.to_string()))
 }
 
 /// A set of names, 1 to `names_max`.

@@ -12,6 +12,7 @@ use hookmill_app::App;
 use hookmill_app::AppError;
 use hookmill_app::ingest::{Accepted, Incoming};
 use hookmill_core::event::{Channels, ContentType};
+use hookmill_core::id::EndpointId;
 use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
 use hookmill_core::route::Routes;
 use http::header::CONTENT_TYPE;
@@ -35,7 +36,7 @@ const ENVELOPE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of the body of one request.
 pub(crate) const MESSAGE_BODY_BYTES_MAX: usize = EVENT_BODY_BYTES_MAX + ENVELOPE_BYTES_MAX;
 
-/// `MessageIn`; `orderingKey` is ours.
+/// `MessageIn`; `orderingKey` and `endpoint` are ours.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MessageIn<'a> {
@@ -46,6 +47,9 @@ struct MessageIn<'a> {
     event_id: Option<String>,
     channels: Option<Vec<String>>,
     ordering_key: Option<String>,
+    /// The one endpoint, by id or uid, that the event is for.
+    #[serde(alias = "endpointId", alias = "webhook_id")]
+    endpoint: Option<String>,
     /// Taken as the Svix API does; the router's own retention decides.
     payload_retention_period: Option<u32>,
     application: Option<ApplicationIn>,
@@ -91,7 +95,7 @@ where
     };
     let raw = message.transformations_params.take().filter(|params| params.raw_payload.is_some());
     let payload = raw.is_none().then_some(message.payload);
-    let incoming = parse(&bytes, message, raw, idempotency_key)?;
+    let incoming = parse(&routes, &bytes, message, raw, idempotency_key)?;
 
     let accepted = detached_accept(&context.app, routes, incoming).await?;
     let event = &accepted.event;
@@ -119,6 +123,7 @@ async fn detached_accept(
 }
 
 fn parse(
+    routes: &Routes,
     bytes: &Bytes,
     message: MessageIn<'_>,
     raw: Option<RawIn>,
@@ -144,14 +149,23 @@ fn parse(
         channels.iter().map(|channel| fields::name("channels", channel)).collect::<Result<_, _>>()?;
     let channels = Channels::new(channels)
         .map_err(|error| ApiError::field("channels", "channels_invalid", error.to_string()))?;
+    let endpoint = message.endpoint.as_deref().map(|named| one_endpoint(routes, named)).transpose()?;
     Ok(Incoming {
         event_type: fields::name("eventType", &message.event_type)?,
         uid: message.event_id.map(|uid| fields::name("eventId", &uid)).transpose()?,
         channels,
+        endpoint,
         ordering_key: message.ordering_key.map(|key| fields::name("orderingKey", &key)).transpose()?,
         content_type,
         body,
         idempotency_key,
+    })
+}
+
+fn one_endpoint(routes: &Routes, id_or_uid: &str) -> Result<EndpointId, ApiError> {
+    let endpoint = routes.endpoint(id_or_uid).map(|endpoint| endpoint.id);
+    endpoint.ok_or_else(|| {
+        ApiError::field("endpoint", "endpoint_unknown", "the application has no endpoint with this id or uid")
     })
 }
 

@@ -82,6 +82,7 @@ fn endpoints() -> Router<Arc<Context>> {
         )
         .route("/app/{app}/endpoint/{endpoint}/classifier", get(classifier::get).patch(classifier::patch))
         .route("/app/{app}/endpoint/{endpoint}/policy", get(policy::get).patch(policy::patch))
+        .route("/app/{app}/endpoint/{endpoint}/reactivate", post(endpoint::reactivate))
         .route("/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats))
         .route("/app/{app}/endpoint/{endpoint}/recover", post(destination::recover))
         .route("/app/{app}/endpoint/{endpoint}/send-example", post(unsupported::example))

@@ -111,15 +111,20 @@ impl Shared {
     }
 
     fn work(&self, runner: &Runner) {
-        while let Some((owner, job)) = self.next() {
+        let mut finished = None;
+        while let Some((owner, job)) = self.next(finished.take()) {
             job(runner);
-            self.lock().queue.finish(&owner);
+            finished = Some(owner);
         }
     }
 
-    /// The next job, or none when the threads are to end.
-    fn next(&self) -> Option<(Owner, Job)> {
+    /// The next job, or none when the threads are to end. The owner whose job is finished gives its thread back in the
+    /// same turn: between the two nobody could see that it has work, and wake another thread for what this one takes.
+    fn next(&self, finished: Option<Owner>) -> Option<(Owner, Job)> {
         let mut state = self.lock();
+        if let Some(owner) = finished {
+            state.queue.finish(&owner);
+        }
         let mut has_yielded = false;
         loop {
             if state.stopping {

@@ -3,17 +3,20 @@
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::Metadata;
 use hookmill_core::endpoint::{
-    CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Rate, Transformation,
+    CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
 use hookmill_core::event::Name;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::APPLICATION_ENDPOINTS_MAX;
 use hookmill_core::pattern::EventPattern;
+use hookmill_core::policy::{Overrides, Policy, Rate};
 use hookmill_core::port::store::Change;
+use hookmill_core::preset::Preset;
 use hookmill_core::signature::{SigningKey, SigningKeys};
 
 use std::collections::BTreeSet;
 
+use super::policy::check_terms;
 use super::{Edit, Text, conflict};
 use crate::AppError;
 
@@ -35,6 +38,8 @@ pub struct EndpointPatch {
     pub url: Option<DeliveryUrl>,
     /// For people.
     pub description: Option<Text>,
+    /// The system whose terms it is delivered to on.
+    pub preset: Option<Preset>,
     /// The operator's own id, or none.
     pub uid: Option<Option<Name>>,
     /// Deliveries a second, or no limit.
@@ -83,7 +88,7 @@ impl Edit<'_> {
             signing: SigningKeys::new(signing_key),
             transformation: Transformation::default(),
             classifier: None,
-            policy: DeliveryPolicy::default(),
+            policy: Policy::default(),
             created_at: self.now,
             updated_at: self.now,
         };
@@ -116,10 +121,13 @@ impl Edit<'_> {
         Ok(())
     }
 
-    fn patch(&self, endpoint: &mut Endpoint, patch: EndpointPatch) -> Result<(), AppError> {
+    fn patch(&mut self, endpoint: &mut Endpoint, patch: EndpointPatch) -> Result<(), AppError> {
         if let Some(url) = patch.url {
             self.check_url(&url)?;
             endpoint.url = url;
+        }
+        if let Some(preset) = patch.preset {
+            endpoint.policy = Policy::new(preset, endpoint.policy.overrides().clone());
         }
         if let Some(uid) = patch.uid {
             self.check_endpoint_uid(endpoint, uid.as_ref())?;
@@ -129,10 +137,11 @@ impl Edit<'_> {
             endpoint.description = description.into_string();
         }
         if let Some(rate) = patch.rate {
-            endpoint.policy.rate = rate;
+            let overrides = Overrides { rate: Some(rate), ..endpoint.policy.overrides().clone() };
+            endpoint.policy = Policy::new(endpoint.policy.preset(), overrides);
         }
         if let Some(disabled) = patch.disabled {
-            endpoint.state = self.state(endpoint.state, disabled);
+            self.set_disabled(endpoint, disabled);
         }
         if let Some(event_types) = patch.event_types {
             endpoint.filter.event_types = event_types;
@@ -146,16 +155,35 @@ impl Edit<'_> {
         if let Some(metadata) = patch.metadata {
             endpoint.metadata = metadata;
         }
-        Ok(())
+        check_terms(endpoint)
+    }
+
+    /// Lets an endpoint that was turned off receive again; what waits for it is tried from the beginning, in order.
+    ///
+    /// # Errors
+    /// No such endpoint.
+    pub fn reactivate_endpoint(
+        &mut self,
+        application: ApplicationId,
+        id: EndpointId,
+    ) -> Result<Endpoint, AppError> {
+        let mut endpoint = self.endpoint(application, id)?;
+        self.set_disabled(&mut endpoint, false);
+        Ok(self.put_endpoint(endpoint))
     }
 
     /// An endpoint that was turned off keeps who turned it off, and when.
-    fn state(&self, current: EndpointState, disabled: bool) -> EndpointState {
-        match (current, disabled) {
-            (_, false) => EndpointState::Enabled,
-            (EndpointState::Disabled { .. }, true) => current,
-            (EndpointState::Enabled, true) => {
-                EndpointState::Disabled { reason: DisabledReason::Operator, since: self.now }
+    fn set_disabled(&mut self, endpoint: &mut Endpoint, disabled: bool) {
+        match (endpoint.state, disabled) {
+            (EndpointState::Enabled, false) | (EndpointState::Disabled { .. }, true) => {}
+            (EndpointState::Failed { .. }, false) => {
+                endpoint.state = EndpointState::Enabled;
+                self.changes.push(Change::RestartDeliveries(endpoint.id));
+            }
+            (EndpointState::Disabled { .. }, false) => endpoint.state = EndpointState::Enabled,
+            (EndpointState::Enabled | EndpointState::Failed { .. }, true) => {
+                let since = self.now;
+                endpoint.state = EndpointState::Disabled { reason: DisabledReason::Operator, since };
             }
         }
     }

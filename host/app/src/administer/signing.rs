@@ -7,6 +7,7 @@ use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::signature::SigningKey;
 use zeroize::Zeroizing;
 
+use super::policy::check_terms;
 use super::{Edit, conflict};
 use crate::AppError;
 
@@ -17,7 +18,7 @@ impl Edit<'_> {
     /// Puts a new key in front, given or made; the one it replaces signs on for the overlap.
     ///
     /// # Errors
-    /// No such endpoint, or too many keys that sign at once.
+    /// No such endpoint, too many keys that sign at once, or a key that the endpoint's signature can't be made with.
     pub fn rotate_signing_key(
         &mut self,
         application: ApplicationId,
@@ -31,6 +32,7 @@ impl Edit<'_> {
             .signing
             .rotate(new, self.now, overlap)
             .map_err(|error| conflict(error.code(), error.to_string()))?;
+        check_terms(&endpoint)?;
         Ok(self.put_endpoint(endpoint))
     }
 

@@ -18,13 +18,16 @@ use hookmill_core::plugin::{ClassifierVerdict, PluginDigest, PluginUse, Receiver
 use hookmill_core::port::Transport;
 use hookmill_core::port::plugins::{ClassifierRun, TransformReport, TransformRun};
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, Completion, Finished, PendingDelivery};
-use hookmill_core::request::{PreparedRequest, SecretHeaderError, build};
+use hookmill_core::request::{BuildError, PreparedRequest, build};
 use hookmill_core::schedule::{DeliveryEnd, Health};
 use hookmill_core::time::UnixMillis;
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::App;
+
+/// For how long an endpoint is left alone while it is being marked failed.
+const SUSPENDING_MAX: Duration = Duration::from_secs(60);
 
 /// What an attempt needs.
 pub(super) struct Attempt {
@@ -45,8 +48,17 @@ pub(super) struct Ended {
     pub(super) end: DeliveryEnd,
     /// Whether a plugin ran, and if so whether it was at fault.
     pub(super) plugin_fault: Option<bool>,
-    /// The receiver is gone: the endpoint is to be disabled.
-    pub(super) gone: bool,
+    /// The endpoint is to be turned off.
+    pub(super) endpoint_end: Option<EndpointEnd>,
+}
+
+/// Why an endpoint is turned off after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndpointEnd {
+    /// The receiver answered 410.
+    Gone,
+    /// The last attempt of a delivery failed, and the endpoint's rule is that they all wait then.
+    Failed,
 }
 
 /// A request to send, and which plugin run made it.
@@ -87,7 +99,7 @@ impl Attempt {
             Ok(request) => request,
             Err(error) => return self.unbuilt(&error, &shaped, plugin_fault, started_at, began.elapsed()),
         };
-        let outcome = self.transport.send(request, self.endpoint.policy.timeout.get()).await;
+        let outcome = self.transport.send(request, self.endpoint.policy.effective().timeout.get()).await;
         let took = began.elapsed();
         let judgement = self.judge(&outcome).await;
         let mut ended = self.conclude(&outcome, judgement, *shaped, started_at, took);
@@ -180,7 +192,7 @@ impl Attempt {
     ) -> Option<Box<Ended>> {
         let decision = decide_transform_failure(
             self.attempts_made(),
-            &self.endpoint.policy.retry,
+            &self.endpoint.policy.effective().retry,
             failure,
             on_failure,
             self.app.now(),
@@ -205,7 +217,7 @@ impl Attempt {
     /// A secret that the request needs is not there, which says nothing of the plugin or the receiver.
     fn unbuilt(
         &self,
-        error: &SecretHeaderError,
+        error: &BuildError,
         shaped: &Shaped,
         plugin_fault: Option<bool>,
         started_at: UnixMillis,
@@ -219,8 +231,8 @@ impl Attempt {
 
     /// What the outcome of the request means: what the endpoint's classifier says of an answer, else what the status does.
     async fn judge(&self, outcome: &Outcome) -> Judgement {
-        let by_status =
-            |detail: String| Judgement { class: classify(outcome), failure_code: "status", detail };
+        let status_class = classify(outcome, self.endpoint.policy.effective());
+        let by_status = |detail: String| Judgement { class: status_class, failure_code: "status", detail };
         let (Some(binding), Outcome::Answered { status, headers, body, .. }) =
             (&self.endpoint.classifier, outcome)
         else {
@@ -247,7 +259,7 @@ impl Attempt {
         };
         match self.app.run_classifier(run).await.result {
             Ok(verdict) => Judgement {
-                class: match (Class::from(&verdict), classify(outcome)) {
+                class: match (Class::from(&verdict), status_class) {
                     // What the status says of when to try again, or never, holds as well.
                     (Class::Retry { .. }, by_status @ (Class::Retry { .. } | Class::Gone)) => by_status,
                     (by_classifier, _) => by_classifier,
@@ -278,7 +290,8 @@ impl Attempt {
         let Judgement { class, failure_code, detail } = judgement;
         let now = self.app.now();
         let fraction = self.app.entropy.fraction();
-        let decision = decide(self.attempts_made(), &self.endpoint.policy.retry, &class, now, fraction);
+        let policy = self.endpoint.policy.effective();
+        let decision = decide(self.attempts_made(), policy, &class, now, fraction);
 
         let result = if class == Class::Delivered { AttemptResult::Delivered } else { AttemptResult::Failed };
         let mut record = self.record(result, started_at, took, shaped.plugin);
@@ -303,12 +316,22 @@ impl Attempt {
                 let prepared = shaped.keep.then(|| Box::new(shaped.prepared));
                 (Completion::Retry { due, prepared }, Some(due))
             }
+            Decision::Suspended => {
+                let due = self.delivery.event.accepted_at();
+                let prepared = shaped.keep.then(|| Box::new(shaped.prepared));
+                (Completion::Retry { due, prepared }, Some(due))
+            }
             Decision::Dead { reason } => (Completion::Dead(reason), None),
         };
         let health = if class.is_failure() { Health::Bad } else { Health::Good };
         let mut ended = self.end(record, completion, again_due, health);
         ended.end.pause_until = class.endpoint_pause().map(|pause| now.after(pause));
-        ended.gone = class == Class::Gone;
+        if decision == Decision::Suspended {
+            ended.endpoint_end = Some(EndpointEnd::Failed);
+            ended.end.pause_until = Some(now.after(SUSPENDING_MAX));
+        } else if class == Class::Gone {
+            ended.endpoint_end = Some(EndpointEnd::Gone);
+        }
         *ended
     }
 
@@ -354,7 +377,7 @@ impl Attempt {
             finished: Finished { delivery, attempt, completion },
             end: DeliveryEnd { endpoint: self.endpoint.id, delivery, again_due, health, pause_until: None },
             plugin_fault: None,
-            gone: false,
+            endpoint_end: None,
         })
     }
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
-use hookmill_core::endpoint::{Endpoint, EndpointState, Rate};
+use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::id::{DeliveryId, EndpointId};
+use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{
     AttemptRecord, AttemptResult, Completion, Finished, LoadDue, PendingDelivery,
 };
@@ -215,13 +216,14 @@ impl Dispatcher {
             .get(&endpoint.application)
             .and_then(|routes| routes.application.rate_limit)
             .and_then(|per_second| Rate::new(per_second, 1).ok());
+        let policy = endpoint.policy.effective();
         EndpointTerms {
             application: endpoint.application,
             enabled: endpoint.state == EndpointState::Enabled,
-            concurrency: usize::from(endpoint.policy.concurrency.get()),
-            rate: endpoint.policy.rate,
+            concurrency: usize::from(policy.concurrency.get()),
+            rate: policy.rate,
             application_rate,
-            ordering: endpoint.policy.ordering,
+            ordering: policy.ordering,
         }
     }
 
@@ -305,9 +307,9 @@ impl Dispatcher {
         if matches!(ended.finished.completion, Completion::Dead(_)) {
             self.app.announce(&Notice::Exhausted(Box::new(ended.finished.attempt.clone())));
         }
-        if ended.gone {
+        if let Some(end) = ended.endpoint_end {
             let app = Arc::clone(&self.app);
-            tokio::spawn(async move { app.disable_gone_endpoint(endpoint).await });
+            tokio::spawn(async move { app.end_endpoint(endpoint, end).await });
         }
         self.unsaved_ids.push((endpoint, ended.end.delivery));
         self.unsaved.push(ended.finished);

@@ -22,6 +22,7 @@ mod dispatcher;
 mod tests;
 mod trials;
 
+pub(crate) use attempt::EndpointEnd;
 pub use dispatcher::{Dispatcher, DispatcherParts};
 
 /// Messages that may wait for the dispatcher.

@@ -9,7 +9,7 @@ use hookmill_core::application::{Application, Metadata};
 use hookmill_core::attempt::{Outcome, TransportFailure};
 use hookmill_core::delivery::{OnTransformFailure, TransformFailure};
 use hookmill_core::endpoint::{
-    CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
+    CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::{ApplicationId, EndpointId};
@@ -17,6 +17,7 @@ use hookmill_core::plugin::{
     PluginBinding, PluginDigest, PluginInterface, PluginUse, PluginVersion, RunCost, TransformOutcome,
     World as PluginWorld,
 };
+use hookmill_core::policy::Policy;
 use hookmill_core::port::Store;
 use hookmill_core::port::plugins::TransformReport;
 use hookmill_core::port::store::{
@@ -83,6 +84,7 @@ impl World {
             event_type: "test.event".parse().unwrap(),
             uid: None,
             channels: Channels::default(),
+            endpoint: None,
             ordering_key: None,
             content_type: ContentType::json(),
             body: Bytes::from_static(body.as_bytes()),
@@ -156,7 +158,7 @@ fn endpoint(transformation: Transformation) -> Endpoint {
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),
         transformation,
         classifier: None,
-        policy: DeliveryPolicy::default(),
+        policy: Policy::default(),
         created_at: START,
         updated_at: START,
     }

@@ -159,7 +159,7 @@ impl DeliveryUrl {
         }
     }
 
-    fn host(&self) -> Host<&str> {
+    pub(crate) fn host(&self) -> Host<&str> {
         self.0.host().expect("checked when it was read")
     }
 }

@@ -16,11 +16,12 @@ use super::verdict::SampleDiff;
 use crate::address::DeliveryUrl;
 use crate::application::Metadata;
 use crate::delivery::TransformFailure;
-use crate::endpoint::{CustomHeaders, DeliveryPolicy, Endpoint, EndpointState, Filter, Transformation};
+use crate::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transformation};
 use crate::event::{Channels, ContentType, Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId};
 use crate::limits::{EVENT_CHANNELS_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
 use crate::plugin::{BoundSecrets, InboundRequest, LogLine, PluginDigest, ReceiverAnswer, RunCost, World};
+use crate::policy::Policy;
 use crate::port::plugins::{
     ClassifierReport, ClassifierRun, SourceReport, SourceRun, TransformReport, TransformRun,
 };
@@ -338,7 +339,7 @@ fn read_endpoint(object: &Object<'_>) -> Result<Endpoint, ManifestError> {
         signing: SigningKeys::new(key),
         transformation: Transformation::None,
         classifier: None,
-        policy: DeliveryPolicy::default(),
+        policy: Policy::default(),
         created_at: SAMPLE_NOW,
         updated_at: SAMPLE_NOW,
     })

@@ -13,11 +13,12 @@ use thiserror::Error;
 use crate::application::{Application, EventTypeDefinition};
 use crate::canary::Canary;
 use crate::delivery::DeadReason;
-use crate::endpoint::{Endpoint, Ordering};
+use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId};
 use crate::key::ApiKey;
 use crate::plugin::{ComponentBytes, PluginDigest, PluginInterface, PluginName, PluginVersion};
+use crate::policy::Ordering;
 use crate::port::PortFuture;
 use crate::request::PreparedRequest;
 use crate::route::Configuration;
@@ -298,6 +299,9 @@ pub enum Change {
     PutEndpoint(Box<Endpoint>),
     /// Removes an endpoint with its unfinished deliveries.
     DeleteEndpoint(EndpointId),
+    /// Gives the unfinished deliveries of an endpoint all of their attempts again: those that were tried are due since
+    /// their event was accepted, so that all start in the order of acceptance.
+    RestartDeliveries(EndpointId),
     /// Adds or replaces a source.
     PutSource(Box<Source>),
     /// Removes a source; its events stay.

@@ -14,12 +14,12 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::breaker::{BreakerConfig, Change, Permit};
-use crate::endpoint::{Ordering, Rate};
 use crate::id::{ApplicationId, DeliveryId, EndpointId};
 use crate::limits::{
     ENDPOINT_HEADS_MAX, HEADS_BYTES_MAX, LOAD_BYTES_MAX, LOAD_ROWS_MAX, LOADS_IN_FLIGHT_MAX,
     ROUTER_CONCURRENCY_MAX,
 };
+use crate::policy::{Ordering, Rate};
 use crate::port::store::{LoadDue, Loaded, PendingDelivery};
 use crate::time::UnixMillis;
 
@@ -177,6 +177,10 @@ impl Scheduler {
         if queue.terms != terms {
             self.held_bytes -= queue.held_bytes();
             queue.release_held();
+            if terms.enabled && !queue.terms.enabled {
+                // Whoever turns it on says that it works.
+                queue.absolve();
+            }
             queue.terms = terms;
             // Under way or disabled, something may be in the store that no one noted: look once.
             queue.note_stored(now);

@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::rate::Gcra;
 use super::{EndpointTerms, Health};
 use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
-use crate::endpoint::Ordering;
 use crate::id::DeliveryId;
 use crate::limits::IN_FLIGHT_PER_PLACE;
+use crate::policy::Ordering;
 use crate::port::store::{Loaded, OrderKey, PendingDelivery};
 use crate::time::UnixMillis;
 
@@ -151,6 +151,12 @@ impl EndpointQueue {
     /// Remembers that the store has a delivery which is not in memory.
     pub(super) fn note_stored(&mut self, due: UnixMillis) {
         self.stored_due = Some(self.stored_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Forgets what was held against the endpoint.
+    pub(super) fn absolve(&mut self) {
+        self.paused_until = UnixMillis(0);
+        self.breaker = Breaker::default();
     }
 
     /// Gives all held deliveries back to the store, where they still are.

@@ -3,7 +3,7 @@
 //! One number per limit, the theoretical arrival time: how far the deliveries that already went out reach into the
 //! future at the agreed rate. A delivery may go when that lies less than one burst ahead.
 
-use crate::endpoint::Rate;
+use crate::policy::Rate;
 use crate::time::UnixMillis;
 
 /// The state of one rate limit.

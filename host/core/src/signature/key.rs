@@ -150,6 +150,14 @@ impl SigningKey {
         }
     }
 
+    /// The bytes of a shared key.
+    pub(crate) fn shared_secret(&self) -> Option<&[u8]> {
+        match self {
+            Self::Symmetric(key) => Some(&key.secret),
+            Self::Ed25519(_) => None,
+        }
+    }
+
     /// What the receiver verifies with.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use hookmill_app::administer::endpoint::{EndpointInput, EndpointPatch};
 use hookmill_app::history::{AttemptFilter, PageRequest};
-use hookmill_core::endpoint::{Endpoint, EndpointState, Rate};
+use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::event::Name;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::PAGE_ITEMS_MAX;
+use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{AttemptResult, EndpointCounts, PageFrom};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ const EVENT_TYPES_MAX: usize = 1000;
 /// Attempts that are counted for the figures of a period, at most.
 const COUNTED_MAX: u64 = 10_000;
 
-/// `EndpointIn` and `EndpointUpdate`, which differ in the secret only; `pattern` is ours.
+/// `EndpointIn` and `EndpointUpdate`, which differ in the secret only; `pattern` and `preset` are ours.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EndpointIn<'a> {
@@ -50,11 +51,12 @@ struct EndpointIn<'a> {
     #[serde(borrow, default, deserialize_with = "nullable")]
     pattern: Option<Option<&'a RawValue>>,
     secret: Option<String>,
+    preset: Option<String>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
 }
 
-/// `EndpointPatch`; `pattern` is ours.
+/// `EndpointPatch`; `pattern` and `preset` are ours.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PatchIn<'a> {
@@ -74,6 +76,7 @@ struct PatchIn<'a> {
     channels: Option<Option<Vec<String>>>,
     #[serde(borrow, default, deserialize_with = "nullable")]
     pattern: Option<Option<&'a RawValue>>,
+    preset: Option<String>,
     metadata: Option<BTreeMap<String, String>>,
 }
 
@@ -88,6 +91,8 @@ pub(crate) struct EndpointCommonOut {
     url: String,
     version: u16,
     disabled: bool,
+    state: &'static str,
+    preset: &'static str,
     event_types: Option<Vec<String>>,
     filter_types: Option<Vec<String>>,
     channels: Option<Vec<String>>,
@@ -120,7 +125,7 @@ struct StatsOut {
 impl EndpointCommonOut {
     pub(crate) fn of(endpoint: &Endpoint) -> Self {
         let texts = |names: &BTreeSet<Name>| names.iter().map(Name::to_string).collect::<Vec<_>>();
-        let rate = endpoint.policy.rate.map(per_second);
+        let rate = endpoint.policy.effective().rate.map(per_second);
         let event_types = endpoint.filter.event_types.as_ref().map(texts);
         Self {
             description: endpoint.description.clone(),
@@ -130,6 +135,8 @@ impl EndpointCommonOut {
             url: endpoint.url.to_string(),
             version: 1,
             disabled: endpoint.state != EndpointState::Enabled,
+            state: endpoint.state.code(),
+            preset: endpoint.policy.preset().name(),
             filter_types: event_types.clone(),
             event_types,
             channels: endpoint.filter.channels.as_ref().map(texts),
@@ -173,6 +180,7 @@ impl EndpointIn<'_> {
         let rate = self.throttle_rate.or(self.rate_limit);
         let details = EndpointPatch {
             url: None,
+            preset: self.preset.as_deref().map(fields::preset).transpose()?,
             description: Some(fields::text("description", self.description)?),
             uid: Some(self.uid.map(|uid| fields::name("uid", &uid)).transpose()?),
             rate: Some(rate.map(|rate| fields::per_second("throttleRate", rate)).transpose()?),
@@ -193,6 +201,7 @@ impl PatchIn<'_> {
         let rate = self.throttle_rate.or(self.rate_limit);
         Ok(EndpointPatch {
             url: self.url.map(|url| fields::url(&url)).transpose()?,
+            preset: self.preset.as_deref().map(fields::preset).transpose()?,
             description: self.description.map(|text| fields::text("description", text)).transpose()?,
             uid: patched(self.uid, |uid| fields::name("uid", &uid))?,
             rate: patched(rate, |rate| fields::per_second("throttleRate", rate))?,
@@ -327,6 +336,22 @@ pub(crate) async fn delete(
         .await
 }
 
+/// Lets an endpoint that failed, is gone or was turned off receive again.
+pub(crate) async fn reactivate(
+    State(context): State<Arc<Context>>,
+    caller: Caller,
+    Path((application, endpoint)): Path<(String, String)>,
+) -> Handled {
+    let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
+    let (application, id) = (routes.application.id, endpoint.id);
+    context
+        .edit(move |edit| {
+            let endpoint = edit.reactivate_endpoint(application, id)?;
+            Ok(Decided::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+        })
+        .await
+}
+
 /// Counts deliveries; those of all time, or the attempts of a period.
 pub(crate) async fn stats(
     State(context): State<Arc<Context>>,
@@ -384,7 +409,7 @@ async fn stats_of_period(
 /// What is refused of an endpoint across things is its address.
 fn at_url(error: hookmill_app::AppError) -> ApiError {
     match error.code {
-        "address_blocked" => ApiError::field("url", error.code, error.message),
+        "address_blocked" | "url_not_https" => ApiError::field("url", error.code, error.message),
         "uid_is_id" => ApiError::field("uid", error.code, error.message),
         _ => ApiError::from(error),
     }

@@ -1,11 +1,17 @@
-//! `/app/{app}/endpoint/{endpoint}/policy`: when and how often a delivery is tried. Ours.
+//! `/app/{app}/endpoint/{endpoint}/policy`: the terms on which an endpoint receives. Ours.
+//!
+//! What is shown is in force; `sources` says of each value whether it is the preset's or was set on the endpoint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use hookmill_app::administer::policy::PolicyPatch;
-use hookmill_core::endpoint::{Concurrency, DeliveryPolicy, InvalidPolicy, Ordering, Rate, Timeout};
+use hookmill_app::administer::policy::{PolicyPatch, Term};
+use hookmill_core::policy::{
+    BodyHmacKey, Concurrency, DeliveryPolicy, DisableRule, InvalidPolicy, Ordering, Overrides, Policy, Rate,
+    SignatureScheme, SuccessRule, Timeout, UrlRule,
+};
 use hookmill_core::retry::{RawRetryPolicy, RetryPolicy, Schedule};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -14,13 +20,17 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, Decided};
 use crate::error::{ApiError, Handled};
-use crate::fields::{nullable, patched};
+use crate::fields::{self, nullable, patched};
 use crate::input::Input;
 
 /// Either `schedule` or `exponential` sets the delays between attempts.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PolicyIn {
+    preset: Option<String>,
+    /// Names of values that are the preset's again.
+    #[serde(default)]
+    reset: Vec<TermDto>,
     /// Seconds before each retry; fractions are allowed.
     schedule: Option<Vec<f64>>,
     exponential: Option<ExponentialDto>,
@@ -30,6 +40,41 @@ struct PolicyIn {
     #[serde(default, deserialize_with = "nullable")]
     rate: Option<Option<RateDto>>,
     ordering: Option<OrderingDto>,
+    success: Option<String>,
+    signature: Option<SignatureDto>,
+    url: Option<String>,
+    disable: Option<String>,
+}
+
+/// The values by their names in the body; `exponential` and `jitterPercent` belong to the schedule.
+#[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+enum TermDto {
+    Schedule,
+    TimeoutMs,
+    Concurrency,
+    Rate,
+    Ordering,
+    Success,
+    Signature,
+    Url,
+    Disable,
+}
+
+/// `{"scheme": "bodyHmac", "header": "X-Webhook-Signature", "key": "secret"}` and the like.
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "scheme", rename_all = "camelCase", deny_unknown_fields)]
+enum SignatureDto {
+    Standard,
+    BodyHmac { header: String, key: BodyHmacKeyDto },
+    HttpMessage,
+}
+
+#[derive(Deserialize, Serialize, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+enum BodyHmacKeyDto {
+    Secret,
+    EndpointId,
 }
 
 #[derive(Deserialize, Serialize, Clone, Copy)]
@@ -60,6 +105,7 @@ enum OrderingDto {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PolicyOut {
+    preset: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<Vec<serde_json::Number>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +116,20 @@ struct PolicyOut {
     concurrency: u16,
     rate: Option<RateDto>,
     ordering: OrderingDto,
+    success: &'static str,
+    signature: SignatureDto,
+    url: &'static str,
+    disable: &'static str,
+    headers: BTreeMap<&'static str, &'static str>,
+    sources: BTreeMap<TermDto, Origin>,
+}
+
+/// Where a value comes from.
+#[derive(Serialize, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+enum Origin {
+    Preset,
+    Endpoint,
 }
 
 fn one_second() -> u16 {
@@ -77,7 +137,9 @@ fn one_second() -> u16 {
 }
 
 impl PolicyOut {
-    fn of(policy: &DeliveryPolicy) -> Self {
+    fn of(policy: &Policy) -> Self {
+        let (preset, sources) = (policy.preset(), sources(policy.overrides()));
+        let policy = policy.effective();
         let RawRetryPolicy { schedule, jitter_percent } = policy.retry.clone().into();
         let (schedule, exponential) = match schedule {
             Schedule::Fixed { delays } => (Some(delays.into_iter().filter_map(seconds).collect()), None),
@@ -87,6 +149,7 @@ impl PolicyOut {
             }
         };
         Self {
+            preset: preset.name(),
             schedule,
             exponential,
             attempts_max: policy.retry.attempts_max(),
@@ -101,14 +164,89 @@ impl PolicyOut {
                 Ordering::PerKey => OrderingDto::PerKey,
                 Ordering::Strict => OrderingDto::Strict,
             },
+            success: policy.success.code(),
+            signature: SignatureDto::of(&policy.signature),
+            url: policy.url.code(),
+            disable: policy.disable.code(),
+            headers: preset.headers().iter().copied().collect(),
+            sources,
+        }
+    }
+}
+
+fn sources(overrides: &Overrides) -> BTreeMap<TermDto, Origin> {
+    let set = [
+        (TermDto::Schedule, overrides.retry.is_some()),
+        (TermDto::TimeoutMs, overrides.timeout.is_some()),
+        (TermDto::Concurrency, overrides.concurrency.is_some()),
+        (TermDto::Rate, overrides.rate.is_some()),
+        (TermDto::Ordering, overrides.ordering.is_some()),
+        (TermDto::Success, overrides.success.is_some()),
+        (TermDto::Signature, overrides.signature.is_some()),
+        (TermDto::Url, overrides.url.is_some()),
+        (TermDto::Disable, overrides.disable.is_some()),
+    ];
+    set.into_iter()
+        .map(|(term, is_set)| (term, if is_set { Origin::Endpoint } else { Origin::Preset }))
+        .collect()
+}
+
+impl From<TermDto> for Term {
+    fn from(term: TermDto) -> Self {
+        match term {
+            TermDto::Schedule => Self::Retry,
+            TermDto::TimeoutMs => Self::Timeout,
+            TermDto::Concurrency => Self::Concurrency,
+            TermDto::Rate => Self::Rate,
+            TermDto::Ordering => Self::Ordering,
+            TermDto::Success => Self::Success,
+            TermDto::Signature => Self::Signature,
+            TermDto::Url => Self::Url,
+            TermDto::Disable => Self::Disable,
+        }
+    }
+}
+
+impl SignatureDto {
+    fn of(scheme: &SignatureScheme) -> Self {
+        match scheme {
+            SignatureScheme::Standard => Self::Standard,
+            SignatureScheme::BodyHmac { header, key } => Self::BodyHmac {
+                header: header.to_string(),
+                key: match key {
+                    BodyHmacKey::Secret => BodyHmacKeyDto::Secret,
+                    BodyHmacKey::EndpointId => BodyHmacKeyDto::EndpointId,
+                },
+            },
+            SignatureScheme::HttpMessage => Self::HttpMessage,
+        }
+    }
+
+    fn parse(self) -> Result<SignatureScheme, ApiError> {
+        match self {
+            Self::Standard => Ok(SignatureScheme::Standard),
+            Self::BodyHmac { header, key } => {
+                let key = match key {
+                    BodyHmacKeyDto::Secret => BodyHmacKey::Secret,
+                    BodyHmacKeyDto::EndpointId => BodyHmacKey::EndpointId,
+                };
+                SignatureScheme::body_hmac(&header, key).map_err(|error| refused("signature.header", &error))
+            }
+            Self::HttpMessage => Ok(SignatureScheme::HttpMessage),
         }
     }
 }
 
 impl PolicyIn {
-    fn parse(self, current: &DeliveryPolicy) -> Result<PolicyPatch, ApiError> {
-        Ok(PolicyPatch {
-            retry: self.retry(current)?,
+    fn parse(self, current: &Policy) -> Result<PolicyPatch, ApiError> {
+        let preset = self.preset.as_deref().map(fields::preset).transpose()?;
+        // A jitter alone changes the schedule that will be in force.
+        let keeps_schedule = !self.reset.contains(&TermDto::Schedule);
+        let retry = current.overrides().retry.clone().filter(|_| keeps_schedule);
+        let base =
+            Policy::new(preset.unwrap_or(current.preset()), Overrides { retry, ..Overrides::default() });
+        let overrides = Overrides {
+            retry: self.retry(base.effective())?,
             timeout: self.timeout_ms.map(timeout).transpose()?,
             concurrency: self.concurrency.map(concurrency).transpose()?,
             rate: patched(self.rate, rate)?,
@@ -117,7 +255,25 @@ impl PolicyIn {
                 OrderingDto::PerKey => Ordering::PerKey,
                 OrderingDto::Strict => Ordering::Strict,
             }),
-        })
+            success: self
+                .success
+                .map(|code| {
+                    rule("success", SuccessRule::from_code(&code), &SuccessRule::ALL.map(SuccessRule::code))
+                })
+                .transpose()?,
+            signature: self.signature.map(SignatureDto::parse).transpose()?,
+            url: self
+                .url
+                .map(|code| rule("url", UrlRule::from_code(&code), &UrlRule::ALL.map(UrlRule::code)))
+                .transpose()?,
+            disable: self
+                .disable
+                .map(|code| {
+                    rule("disable", DisableRule::from_code(&code), &DisableRule::ALL.map(DisableRule::code))
+                })
+                .transpose()?,
+        };
+        Ok(PolicyPatch { preset, reset: self.reset.into_iter().map(Term::from).collect(), overrides })
     }
 
     fn retry(&self, current: &DeliveryPolicy) -> Result<Option<RetryPolicy>, ApiError> {
@@ -164,12 +320,12 @@ fn rate(rate: RateDto) -> Result<Rate, ApiError> {
 }
 
 fn refused(field: &str, error: &InvalidPolicy) -> ApiError {
-    let code = match error {
-        InvalidPolicy::Timeout => "timeout_out_of_range",
-        InvalidPolicy::Concurrency => "concurrency_out_of_range",
-        InvalidPolicy::Rate => "rate_out_of_range",
-    };
-    ApiError::field(field, code, error.to_string())
+    ApiError::field(field, error.code(), error.to_string())
+}
+
+fn rule<T>(field: &str, known: Option<T>, codes: &[&str]) -> Result<T, ApiError> {
+    let detail = || format!("is one of {}", codes.join(", "));
+    known.ok_or_else(|| ApiError::field(field, "rule_unknown", detail()))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookmill_core::delivery::DeadReason;
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::id::{AttemptId, EndpointId};
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     AttemptRecord, AttemptResult, AttemptTrigger, Completion, Finished, LoadDue, PendingDelivery,

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::id::{DeliveryId, EndpointId};
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::store::{Backlog, LoadDue, Loaded, OrderKey, PendingDelivery};
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -76,6 +76,36 @@ enum StoredBinding {
     V1 { plugin: String, pinned: Option<String>, settings: String },
 }
 
+const OPERATOR: &str = "operator";
+const GONE: &str = "gone";
+
+/// A state as its columns hold it: at most one of them is there.
+#[derive(Default)]
+struct StateColumns {
+    disabled: Option<(&'static str, i64)>,
+    failed_since: Option<i64>,
+    unverified_since: Option<i64>,
+}
+
+impl StateColumns {
+    fn of(state: EndpointState) -> Self {
+        let none = Self::default();
+        match state {
+            EndpointState::Enabled => none,
+            EndpointState::Failed { since } => Self { failed_since: Some(millis(since)), ..none },
+            EndpointState::Disabled { reason: DisabledReason::Unverified, since } => {
+                Self { unverified_since: Some(millis(since)), ..none }
+            }
+            EndpointState::Disabled { reason: DisabledReason::Operator, since } => {
+                Self { disabled: Some((OPERATOR, millis(since))), ..none }
+            }
+            EndpointState::Disabled { reason: DisabledReason::Gone, since } => {
+                Self { disabled: Some((GONE, millis(since))), ..none }
+            }
+        }
+    }
+}
+
 /// What a row's sealed text holds.
 struct Secrets {
     signing: SigningKeys,
@@ -104,18 +134,17 @@ impl Drop for StoredSecrets {
 }
 
 pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusqlite::Result<usize> {
-    let (disabled_reason, disabled_since) = match endpoint.state {
-        EndpointState::Enabled => (None, None),
-        EndpointState::Disabled { reason, since } => (Some(disabled_code(reason)), Some(millis(since))),
-    };
+    let state = StateColumns::of(endpoint.state);
     let plugin = endpoint.transformation.configured();
     db.prepare_cached(
         "/* endpoint::put */
          INSERT INTO endpoint (
              id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier
-         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+             classifier, failed_since, unverified_since
+         ) VALUES (
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21
+         )
          ON CONFLICT (id) DO UPDATE SET
              application = excluded.application,
              uid = excluded.uid,
@@ -134,7 +163,9 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
              policy = excluded.policy,
              created_at = excluded.created_at,
              updated_at = excluded.updated_at,
-             classifier = excluded.classifier",
+             classifier = excluded.classifier,
+             failed_since = excluded.failed_since,
+             unverified_since = excluded.unverified_since",
     )?
     .execute(params![
         endpoint.id.to_bytes(),
@@ -143,8 +174,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         endpoint.url.as_str(),
         endpoint.description,
         filter_to_json(&endpoint.filter),
-        disabled_reason,
-        disabled_since,
+        state.disabled.map(|(reason, _)| reason),
+        state.disabled.map(|(_, since)| since),
         to_json(endpoint.metadata.entries()),
         sealer.seal(endpoint),
         plugin.map(|plugin| plugin.binding.plugin.as_str()),
@@ -156,6 +187,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         millis(endpoint.created_at),
         millis(endpoint.updated_at),
         endpoint.classifier.as_ref().map(binding_to_json),
+        state.failed_since,
+        state.unverified_since,
     ])
 }
 
@@ -164,7 +197,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier
+             classifier, failed_since, unverified_since
          FROM endpoint ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -178,7 +211,6 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
     let id = EndpointId::from_bytes(row.get(0)?);
     let secrets = sealer.open(id, &row.get::<_, Vec<u8>>(9)?)?;
-    let disabled: Option<(String, i64)> = row.get::<_, Option<String>>(6)?.zip(row.get::<_, Option<i64>>(7)?);
     Ok(Endpoint {
         id,
         application: ApplicationId::from_bytes(row.get(1)?),
@@ -186,12 +218,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         url: DeliveryUrl::parse(&row.get::<_, String>(3)?).map_err(|error| DbError::row(TABLE, error))?,
         description: row.get(4)?,
         filter: filter_from_json(&row.get::<_, String>(5)?)?,
-        state: match disabled {
-            None => EndpointState::Enabled,
-            Some((code, since)) => {
-                EndpointState::Disabled { reason: disabled_of_code(&code)?, since: unix_millis(since) }
-            }
-        },
+        state: read_state(row)?,
         headers: secrets.headers,
         metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
         signing: secrets.signing,
@@ -201,6 +228,23 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         created_at: unix_millis(row.get(16)?),
         updated_at: unix_millis(row.get(17)?),
     })
+}
+
+fn read_state(row: &Row<'_>) -> Result<EndpointState, DbError> {
+    let disabled = row.get::<_, Option<String>>(6)?.zip(row.get::<_, Option<i64>>(7)?);
+    let since = |column: usize| Ok::<_, DbError>(row.get::<_, Option<i64>>(column)?.map(unix_millis));
+    if let Some((code, since)) = disabled {
+        let reason = match code.as_str() {
+            OPERATOR => DisabledReason::Operator,
+            GONE => DisabledReason::Gone,
+            _ => return Err(DbError::row(TABLE, format!("unknown reason {code:?}"))),
+        };
+        return Ok(EndpointState::Disabled { reason, since: unix_millis(since) });
+    }
+    if let Some(since) = since(20)? {
+        return Ok(EndpointState::Disabled { reason: DisabledReason::Unverified, since });
+    }
+    Ok(since(19)?.map_or(EndpointState::Enabled, |since| EndpointState::Failed { since }))
 }
 
 fn read_transformation(row: &Row<'_>, secrets: BoundSecrets) -> Result<Transformation, DbError> {
@@ -326,19 +370,4 @@ fn filter_from_json(json: &str) -> Result<Filter, DbError> {
             .transpose()
             .map_err(|error| DbError::row(TABLE, error))?,
     })
-}
-
-fn disabled_code(reason: DisabledReason) -> &'static str {
-    match reason {
-        DisabledReason::Operator => "operator",
-        DisabledReason::Gone => "gone",
-    }
-}
-
-fn disabled_of_code(code: &str) -> Result<DisabledReason, DbError> {
-    match code {
-        "operator" => Ok(DisabledReason::Operator),
-        "gone" => Ok(DisabledReason::Gone),
-        _ => Err(DbError::row(TABLE, format!("unknown reason {code:?}"))),
-    }
 }

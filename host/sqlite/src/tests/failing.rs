@@ -1,7 +1,7 @@
 //! What happens when the disk does not take it.
 
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::event::Event;
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{Completion, StoreError};
 use hookmill_testkit::store_contract::fixture::{

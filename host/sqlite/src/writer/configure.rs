@@ -1,7 +1,7 @@
 //! Changes of the configuration, all or none.
 
 use hookmill_core::endpoint::Endpoint;
-use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::id::{ApplicationId, EndpointId, EventId};
 use hookmill_core::key::Scope;
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
 use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
@@ -55,6 +55,7 @@ fn note(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
             | Change::DeletePlugin(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)
+            | Change::RestartDeliveries(_)
             | Change::Remember(..) => {}
         }
     }
@@ -69,6 +70,7 @@ fn apply_one(db: &Connection, sealer: &Sealer, change: &Change) -> Result<(), Db
         Change::DeleteApplication(id) => delete_application(db, *id),
         Change::PutEndpoint(endpoint) => put_endpoint(db, sealer, endpoint),
         Change::DeleteEndpoint(id) => delete_endpoint(db, *id),
+        Change::RestartDeliveries(endpoint) => restart_deliveries(db, *endpoint),
         Change::PutSource(source) => {
             require_application(db, source.application)?;
             unique("the source's name", source::put(db, sealer, source))
@@ -118,6 +120,25 @@ fn delete_endpoint(db: &Connection, id: EndpointId) -> Result<(), DbError> {
     let id = [id.to_bytes()];
     execute(db, "/* configure::delete_endpoint */ DELETE FROM delivery WHERE endpoint = ?1", id)?;
     execute(db, "/* configure::delete_endpoint */ DELETE FROM endpoint WHERE id = ?1", id)
+}
+
+/// Those that were never tried are due since their event was accepted, or since someone asked for them, as it is.
+fn restart_deliveries(db: &Connection, endpoint: EndpointId) -> Result<(), DbError> {
+    let mut tried = db.prepare_cached(
+        "/* configure::restart_deliveries */
+         SELECT delivery.number, event.id FROM delivery JOIN event ON event.number = delivery.event
+         WHERE delivery.endpoint = ?1 AND delivery.attempts_made > 0",
+    )?;
+    let tried: Vec<(i64, [u8; 16])> = tried
+        .query_map([endpoint.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut restart = db.prepare_cached(
+        "/* configure::restart_deliveries */ UPDATE delivery SET due = ?2, attempts_made = 0 WHERE number = ?1",
+    )?;
+    for (number, event) in tried {
+        restart.execute(params![number, millis(EventId::from_bytes(event).created_at())])?;
+    }
+    Ok(())
 }
 
 /// Events and attempts can be many: they are out of sight at once, and retention deletes them step by step.

@@ -4,7 +4,7 @@ use hookmill_core::id::ApplicationId;
 use hookmill_core::key::Scope;
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
 use hookmill_core::plugin::{PluginDigest, PluginName};
-use hookmill_core::port::store::{Change, StoreError};
+use hookmill_core::port::store::{Change, PendingDelivery, StoreError};
 use hookmill_core::route::Configuration;
 
 use super::State;
@@ -60,6 +60,12 @@ impl State {
                 self.endpoints.remove(&id);
                 self.unfinished.retain(|_, row| row.endpoint != id);
                 self.delivered.remove(&id);
+            }
+            Change::RestartDeliveries(endpoint) => {
+                let tried = |row: &&mut PendingDelivery| row.endpoint == endpoint && row.attempts_made > 0;
+                for row in self.unfinished.values_mut().filter(tried) {
+                    (row.due, row.attempts_made) = (row.event.accepted_at(), 0);
+                }
             }
             Change::PutSource(source) => {
                 self.require_application(source.application)?;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::id::{DeliveryId, EndpointId, EventId};
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::store::{
     Appended, AttemptResult, AttemptTrigger, Backlog, Completion, Finished, LoadDue, Loaded, NewDelivery,
     NewEvent, PendingDelivery, StoreError,

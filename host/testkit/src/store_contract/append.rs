@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::event::{Channels, Event};
 use hookmill_core::id::EventId;
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{Appended, EventLookup, IdempotencyKey, NewEvent, StoreError};
 

@@ -9,8 +9,7 @@ use hookmill_core::application::{EventTypeDefinition, Metadata};
 use hookmill_core::canary::{Canary, CanaryPercent};
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{
-    Concurrency, CustomHeaders, DeliveryPolicy, DisabledReason, Endpoint, EndpointState, Filter, Ordering,
-    Rate, Timeout, Transformation,
+    CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
 use hookmill_core::id::KeyId;
 use hookmill_core::key::{ApiKey, KeyHash, Scope};
@@ -19,18 +18,24 @@ use hookmill_core::plugin::{
     BoundSecrets, PluginBinding, PluginDigest, PluginInterface, PluginName, PluginUse, PluginVersion, Secret,
     World,
 };
+use hookmill_core::policy::{
+    BodyHmacKey, Concurrency, DisableRule, Ordering, Overrides, Policy, Rate, SignatureScheme, SuccessRule,
+    Timeout, UrlRule,
+};
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    Change, EndpointCounts, EventLookup, EventQuery, IdempotencyKey, PageFrom, RememberedAnswer, StoreError,
+    Change, Completion, EndpointCounts, EventLookup, EventQuery, IdempotencyKey, PageFrom, RememberedAnswer,
+    StoreError,
 };
+use hookmill_core::preset::Preset;
 use hookmill_core::retry::{RawRetryPolicy, RetryPolicy, Schedule};
 use hookmill_core::signature::{SigningKey, SigningKeys};
 use zeroize::Zeroizing;
 
 use super::Factory;
 use super::fixture::{
-    NOW, append, application, application_id, at, conflict, endpoint, endpoint_id, event, furnish, load,
-    name, new_event,
+    NOW, append, application, application_id, at, conflict, endpoint, endpoint_id, event, finish, finished,
+    furnish, load, name, new_event,
 };
 
 /// Everything that is configured comes back field by field, also after a restart.
@@ -226,6 +231,66 @@ pub async fn plugins_have_canaries(factory: &impl Factory) {
     store.apply(vec![Change::DeletePlugin(first.name)]).await.expect("a plugin can go");
 }
 
+/// Every preset, state and signature comes back as it was put.
+pub async fn keeps_terms_and_states(factory: &impl Factory) {
+    let store = factory.create();
+    store.apply(vec![Change::PutApplication(application(1))]).await.expect("a tenant");
+    let since = at(3);
+    let disabled = |reason| EndpointState::Disabled { reason, since };
+    let states = [
+        EndpointState::Enabled,
+        EndpointState::Failed { since },
+        disabled(DisabledReason::Operator),
+        disabled(DisabledReason::Gone),
+        disabled(DisabledReason::Unverified),
+    ];
+    let schemes = [
+        None,
+        Some(SignatureScheme::Standard),
+        SignatureScheme::body_hmac("x-signature", BodyHmacKey::Secret).ok(),
+        SignatureScheme::body_hmac("x-signature", BodyHmacKey::EndpointId).ok(),
+        Some(SignatureScheme::HttpMessage),
+    ];
+    let mut expect = Vec::new();
+    for ((state, preset), signature) in states.into_iter().zip(Preset::ALL).zip(schemes) {
+        let overrides = Overrides { rate: Some(None), signature, ..Overrides::default() };
+        let put = Endpoint { state, policy: Policy::new(preset, overrides), ..endpoint(11, 1) };
+        store.apply(vec![Change::PutEndpoint(Box::new(put.clone()))]).await.expect("an endpoint");
+        let read = store.configuration().await.expect("a store reads").endpoints.pop().expect("it is there");
+        assert_eq!((read.state, &read.policy), (put.state, &put.policy));
+        expect.push(read);
+    }
+    assert_eq!(expect.len(), 5);
+}
+
+/// Deliveries that were tried have all of their attempts again and start in the order of their events; others, and those
+/// of other endpoints, stay as they are.
+pub async fn restarts_deliveries(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    for number in 1..=4 {
+        append(&store, new_event(event(number, 1, at(u64::try_from(number).expect("small"))), &[11, 12]))
+            .await;
+    }
+    let retry = |due| Completion::Retry { due: at(due), prepared: None };
+    for target in [11, 12] {
+        let rows = load(&store, target, Ordering::Unordered, at(9)).await.deliveries;
+        for (row, due) in [(0, 900), (2, 500)] {
+            let attempt = target * 10 + row as u128;
+            finish(&store, finished(&rows[row], attempt, at(10), retry(due))).await;
+        }
+    }
+    store.apply(vec![Change::RestartDeliveries(endpoint_id(11))]).await.expect("a restart");
+
+    let store = factory.reopen(store);
+    let dues = async |target, now| {
+        let rows = load(&store, target, Ordering::Unordered, at(now)).await.deliveries;
+        rows.iter().map(|row| (row.due, row.attempts_made)).collect::<Vec<_>>()
+    };
+    assert_eq!(dues(11, 10).await, [(at(1), 0), (at(2), 0), (at(3), 0), (at(4), 0)]);
+    assert_eq!(dues(12, 900).await, [(at(2), 0), (at(4), 0), (at(500), 1), (at(900), 1)]);
+}
+
 /// An answer is remembered with the change that it answers, once.
 pub async fn remembers_answers(factory: &impl Factory) {
     let store = factory.create();
@@ -297,12 +362,6 @@ fn full_endpoint() -> Endpoint {
     let mut signing = SigningKeys::new(SigningKey::generate_ed25519([5; 32]));
     let next = SigningKey::generate_symmetric(&[6; 40]).expect("40 bytes are enough");
     signing.rotate(next, NOW, Duration::from_secs(60)).expect("one rotation");
-    let schedule = Schedule::Exponential {
-        base: Duration::from_millis(250),
-        factor_percent: 150,
-        cap: Duration::from_secs(600),
-        attempts_max: 7,
-    };
     let headers: [(&str, &[u8]); 3] =
         [("authorization", b"Bearer abc"), ("x-two", b"1"), ("x-two", b"caf\xe9")];
     Endpoint {
@@ -322,16 +381,35 @@ fn full_endpoint() -> Endpoint {
             on_failure: OnTransformFailure::DeadLetter,
         }),
         classifier: Some(binding("classifier-token")),
-        policy: DeliveryPolicy {
-            retry: RetryPolicy::try_from(RawRetryPolicy { schedule, jitter_percent: 40 }).expect("a policy"),
-            timeout: Timeout::new(Duration::from_millis(1500)).expect("a timeout"),
-            concurrency: Concurrency::new(3).expect("a concurrency"),
-            rate: Some(Rate::new(100, 60).expect("a rate")),
-            ordering: Ordering::PerKey,
-        },
+        policy: full_policy(),
         updated_at: at(4),
         ..endpoint(11, 1)
     }
+}
+
+/// Every value overridden.
+fn full_policy() -> Policy {
+    let schedule = Schedule::Exponential {
+        base: Duration::from_millis(250),
+        factor_percent: 150,
+        cap: Duration::from_secs(600),
+        attempts_max: 7,
+    };
+    let scheme = SignatureScheme::body_hmac("x-signature", BodyHmacKey::EndpointId).expect("a header");
+    let overrides = Overrides {
+        retry: Some(
+            RetryPolicy::try_from(RawRetryPolicy { schedule, jitter_percent: 40 }).expect("a policy"),
+        ),
+        timeout: Some(Timeout::new(Duration::from_millis(1500)).expect("a timeout")),
+        concurrency: Some(Concurrency::new(3).expect("a concurrency")),
+        rate: Some(Some(Rate::new(100, 60).expect("a rate"))),
+        ordering: Some(Ordering::PerKey),
+        success: Some(SuccessRule::Only200),
+        signature: Some(scheme),
+        url: Some(UrlRule::HttpsOnly),
+        disable: Some(DisableRule::Exhausted),
+    };
+    Policy::new(Preset::Mifumo, overrides)
 }
 
 fn metadata() -> Metadata {

@@ -1,8 +1,8 @@
 //! Deliveries on their way.
 
 use hookmill_core::delivery::DeadReason;
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::id::EventId;
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     AttemptTrigger, Backlog, Completion, DeliveryState, DeliveryStatus, EndpointCounts, LoadDue, NewDelivery,

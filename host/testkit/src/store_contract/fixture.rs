@@ -6,11 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::{Application, Metadata};
-use hookmill_core::endpoint::{
-    CustomHeaders, DeliveryPolicy, Endpoint, EndpointState, Filter, Ordering, Transformation,
-};
+use hookmill_core::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transformation};
 use hookmill_core::event::{Channels, ContentType, Event, Name};
 use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
+use hookmill_core::policy::{Ordering, Policy};
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     Appended, AttemptRecord, AttemptResult, AttemptTrigger, Change, Completion, Finished, LoadDue, Loaded,
@@ -84,7 +83,7 @@ pub fn endpoint(number: u128, application: u128) -> Endpoint {
         signing: SigningKeys::new(SigningKey::generate_symmetric(&random).expect("24 bytes are enough")),
         transformation: Transformation::None,
         classifier: None,
-        policy: DeliveryPolicy::default(),
+        policy: Policy::default(),
         created_at: NOW,
         updated_at: NOW,
     }

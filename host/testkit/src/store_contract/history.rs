@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::event::{Channels, Event};
 use hookmill_core::id::{AttemptId, EventId};
 use hookmill_core::plugin::PluginDigest;
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, Completion, EventLookup, EventQuery,

@@ -54,6 +54,8 @@ macro_rules! store_contract {
             configuration::a_conflict_fails_only_its_own_call,
             configuration::plugins_share_bytes,
             configuration::plugins_have_canaries,
+            configuration::keeps_terms_and_states,
+            configuration::restarts_deliveries,
             configuration::remembers_answers,
             configuration::deleting_takes_along_what_belongs_to_it,
             deliver::loads_in_the_order_of_due_times,

@@ -1,9 +1,9 @@
 //! Random calls, answered as the model answers them.
 
 use hookmill_core::delivery::DeadReason;
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::event::Event;
 use hookmill_core::id::DeliveryId;
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     Appended, AttemptRecord, Backlog, Change, Completion, DeliveryState, EndpointCounts, IdempotencyKey,
@@ -28,6 +28,7 @@ enum Op {
     Finish { delivery: usize, completion: Outcome },
     PutEndpoint { endpoint: usize, uid: Option<u8> },
     DeleteEndpoint { endpoint: usize },
+    RestartDeliveries { endpoint: usize },
     Retain { age: u64 },
     Pass { millis: u64 },
     Reopen,
@@ -94,6 +95,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (0..8usize, completion).prop_map(|(delivery, completion)| Op::Finish { delivery, completion }),
         1 => (0..3usize, few()).prop_map(|(endpoint, uid)| Op::PutEndpoint { endpoint, uid }),
         1 => (0..3usize).prop_map(|endpoint| Op::DeleteEndpoint { endpoint }),
+        1 => (0..3usize).prop_map(|endpoint| Op::RestartDeliveries { endpoint }),
         1 => (0..30u64).prop_map(|age| Op::Retain { age }),
         4 => (0..10u64).prop_map(|millis| Op::Pass { millis }),
         1 => Just(Op::Reopen),
@@ -115,6 +117,7 @@ async fn compare<F: Factory>(factory: &F, ops: &[Op]) {
             | Op::Finish { .. }
             | Op::PutEndpoint { .. }
             | Op::DeleteEndpoint { .. }
+            | Op::RestartDeliveries { .. }
             | Op::Retain { .. } => {
                 let answer = call(&store, op, number, now).await;
                 assert_eq!(answer, call(&model, op, number, now).await, "{op:?}");
@@ -180,6 +183,10 @@ async fn call(store: &impl Store, op: &Op, number: u128, now: u64) -> String {
                 "{:?}",
                 store.apply(vec![Change::DeleteEndpoint(endpoint_id(ENDPOINTS[*endpoint]))]).await
             )
+        }
+        Op::RestartDeliveries { endpoint } => {
+            let change = Change::RestartDeliveries(endpoint_id(ENDPOINTS[*endpoint]));
+            format!("{:?}", store.apply(vec![change]).await)
         }
         Op::Retain { age } => {
             let mut rows = 0;

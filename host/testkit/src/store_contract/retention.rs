@@ -1,9 +1,9 @@
 //! The end of what is old.
 
 use hookmill_core::delivery::DeadReason;
-use hookmill_core::endpoint::Ordering;
 use hookmill_core::event::Event;
 use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
+use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     Appended, Change, Completion, EndpointCounts, IdempotencyKey, NewEvent, RememberedAnswer,

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::Metadata;
 use hookmill_core::delivery::TransformFailure;
-use hookmill_core::endpoint::{
-    CustomHeaders, DeliveryPolicy, Endpoint, EndpointState, Filter, Transformation,
-};
+use hookmill_core::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transformation};
 use hookmill_core::event::{Channels, ContentType, Event};
 use hookmill_core::id::{ApplicationId, EndpointId, EventId};
 use hookmill_core::plugin::{PluginDigest, TransformOutcome};
+use hookmill_core::policy::Policy;
 use hookmill_core::port::Plugins;
 use hookmill_core::port::plugins::{PluginRejected, RunReport, TransformReport, TransformRun};
 use hookmill_core::request::PreparedRequest;
@@ -225,7 +224,7 @@ pub(crate) fn endpoint(number: u128) -> Endpoint {
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[1; 32]).unwrap()),
         transformation: Transformation::None,
         classifier: None,
-        policy: DeliveryPolicy::default(),
+        policy: Policy::default(),
         created_at: UnixMillis(1),
         updated_at: UnixMillis(1),
     }
