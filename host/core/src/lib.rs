@@ -9,6 +9,7 @@ pub mod application;
 pub mod attempt;
 pub mod breaker;
 pub mod canary;
+pub mod compose;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
