@@ -12,6 +12,7 @@ mod hostile_plugins;
 mod hygiene;
 mod main_job;
 mod plugin_platform;
+mod receivers;
 mod sources;
 mod svix_client;
 mod verifiers;

@@ -7,6 +7,7 @@
 mod binaries;
 mod clock;
 mod plugins;
+mod receivers;
 mod steps;
 mod suite;
 mod tidy;
@@ -41,7 +42,8 @@ enum Command {
     /// Run all tests, of the router and of the plugins
     ///
     /// Builds the plugins, the router and the deliberately broken router that the crash test must catch, fetches the
-    /// official signature verifiers (PyPI, npm; kept in `target/verifiers`), then runs every test.
+    /// official signature verifiers and what the example receivers need (PyPI, npm; kept in `target/verifiers` and
+    /// `target/receivers`), then runs every test.
     Test {
         /// Run only the router's tests whose name contains this
         filter: Vec<String>,
@@ -107,6 +109,7 @@ fn test(root: &Path, steps: &mut Steps, profile: Profile, filter: &[String]) -> 
         binaries::prepare_binaries(root)
     })?;
     steps.step("fetch the official signature verifiers", || verifiers::prepare(root))?;
+    steps.step("fetch what the example receivers need", || receivers::prepare(root))?;
     // Each suite runs, whatever came of the one before: one run shows all that is broken.
     let mut suites = vec![steps.step("test the router", || suite::run_host(root, profile, filter))];
     if filter.is_empty() {

@@ -4,6 +4,7 @@
 //! They live under `target/verifiers` and are fetched once: `python/bin/python` imports `standardwebhooks` and `svix`, and
 //! a script that resolves modules from `node/node_modules` imports `standardwebhooks`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::binaries::target_directory;
@@ -20,15 +21,24 @@ pub(crate) fn prepare(root: &Path) -> Result<(), Failure> {
     prepare_node(root, &directory.join("node"))
 }
 
+/// Makes a new environment with these packages, given in the words of `pip install`.
+pub(crate) fn make_python_environment(
+    root: &Path,
+    environment: &Path,
+    packages: impl IntoIterator<Item: AsRef<OsStr>>,
+) -> Result<(), Failure> {
+    steps::run(tool("python3", root).args(["-m", "venv", "--clear"]).arg(environment))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    steps::run(tool(environment.join("bin/python"), root).args(install).args(packages))
+}
+
 fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
     let python = environment.join("bin/python");
     if answers(tool(&python, root).args(["-c", "import standardwebhooks, svix"])) {
         println!("    Python: present");
         return Ok(());
     }
-    steps::run(tool("python3", root).args(["-m", "venv", "--clear"]).arg(environment))?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    steps::run(tool(&python, root).args(install).args(PYTHON_PACKAGES))
+    make_python_environment(root, environment, PYTHON_PACKAGES)
 }
 
 fn prepare_node(root: &Path, environment: &Path) -> Result<(), Failure> {
