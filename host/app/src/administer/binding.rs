@@ -25,12 +25,13 @@ pub struct BindingPatch {
 }
 
 impl Edit<'_> {
-    /// The binding after a change; none where no plugin was ever named.
+    /// The binding after a change; none where no plugin was ever named. The commit shows its settings to the plugin's
+    /// schema.
     ///
     /// # Errors
     /// No such plugin or version, one of another world, settings that are too large, too many secrets.
     pub(super) fn bound(
-        &self,
+        &mut self,
         current: Option<&PluginBinding>,
         patch: BindingPatch,
         world: World,
@@ -51,6 +52,7 @@ impl Edit<'_> {
             binding.secrets = Arc::new(changed_secrets(&binding.secrets, patch.secrets)?);
         }
         self.check_binding(&binding, world)?;
+        self.unchecked.push(binding.clone());
         Ok(Some(binding))
     }
 

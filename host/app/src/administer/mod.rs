@@ -20,6 +20,7 @@ use hookmill_core::application::Application;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
+use hookmill_core::plugin::PluginBinding;
 use hookmill_core::port::store::{Change, RememberedAnswer};
 use hookmill_core::route::{Routes, RoutingTable};
 use hookmill_core::time::UnixMillis;
@@ -57,6 +58,8 @@ pub struct Edit<'app> {
     now: UnixMillis,
     once: Option<Once>,
     changes: Vec<Change>,
+    /// Bindings whose settings the plugin's schema has yet to see.
+    unchecked: Vec<PluginBinding>,
 }
 
 /// Whether a thing was made or was there.
@@ -88,6 +91,7 @@ impl App {
             now: self.clock.now(),
             once: None,
             changes: Vec::new(),
+            unchecked: Vec::new(),
         }
     }
 
@@ -134,8 +138,12 @@ impl Edit<'_> {
     /// Stores what was noted, in one transaction; then it is in force.
     ///
     /// # Errors
-    /// A value that is taken, a full disk, a store that fails; nothing has changed then.
+    /// Settings that a plugin's schema refuses, a value that is taken, a full disk, a store that fails; nothing has
+    /// changed then.
     pub async fn commit(self) -> Result<(), AppError> {
+        for binding in &self.unchecked {
+            self.app.check_settings(&self.table, binding).await?;
+        }
         if self.changes.is_empty() {
             return Ok(());
         }

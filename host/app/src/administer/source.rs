@@ -57,7 +57,8 @@ impl Edit<'_> {
     /// Creates a source that feeds an application.
     ///
     /// # Errors
-    /// A name that is taken, too many sources, or parts that do not fit together.
+    /// A name that is taken, too many sources, or parts that do not fit together. Settings that the plugin's schema refuses
+    /// are found by the commit.
     pub fn create_source(
         &mut self,
         application: ApplicationId,
@@ -148,7 +149,7 @@ impl Edit<'_> {
         source
     }
 
-    fn change_source(&self, source: &mut Source, patch: SourcePatch) -> Result<(), AppError> {
+    fn change_source(&mut self, source: &mut Source, patch: SourcePatch) -> Result<(), AppError> {
         if let Some(description) = patch.description {
             source.description = description.into_string();
         }
@@ -184,7 +185,7 @@ impl Edit<'_> {
     }
 
     fn intake(
-        &self,
+        &mut self,
         current: &Intake,
         event_type: Option<EventTypeFrom>,
         plugin: Option<Option<BindingPatch>>,

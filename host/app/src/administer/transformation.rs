@@ -37,9 +37,6 @@ impl App {
         let mut edit = self.edit().await;
         let mut endpoint = edit.endpoint(application, endpoint)?;
         endpoint.transformation = edit.transformed(&endpoint.transformation, patch)?;
-        if let Some(used) = endpoint.transformation.configured() {
-            self.check_settings(edit.table(), &used.binding).await?;
-        }
         let endpoint = edit.put_endpoint(endpoint);
         edit.commit().await?;
         Ok(endpoint)
@@ -64,9 +61,6 @@ impl App {
                 Some(bound.ok_or_else(missing)?)
             }
         };
-        if let Some(binding) = &endpoint.classifier {
-            self.check_settings(edit.table(), binding).await?;
-        }
         let endpoint = edit.put_endpoint(endpoint);
         edit.commit().await?;
         Ok(endpoint)
@@ -75,7 +69,7 @@ impl App {
 
 impl Edit<'_> {
     fn transformed(
-        &self,
+        &mut self,
         current: &Transformation,
         patch: TransformationPatch,
     ) -> Result<Transformation, AppError> {

@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::plugin::parse_version;
+use super::plugin::{ensure, parse_version};
 use super::secret::overlap;
 use crate::answer;
 use crate::auth::Caller;
-use crate::context::{Context, Decided};
+use crate::context::{Context, Decided, detached};
 use crate::error::{ApiError, Handled};
 use crate::fields::{self, nullable, patched};
 use crate::input::Input;
@@ -398,13 +398,16 @@ pub(crate) async fn create(State(context): State<Arc<Context>>, caller: Caller, 
     let verifier = details.verifier.take().ok_or_else(|| {
         missing("verification", "say how requests are signed; `{\"type\": \"none\"}` believes everybody")
     })?;
-    context
-        .edit_once(caller, &input, move |edit| {
+    detached(async move {
+        ensure_plugin(&context, &details).await?;
+        let created = context.edit_once(caller, &input, move |edit| {
             let new = SourceInput { name, verifier, details };
             let source = edit.create_source(application, new).map_err(placed)?;
             Ok(Decided::json(StatusCode::CREATED, &SourceOut::of(&source)))
-        })
-        .await
+        });
+        created.await.map_err(settings_placed)
+    })
+    .await
 }
 
 pub(crate) async fn get(
@@ -431,12 +434,23 @@ pub(crate) async fn patch(
         }
     }
     let patch = changed.parse()?;
-    context
-        .edit(move |edit| {
+    detached(async move {
+        ensure_plugin(&context, &patch).await?;
+        let patched = context.edit(move |edit| {
             let source = edit.patch_source(id, patch).map_err(placed)?;
             Ok(Decided::json(StatusCode::OK, &SourceOut::of(&source)))
-        })
-        .await
+        });
+        patched.await.map_err(settings_placed)
+    })
+    .await
+}
+
+/// A plugin that comes with the router is there when a source first names it.
+async fn ensure_plugin(context: &Context, patch: &SourcePatch) -> Result<(), ApiError> {
+    match patch.plugin.iter().flatten().find_map(|binding| binding.plugin.as_ref()) {
+        Some(name) => ensure(context, name).await,
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn delete(
@@ -481,6 +495,14 @@ fn find(context: &Context, caller: Caller, id_or_name: &str) -> Result<Arc<Sourc
 
 fn missing(field: &str, detail: &'static str) -> ApiError {
     ApiError::field(field, "field_missing", detail)
+}
+
+/// What the commit says of settings has no place yet.
+fn settings_placed(error: ApiError) -> ApiError {
+    match error.code {
+        "settings_invalid" => ApiError::field("plugin.settings", error.code, error.detail),
+        _ => error,
+    }
 }
 
 fn placed(error: hookmill_app::AppError) -> ApiError {
