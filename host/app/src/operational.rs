@@ -75,10 +75,7 @@ impl Notice {
             Self::EndpointDisabled { application, endpoint, reason } => json!({
                 "appId": application.to_string(),
                 "endpointId": endpoint.to_string(),
-                "trigger": match reason {
-                    DisabledReason::Operator => "operator",
-                    DisabledReason::Gone => "gone",
-                },
+                "trigger": disabled_code(*reason),
             }),
             Self::PluginFailing { application, endpoint, plugin }
             | Self::PluginRecovered { application, endpoint, plugin } => json!({
@@ -95,6 +92,14 @@ impl Notice {
                 "currentOf": worse.current.runs,
             }),
         }
+    }
+}
+
+/// The stable code of why an endpoint is disabled.
+pub(crate) fn disabled_code(reason: DisabledReason) -> &'static str {
+    match reason {
+        DisabledReason::Operator => "operator",
+        DisabledReason::Gone => "gone",
     }
 }
 
