@@ -57,9 +57,15 @@ impl<const LABELS: usize> Counts<LABELS> {
     }
 
     fn counter(&self, values: [&'static str; LABELS]) -> &AtomicU64 {
-        let slot = self.0.slots.iter().find(|slot| *slot.values.get_or_init(|| values) == values);
+        let slot = self.0.slots.iter().find(|slot| are_equal(slot.values.get_or_init(|| values), &values));
         slot.map_or(&self.0.other, |slot| &slot.count)
     }
+}
+
+/// Equal texts of the program are mostly one text in memory, so addresses are compared first. Comparing two empty texts
+/// byte by byte costs some processors a hundred nanoseconds.
+fn are_equal<const LABELS: usize>(one: &[&'static str; LABELS], other: &[&'static str; LABELS]) -> bool {
+    one.iter().zip(other).all(|(one, other)| std::ptr::eq(*one, *other) || one == other)
 }
 
 impl<const LABELS: usize> EncodeMetric for Counts<LABELS> {

@@ -1,10 +1,15 @@
 //! `/metrics`, and the limits that answers name.
 
 use axum::body::Body;
+use axum::response::IntoResponse;
+use hookmill_app::AppError;
+use hookmill_core::port::store::StoreError;
 use http::Request;
+use http::header::HeaderValue;
 use serde_json::json;
 
 use super::{START, World};
+use crate::error::ApiError;
 
 const MESSAGES: &str = "/api/v1/app/shop/msg";
 
@@ -146,4 +151,15 @@ async fn answers_name_the_limits_on_deliveries() {
     let all = format!(r#""application";q=50;w=1, {limits}"#);
     check("GET", &policy, "", Some(&all)).await;
     check("POST", MESSAGES, "[]", None).await;
+}
+
+#[test]
+fn a_full_queue_and_a_full_disk_say_when_to_come_back() {
+    let check = |error: StoreError, status: u16, seconds: &'static str| {
+        let answer = ApiError::from(AppError::from(error)).into_response();
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.headers()["retry-after"], HeaderValue::from_static(seconds));
+    };
+    check(StoreError::Busy, 503, "1");
+    check(StoreError::Full, 507, "30");
 }
