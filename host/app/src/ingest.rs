@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hookmill_core::event::{Channels, ContentType, Event, Name};
 use hookmill_core::id::{EndpointId, EventId};
 use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
+use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{
     Appended, AttemptTrigger, EventLookup, IdempotencyKey, NewDelivery, NewEvent, PendingDelivery, order_key,
 };
@@ -42,6 +43,8 @@ pub struct Accepted {
     pub event: Arc<Event>,
     /// Whether the event was known before.
     pub repeated: bool,
+    /// The slowest rate of the endpoints that get it; none where they have none, or the event was known before.
+    pub slowest: Option<Rate>,
 }
 
 /// What makes an event a repeat besides its uid.
@@ -54,7 +57,12 @@ pub(crate) struct Identity {
 /// What became of an event that was brought.
 pub(crate) enum Taken {
     /// Durable, with all of its deliveries.
-    Stored(Arc<Event>),
+    Stored {
+        /// The event.
+        event: Arc<Event>,
+        /// The slowest rate of the endpoints that get it.
+        slowest: Option<Rate>,
+    },
     /// Known before.
     Repeat {
         /// The event that was stored first.
@@ -77,11 +85,11 @@ impl App {
         let deduplicated = idempotency_key.is_some() || incoming.uid.is_some();
         let fingerprint = if deduplicated { fingerprint(&incoming) } else { [0; 32] };
         match self.take(routes, incoming, Identity { idempotency_key, fingerprint }).await? {
-            Taken::Stored(event) => Ok(Accepted { event, repeated: false }),
+            Taken::Stored { event, slowest } => Ok(Accepted { event, repeated: false, slowest }),
             Taken::Repeat { first, same: true } => {
                 let stored = self.store.event(routes.application.id, EventLookup::Id(first)).await?;
                 let event = stored.ok_or_else(|| AppError::not_found("event"))?;
-                Ok(Accepted { event, repeated: true })
+                Ok(Accepted { event, repeated: true, slowest: None })
             }
             Taken::Repeat { first, same: false } => Err(AppError::new(
                 ErrorKind::Conflict,
@@ -114,7 +122,10 @@ impl App {
             content_type: incoming.content_type,
             body: incoming.body,
         });
-        let deliveries: Vec<NewDelivery> = plan(&event, routes, incoming.endpoint)
+        let endpoints = plan(&event, routes, incoming.endpoint);
+        let slowest =
+            endpoints.iter().filter_map(|endpoint| endpoint.policy.effective().rate).reduce(Rate::slower);
+        let deliveries: Vec<NewDelivery> = endpoints
             .iter()
             .map(|endpoint| NewDelivery {
                 endpoint: endpoint.id,
@@ -140,9 +151,13 @@ impl App {
                     prepared: None,
                 });
                 self.dispatcher.appended(pending.collect());
-                Ok(Taken::Stored(event))
+                self.metrics.event_accepted();
+                Ok(Taken::Stored { event, slowest })
             }
-            Appended::Duplicate { first, same } => Ok(Taken::Repeat { first, same }),
+            Appended::Duplicate { first, same } => {
+                self.metrics.event_repeated();
+                Ok(Taken::Repeat { first, same })
+            }
         }
     }
 }

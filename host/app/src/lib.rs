@@ -3,7 +3,7 @@
 //! Dramatis personae: [`App`] owns the ports and the current [`RoutingTable`] snapshot. [`ingest`] is the first bow
 //! of an event's way (from the caller to one committed transaction; from a provider it begins in [`receive`]),
 //! [`dispatch`] the second (from there to the receiver). [`administer`] changes the configuration: store first, snapshot second, dispatcher told last.
-//! [`history`] reads what happened. Decisions are made in `hookmill-core`; here they are carried out.
+//! [`history`] reads what happened, [`Metrics`] counts it. Decisions are made in `hookmill-core`; here they are carried out.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ pub mod dry_run;
 mod error;
 pub mod history;
 pub mod ingest;
+mod metrics;
 pub mod operational;
 mod plugin_run;
 pub mod receive;
@@ -31,6 +32,7 @@ pub mod retention;
 
 pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
+pub use metrics::Metrics;
 
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
@@ -47,6 +49,7 @@ pub struct App {
     changing: Mutex<()>,
     dispatcher: DispatcherHandle,
     bundle: Bundle,
+    metrics: Metrics,
 }
 
 /// What an [`App`] is made of.
@@ -74,6 +77,7 @@ impl App {
     /// When the store can't be read.
     pub async fn load(parts: AppParts) -> Result<Self, AppError> {
         let table = RoutingTable::new(parts.store.configuration().await?);
+        let metrics = Metrics::new(parts.clock.now());
         Ok(Self {
             store: parts.store,
             plugins: parts.plugins,
@@ -84,6 +88,7 @@ impl App {
             changing: Mutex::new(()),
             dispatcher: parts.dispatcher,
             bundle: parts.bundle,
+            metrics,
         })
     }
 
@@ -96,6 +101,12 @@ impl App {
     #[must_use]
     pub fn table_full(&self) -> Arc<RoutingTable> {
         self.table.load_full()
+    }
+
+    /// What the router counts of itself.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The present moment.
@@ -133,6 +144,7 @@ impl App {
             tracing::error!(endpoint = %id, %error, "endpoint could not be turned off");
             return;
         }
+        self.metrics.endpoint_disabled(end);
         self.announce(&Notice::EndpointDisabled { application, endpoint: id, end });
     }
 

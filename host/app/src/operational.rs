@@ -75,10 +75,7 @@ impl Notice {
             Self::EndpointDisabled { application, endpoint, end } => json!({
                 "appId": application.to_string(),
                 "endpointId": endpoint.to_string(),
-                "trigger": match end {
-                    EndpointEnd::Gone => "gone",
-                    EndpointEnd::Failed => "failed",
-                },
+                "trigger": end.code(),
             }),
             Self::PluginFailing { application, endpoint, plugin }
             | Self::PluginRecovered { application, endpoint, plugin } => json!({

@@ -2,7 +2,7 @@
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::manifest::{Manifest, SampleReport, SampleRun};
-use hookmill_core::plugin::PluginDigest;
+use hookmill_core::plugin::{PluginDigest, World};
 use hookmill_core::port::PortFuture;
 use hookmill_core::port::plugins::{
     ClassifierReport, ClassifierRun, PLUGIN_NOT_LOADED, RunReport, SourceReport, SourceRun, TransformReport,
@@ -14,17 +14,23 @@ use crate::{App, AppError};
 impl App {
     /// Runs a transform.
     pub(crate) async fn run_transform(&self, run: TransformRun) -> TransformReport {
-        self.run_loaded(run.digest, || self.plugins.run(run.clone())).await
+        let report = self.run_loaded(run.digest, || self.plugins.run(run.clone())).await;
+        self.metrics.plugin_ran(World::Transform, &report);
+        report
     }
 
     /// Shows a source plugin one request.
     pub(crate) async fn run_source(&self, run: SourceRun) -> SourceReport {
-        self.run_loaded(run.digest, || self.plugins.receive(run.clone())).await
+        let report = self.run_loaded(run.digest, || self.plugins.receive(run.clone())).await;
+        self.metrics.plugin_ran(World::Source, &report);
+        report
     }
 
     /// Shows a classifier one answer.
     pub(crate) async fn run_classifier(&self, run: ClassifierRun) -> ClassifierReport {
-        self.run_loaded(run.digest, || self.plugins.classify(run.clone())).await
+        let report = self.run_loaded(run.digest, || self.plugins.classify(run.clone())).await;
+        self.metrics.plugin_ran(World::Classifier, &report);
+        report
     }
 
     /// Runs a sample.

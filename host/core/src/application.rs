@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::event::Name;
 use crate::id::ApplicationId;
 use crate::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX};
+use crate::policy::Rate;
 use crate::time::UnixMillis;
 
 /// A tenant: the customer whose endpoints receive events.
@@ -26,6 +27,14 @@ pub struct Application {
     pub created_at: UnixMillis,
     /// When it was last changed.
     pub updated_at: UnixMillis,
+}
+
+impl Application {
+    /// The limit on its endpoints together, as a rate.
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate_limit.and_then(|per_second| Rate::new(per_second, 1).ok())
+    }
 }
 
 /// A kind of event, with what its readers want to know of it.

@@ -377,6 +377,13 @@ impl Rate {
     pub fn period_secs(self) -> u16 {
         self.period_secs
     }
+
+    /// The one of both that lets less through in the long run.
+    #[must_use]
+    pub fn slower(self, other: Self) -> Self {
+        let crosswise = |one: Self, other: Self| u32::from(one.deliveries) * u32::from(other.period_secs);
+        if crosswise(other, self) < crosswise(self, other) { other } else { self }
+    }
 }
 
 /// Which deliveries of an endpoint keep their order.
@@ -432,5 +439,18 @@ mod tests {
         check("host", false);
         check("x y", false);
         check("", false);
+    }
+
+    #[test]
+    fn the_slower_rate_lets_less_through() {
+        let check = |one: (u16, u16), other: (u16, u16), expect: (u16, u16)| {
+            let rate = |(deliveries, period)| Rate::new(deliveries, period).unwrap();
+            assert_eq!(rate(one).slower(rate(other)), rate(expect), "{one:?} {other:?}");
+            assert_eq!(rate(other).slower(rate(one)), rate(expect), "{other:?} {one:?}");
+        };
+        check((100, 60), (1, 1), (1, 1));
+        check((100, 60), (2, 1), (100, 60));
+        check((1, 3600), (u16::MAX, 1), (1, 3600));
+        check((u16::MAX, 3600), (u16::MAX, 3599), (u16::MAX, 3600));
     }
 }

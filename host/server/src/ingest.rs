@@ -30,6 +30,7 @@ use crate::error::{ApiError, Handled};
 use crate::fields;
 use crate::input;
 use crate::query::Query;
+use crate::rate_limit::{Quota, with_policy};
 
 /// Bytes of all that surrounds the payload in the body of one request.
 const ENVELOPE_BYTES_MAX: usize = 64 << 10;
@@ -75,6 +76,21 @@ pub(crate) async fn accept<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    take(context, application, query, headers, body)
+        .await
+        .inspect_err(|error| context.app.metrics().event_refused(error.code))
+}
+
+async fn take<B>(
+    context: &Arc<Context>,
+    application: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: B,
+) -> Handled
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let caller = Caller::from_headers(&context.app, headers)?;
     input::check_json(headers)?;
     let idempotency_key = input::idempotency_key(headers)?;
@@ -97,13 +113,16 @@ where
     let payload = raw.is_none().then_some(message.payload);
     let incoming = parse(&routes, &bytes, message, raw, idempotency_key)?;
 
+    let application_rate = routes.application.rate();
     let accepted = detached_accept(&context.app, routes, incoming).await?;
     let event = &accepted.event;
     let shown = match payload {
         Some(payload) if with_content && !accepted.repeated => PayloadOut::Object(payload),
         Some(_) | None => PayloadOut::of(event, with_content),
     };
-    Ok(answer::json(StatusCode::ACCEPTED, &MessageOut::of(event, shown)))
+    let answer = answer::json(StatusCode::ACCEPTED, &MessageOut::of(event, shown));
+    let application = application_rate.map(Quota::Application);
+    Ok(with_policy(answer, application.into_iter().chain(accepted.slowest.map(Quota::Endpoint))))
 }
 
 /// In a task of its own: a caller that hangs up must not keep a stored event from the dispatcher.

@@ -26,6 +26,7 @@ mod ingest;
 mod input;
 mod list;
 mod query;
+mod rate_limit;
 mod receive;
 mod router;
 mod serve;

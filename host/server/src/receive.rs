@@ -24,7 +24,11 @@ const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; sandb
 
 /// Answers one request of a provider, after all that it became is durable.
 pub(crate) async fn receive(State(context): State<Arc<Context>>, request: Request) -> Response {
-    let mut response = accept(&context, request).await.unwrap_or_else(ApiError::into_problem);
+    let accepted = accept(&context, request).await;
+    let mut response = accepted.unwrap_or_else(|error| {
+        context.app.metrics().event_refused(error.code);
+        error.into_problem()
+    });
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, NO_PAGE);
     response
 }

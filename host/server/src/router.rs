@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri};
 
 use crate::api::{
     application, attempt, classifier, destination, dry_run, endpoint, event_type, headers, health, key,
-    message, plugin, policy, secret, source, transformation, unsupported,
+    message, metrics, plugin, policy, secret, source, transformation, unsupported,
 };
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
@@ -20,6 +20,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::get))
         .nest("/api/v1", api())
         .route("/in/{source}", any(receive))
         .route("/in/{source}/", any(receive))

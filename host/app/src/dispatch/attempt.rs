@@ -25,6 +25,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::App;
+use crate::metrics::AttemptFacts;
 
 /// For how long an endpoint is left alone while it is being marked failed.
 const SUSPENDING_MAX: Duration = Duration::from_secs(60);
@@ -46,6 +47,8 @@ pub(super) struct Ended {
     pub(super) finished: Finished,
     /// For the scheduler.
     pub(super) end: DeliveryEnd,
+    /// For the metrics.
+    pub(super) facts: AttemptFacts,
     /// Whether a plugin ran, and if so whether it was at fault.
     pub(super) plugin_fault: Option<bool>,
     /// The endpoint is to be turned off.
@@ -59,6 +62,19 @@ pub(crate) enum EndpointEnd {
     Gone,
     /// The last attempt of a delivery failed, and the endpoint's rule is that they all wait then.
     Failed,
+}
+
+impl EndpointEnd {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 2] = [Self::Gone, Self::Failed];
+
+    /// The stable code that operational events and metrics show.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// A request to send, and which plugin run made it.
@@ -99,11 +115,14 @@ impl Attempt {
             Ok(request) => request,
             Err(error) => return self.unbuilt(&error, &shaped, plugin_fault, started_at, began.elapsed()),
         };
-        let outcome = self.transport.send(request, self.endpoint.policy.effective().timeout.get()).await;
-        let took = began.elapsed();
+        let sent = Instant::now();
+        let timeout = self.endpoint.policy.effective().timeout.get();
+        let outcome = self.transport.send(request, timeout).await;
+        let (response_time, took) = (sent.elapsed(), began.elapsed());
         let judgement = self.judge(&outcome).await;
         let mut ended = self.conclude(&outcome, judgement, *shaped, started_at, took);
         ended.plugin_fault = plugin_fault;
+        ended.facts.response_time = Some(response_time);
         ended
     }
 
@@ -201,17 +220,19 @@ impl Attempt {
         let mut record = self.record(AttemptResult::Failed, started_at, took, plugin);
         record.failure_code = Some(failure.code().into());
         record.detail = bounded(failure.detail());
-        match decision {
-            TransformDecision::SendOriginal => None,
+        let mut ended = match decision {
+            TransformDecision::SendOriginal => return None,
             TransformDecision::RetryAt { due } => {
                 record.next_due = Some(due);
                 let completion = Completion::Retry { due, prepared: None };
-                Some(self.end(record, completion, Some(due), Health::Unknown))
+                self.end(record, completion, Some(due), Health::Unknown)
             }
             TransformDecision::Dead { reason } => {
-                Some(self.end(record, Completion::Dead(reason), None, Health::Unknown))
+                self.end(record, Completion::Dead(reason), None, Health::Unknown)
             }
-        }
+        };
+        ended.facts.failure_code = Some(failure.code());
+        Some(ended)
     }
 
     /// A secret that the request needs is not there, which says nothing of the plugin or the receiver.
@@ -295,20 +316,19 @@ impl Attempt {
 
         let result = if class == Class::Delivered { AttemptResult::Delivered } else { AttemptResult::Failed };
         let mut record = self.record(result, started_at, took, shaped.plugin);
-        match outcome {
+        let failure_code = match outcome {
             Outcome::Answered { status, body, .. } => {
                 record.status = Some(*status);
                 record.response = body.slice(..body.len().min(RESPONSE_KEPT_BYTES_MAX));
-                if result == AttemptResult::Failed {
-                    record.failure_code = Some(failure_code.into());
-                }
                 record.detail = bounded(&detail);
+                (result == AttemptResult::Failed).then_some(failure_code)
             }
             Outcome::Failed(failure) => {
-                record.failure_code = Some(failure.class().code().into());
                 record.detail = bounded(failure.detail());
+                Some(failure.class().code())
             }
-        }
+        };
+        record.failure_code = failure_code.map(Into::into);
         let (completion, again_due) = match decision {
             Decision::Delivered => (Completion::Delivered, None),
             Decision::RetryAt { due } => {
@@ -332,6 +352,7 @@ impl Attempt {
         } else if class == Class::Gone {
             ended.endpoint_end = Some(EndpointEnd::Gone);
         }
+        ended.facts.failure_code = failure_code;
         *ended
     }
 
@@ -376,6 +397,7 @@ impl Attempt {
         Box::new(Ended {
             finished: Finished { delivery, attempt, completion },
             end: DeliveryEnd { endpoint: self.endpoint.id, delivery, again_due, health, pause_until: None },
+            facts: AttemptFacts::default(),
             plugin_fault: None,
             endpoint_end: None,
         })

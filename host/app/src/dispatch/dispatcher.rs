@@ -8,7 +8,6 @@ use std::time::Duration;
 use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
 use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::id::{DeliveryId, EndpointId};
-use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{
     AttemptRecord, AttemptResult, Completion, Finished, LoadDue, PendingDelivery,
 };
@@ -146,6 +145,7 @@ impl Dispatcher {
                 Action::SleepUntil(until) => break until,
             }
         };
+        self.app.metrics.under_way(self.scheduler.under_way());
         self.save();
         if self.scheduler.take_commit_wanted() {
             self.store.commit_soon();
@@ -211,11 +211,8 @@ impl Dispatcher {
 
     fn terms(&self, endpoint: &Endpoint) -> EndpointTerms {
         let table = self.app.table();
-        let application_rate = table
-            .applications
-            .get(&endpoint.application)
-            .and_then(|routes| routes.application.rate_limit)
-            .and_then(|per_second| Rate::new(per_second, 1).ok());
+        let application_rate =
+            table.applications.get(&endpoint.application).and_then(|routes| routes.application.rate());
         let policy = endpoint.policy.effective();
         EndpointTerms {
             application: endpoint.application,
@@ -303,6 +300,7 @@ impl Dispatcher {
             Some(Change::Closed) => tracing::info!(%endpoint, "endpoint works again"),
             None => {}
         }
+        self.app.metrics.attempt_ended(&ended.finished, ended.facts, now);
         self.count_for_trial(&ended.finished.attempt);
         if matches!(ended.finished.completion, Completion::Dead(_)) {
             self.app.announce(&Notice::Exhausted(Box::new(ended.finished.attempt.clone())));

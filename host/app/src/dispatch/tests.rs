@@ -375,3 +375,67 @@ async fn a_shutdown_lets_what_is_under_way_end() {
     let attempts = world.attempts(records).await;
     assert!(attempts.len() >= records, "what was sent is recorded");
 }
+
+/// The value of one series; nothing where it is not shown.
+fn sample(world: &World, series: &str) -> Option<f64> {
+    let text = world.app.metrics().encode();
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[tokio::test]
+async fn attempts_are_counted_by_how_they_ended() {
+    let world = World::start(Transformation::None).await;
+    world.transport.script(answered(500));
+    world.transport.script(Outcome::failed(TransportFailure::ConnectRefused, "refused"));
+    world.transport.script(answered(204));
+    world.transport.script(answered(410));
+    world.accept("{}").await;
+    world.attempts(1).await;
+    world.advance(Duration::from_secs(10));
+    world.attempts(2).await;
+    world.advance(Duration::from_secs(890));
+    world.attempts(3).await;
+    world.accept("{}").await;
+    world.attempts(4).await;
+    while sample(&world, r#"hookmill_endpoints_disabled_total{reason="gone"}"#) != Some(1.0) {
+        tokio::task::yield_now().await;
+    }
+    let check = |series: &str, expect| assert_eq!(sample(&world, series), Some(expect), "{series}");
+    check("hookmill_events_accepted_total", 2.0);
+    check(r#"hookmill_attempts_total{kind="first",result="failed",code="status"}"#, 2.0);
+    check(r#"hookmill_attempts_total{kind="retry",result="failed",code="connect_refused"}"#, 1.0);
+    check(r#"hookmill_attempts_total{kind="retry",result="delivered"}"#, 1.0);
+    check(r#"hookmill_attempts_total{kind="first",result="delivered"}"#, 0.0);
+    check(r#"hookmill_answers_total{status="2xx"}"#, 1.0);
+    check(r#"hookmill_answers_total{status="4xx"}"#, 1.0);
+    check(r#"hookmill_answers_total{status="5xx"}"#, 1.0);
+    check("hookmill_response_time_seconds_count", 4.0);
+    // Accepted at the start, delivered after both waits.
+    check("hookmill_processing_time_seconds_sum", 900.0);
+    check(r#"hookmill_processing_time_seconds_bucket{le="900.0"}"#, 1.0);
+    check(r#"hookmill_processing_time_seconds_bucket{le="300.0"}"#, 0.0);
+    check("hookmill_retries_scheduled_total", 2.0);
+    check(r#"hookmill_dead_letters_total{reason="endpoint_gone"}"#, 1.0);
+    check(r#"hookmill_dead_letters_total{reason="attempts_exhausted"}"#, 0.0);
+    world.backlog_is_empty().await;
+    check("hookmill_deliveries_under_way", 0.0);
+}
+
+#[tokio::test]
+async fn plugin_runs_are_counted_and_need_no_answer_of_a_receiver() {
+    let world = World::start(plugin(OnTransformFailure::DeadLetter)).await;
+    world.plugins.script(report(Ok(TransformOutcome::Drop("not for us".to_owned()))));
+    world.plugins.script(report(Err(fault())));
+    world.accept("{}").await;
+    world.attempts(1).await;
+    world.accept("{}").await;
+    world.attempts(2).await;
+    let check = |series: &str, expect| assert_eq!(sample(&world, series), Some(expect), "{series}");
+    check(r#"hookmill_plugin_runs_total{world="transform",result="answered"}"#, 1.0);
+    check(r#"hookmill_plugin_runs_total{world="transform",result="fault"}"#, 1.0);
+    check("hookmill_plugin_run_time_seconds_count", 2.0);
+    check(r#"hookmill_attempts_total{kind="first",result="dropped"}"#, 1.0);
+    check(r#"hookmill_attempts_total{kind="first",result="failed",code="plugin_trapped"}"#, 1.0);
+    check(r#"hookmill_dead_letters_total{reason="transform_failed"}"#, 1.0);
+    check("hookmill_response_time_seconds_count", 0.0);
+}

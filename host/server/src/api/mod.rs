@@ -15,6 +15,7 @@ pub(crate) mod headers;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod secret;

@@ -13,6 +13,7 @@ use hookmill_core::policy::{
     SignatureScheme, SuccessRule, Timeout, UrlRule,
 };
 use hookmill_core::retry::{RawRetryPolicy, RetryPolicy, Schedule};
+use hookmill_core::route::Routes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ use crate::context::{Context, Decided};
 use crate::error::{ApiError, Handled};
 use crate::fields::{self, nullable, patched};
 use crate::input::Input;
+use crate::rate_limit::{Quota, with_policy};
 
 /// Either `schedule` or `exponential` sets the delays between attempts.
 #[derive(Deserialize)]
@@ -328,6 +330,13 @@ fn rule<T>(field: &str, known: Option<T>, codes: &[&str]) -> Result<T, ApiError>
     known.ok_or_else(|| ApiError::field(field, "rule_unknown", detail()))
 }
 
+/// What limits the deliveries of an endpoint.
+fn quotas(routes: &Routes, policy: &DeliveryPolicy) -> impl Iterator<Item = Quota> {
+    let application = routes.application.rate().map(Quota::Application);
+    let endpoint = policy.rate.map(Quota::Endpoint);
+    application.into_iter().chain(endpoint).chain([Quota::AtOnce(policy.concurrency)])
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -345,8 +354,9 @@ pub(crate) async fn get(
     caller: Caller,
     Path((application, endpoint)): Path<(String, String)>,
 ) -> Handled {
-    let (_, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
-    Ok(answer::json(StatusCode::OK, &PolicyOut::of(&endpoint.policy)))
+    let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
+    let answer = answer::json(StatusCode::OK, &PolicyOut::of(&endpoint.policy));
+    Ok(with_policy(answer, quotas(&routes, endpoint.policy.effective())))
 }
 
 pub(crate) async fn patch(
@@ -358,10 +368,11 @@ pub(crate) async fn patch(
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let (application, id) = (routes.application.id, endpoint.id);
     let patch = input.json::<PolicyIn>()?.parse(&endpoint.policy)?;
-    context
-        .edit(move |edit| {
-            let endpoint = edit.patch_policy(application, id, patch)?;
-            Ok(Decided::json(StatusCode::OK, &PolicyOut::of(&endpoint.policy)))
-        })
-        .await
+    let answer = context.edit(move |edit| {
+        let endpoint = edit.patch_policy(application, id, patch)?;
+        Ok(Decided::json(StatusCode::OK, &PolicyOut::of(&endpoint.policy)))
+    });
+    let answer = answer.await?;
+    let changed = context.app.table().endpoints.get(&id).cloned();
+    Ok(with_policy(answer, changed.iter().flat_map(|endpoint| quotas(&routes, endpoint.policy.effective()))))
 }

@@ -21,6 +21,7 @@ mod configuration;
 mod connections;
 mod history;
 mod messages;
+mod metrics;
 mod refusals;
 
 const ADMIN: &str = "an-admin-key-for-tests";
