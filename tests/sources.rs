@@ -217,6 +217,83 @@ async fn what_each_provider_signs_is_delivered() {
     assert!(!setup.router.log().contains(SECRET), "a secret is in the log");
 }
 
+/// What a bundled plugin's manifest says of one of its samples.
+struct Documented {
+    plugin: &'static str,
+    sample: &'static str,
+    verification: &'static str,
+}
+
+/// The provider's documented report goes in, one notification of the plugin's shape comes out.
+#[tokio::test]
+async fn reports_of_providers_become_notifications_by_plugins_that_come_with_the_router() {
+    let setup = Setup::new().await;
+    let documented = [
+        Documented { plugin: "mailgun", sample: "delivered", verification: "mailgun" },
+        Documented { plugin: "twilio", sample: "delivered", verification: "twilio" },
+        Documented { plugin: "whatsapp", sample: "a report in an envelope", verification: "none" },
+        Documented { plugin: "mifumo", sample: "delivered", verification: "none" },
+    ];
+    for (index, Documented { plugin, sample, verification }) in documented.into_iter().enumerate() {
+        let mut more = json!({ "verification": { "type": verification }, "plugin": { "name": plugin } });
+        if verification != "none" {
+            more["secret"] = SECRET.into();
+            more["publicUrl"] = PUBLIC_URL.into();
+        }
+        setup.source(plugin, more).await;
+
+        let sample = sample_of(plugin, sample);
+        let post = post_of(plugin, &sample["request"]);
+        let reply = setup.post(&post).await;
+        assert!((200..300).contains(&reply.status), "{plugin}: {reply:?}");
+        let accepted = &sample["expect"]["accept"][0];
+        let request = setup.receiver.wait_for(index + 1).await.pop().expect("one was awaited");
+        let body: Value = serde_json::from_slice(&request.body).expect("a notification is JSON");
+        for (name, expected) in accepted["body"].as_object().expect("an object") {
+            // The sample of Mailgun was signed by nobody.
+            if name != "original" && name != "occurred_at" {
+                assert_eq!(&body[name], expected, "{plugin}: {name}");
+            }
+        }
+        assert_eq!(setup.events().await[0]["eventType"], accepted["type"], "{plugin}");
+    }
+    let patch = json!({ "plugin": { "name": "mailgun", "settings": { "unknown": true } } });
+    let refused = setup.router.api().call(Method::PATCH, "/source/mailgun").json(&patch).await;
+    refused.check_refused(422, "settings_invalid");
+}
+
+fn sample_of(plugin: &str, name: &str) -> Value {
+    let path = fixture::tests_directory().join(format!("../plugins/{plugin}/plugin.json"));
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(path).expect("it is there")).expect("it is JSON");
+    let samples = manifest["samples"].as_array().expect("it has samples");
+    samples.iter().find(|sample| sample["name"] == name).expect("it has this sample").clone()
+}
+
+/// A sample's request, signed as its provider does.
+fn post_of(plugin: &str, request: &Value) -> Post {
+    match plugin {
+        "mailgun" => {
+            let (time, token) = (now().to_string(), "token-7");
+            let mut body = request["body"].clone();
+            let signature = hex::encode(sha256(&[&time, token]));
+            body["signature"] = json!({ "timestamp": time, "token": token, "signature": signature });
+            Post::json(plugin, &body)
+        }
+        "twilio" => {
+            let form = text(request, "body_text");
+            let mut fields: Vec<(String, String)> =
+                url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+            fields.sort();
+            let joined: String = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
+            let signature = STANDARD.encode(hmac::<Hmac<sha1::Sha1>>(&[PUBLIC_URL, &joined]));
+            Post::new(plugin, "application/x-www-form-urlencoded", form)
+                .header("x-twilio-signature", signature)
+        }
+        _ => Post::json(plugin, &request["body"]),
+    }
+}
+
 #[tokio::test]
 async fn published_vectors_are_accepted() {
     let setup = Setup::new().await;

@@ -2,7 +2,8 @@
 //!
 //! Dramatis personae: the [`router`] is this very binary as a process of its own, on a new data directory. Four
 //! [`receiver`]s in this process take its deliveries: one works, one takes what `whatsapp-status` reshaped, one answers
-//! 500 twice before it takes anything, one hangs until all others are served. The [`seeds`] are payloads as their
+//! 500 twice before it takes anything, one hangs until all others are served. Each of the [`systems`] has one more, which
+//! checks that system's own signature too. The [`seeds`] are payloads as their
 //! providers document them. The [`judge`] knows what must arrive; signatures are verified by the reference implementation
 //! of Standard Webhooks, not by our code.
 //!
@@ -16,6 +17,7 @@ mod router;
 mod seeds;
 mod sender;
 mod stage;
+mod systems;
 
 use std::time::Duration;
 
@@ -30,10 +32,10 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::world::{SystemEntropy, stopwatch};
 
-use self::report::Row;
+use self::report::{Row, SystemRow};
 use self::router::{Router, RouterSetup};
 use self::sender::{Sender, Sent};
-use self::stage::Stage;
+use self::stage::{Part, Stage};
 
 /// Runs the demo.
 ///
@@ -84,11 +86,14 @@ async fn play(arguments: DemoArguments) -> Result<(), Failure> {
     let arrived = wait_for_arrivals(&narrator, router, &stage, &sender, deadline).await;
     narrator.rest();
     let rows = rows(&stage, &sender, &sent);
+    let systems = system_rows(&stage, &sender, &sent);
     show(&stage, &sender, &rows);
+    println!("\n{}", report::systems_table(&systems));
     let router = arrived?;
-    judge(&rows)?;
+    judge(&rows, &systems)?;
 
-    let duplicates: u32 = rows.iter().map(Row::duplicates).sum();
+    let duplicates: u32 =
+        rows.iter().chain(systems.iter().flat_map(|system| &system.rows)).map(Row::duplicates).sum();
     println!(
         "\nall {} deliveries arrived, reshaped where asked, every signature verified",
         sender.expected(&stage)
@@ -183,19 +188,27 @@ fn late(what: &str, deadline: Instant) -> Failure {
         .hint("give it more with --timeout-secs")
 }
 
+/// One row for each kind of event at each endpoint that is no system's.
 fn rows(stage: &Stage, sender: &Sender, sent: &[Sent]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for part in &stage.parts {
-        let arrivals = part.receiver.arrivals();
-        for (index, seed) in
-            sender.seeds().iter().enumerate().filter(|(_, seed)| part.takes(&seed.event_type))
-        {
-            let of_this = sent.iter().filter(|sent| sent.seed == index);
-            let arrived = of_this.map(|sent| arrivals.get(&sent.id));
-            rows.push(Row::new((part.name, part.plugin, part.shape), seed, arrived));
-        }
-    }
-    rows
+    let others = stage.parts.iter().filter(|part| part.system.is_none());
+    others.flat_map(|part| rows_at(part, sender, sent)).collect()
+}
+
+/// One row for each system.
+fn system_rows(stage: &Stage, sender: &Sender, sent: &[Sent]) -> Vec<SystemRow> {
+    let of = |part: &Part| part.system.map(|system| SystemRow { system, rows: rows_at(part, sender, sent) });
+    stage.parts.iter().filter_map(of).collect()
+}
+
+fn rows_at(part: &Part, sender: &Sender, sent: &[Sent]) -> Vec<Row> {
+    let arrivals = part.receiver.arrivals();
+    let seeds = sender.seeds().iter().enumerate().filter(|(_, seed)| part.takes(&seed.event_type));
+    let row = |(index, seed)| {
+        let of_this = sent.iter().filter(|sent| sent.seed == index);
+        let arrived = of_this.map(|sent| arrivals.get(&sent.id));
+        Row::new((part.name, part.plugin, part.shape), seed, arrived)
+    };
+    seeds.map(row).collect()
 }
 
 fn show(stage: &Stage, sender: &Sender, rows: &[Row]) {
@@ -210,8 +223,9 @@ fn show(stage: &Stage, sender: &Sender, rows: &[Row]) {
     }
 }
 
-fn judge(rows: &[Row]) -> Result<(), Failure> {
-    let problems: Vec<String> = rows.iter().filter_map(Row::problem).collect();
+fn judge(rows: &[Row], systems: &[SystemRow]) -> Result<(), Failure> {
+    let all = rows.iter().chain(systems.iter().flat_map(|system| &system.rows));
+    let problems: Vec<String> = all.filter_map(Row::problem).collect();
     if problems.is_empty() {
         return Ok(());
     }

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::systems::OwnSignature;
 use crate::failure::{Exit, Failure};
 
 /// Bytes of one delivery's body.
@@ -52,7 +53,7 @@ pub(super) struct Arrival {
     pub(super) requests: u32,
     /// Requests that were answered with 200; one more than needed is a duplicate.
     pub(super) accepted: u32,
-    /// Requests whose signature the reference verifier refused.
+    /// Requests whose signatures the reference verifier, or the check of the system's own, refused.
     pub(super) unverified: u32,
     /// The body that was accepted last.
     pub(super) body: Bytes,
@@ -66,6 +67,8 @@ struct Book {
     behaviour: Behaviour,
     /// Makes the verifier; none before the endpoint is registered.
     secret: Mutex<Option<String>>,
+    /// What its system signs besides.
+    own: Mutex<Option<OwnSignature>>,
     /// By `webhook-id`.
     arrivals: Mutex<HashMap<String, Arrival>>,
     /// How many events were accepted.
@@ -103,6 +106,7 @@ impl Receiver {
         let book = Arc::new(Book {
             behaviour,
             secret: Mutex::default(),
+            own: Mutex::default(),
             arrivals: Mutex::default(),
             accepted: watch::Sender::new(0),
             awake: watch::Sender::new(false),
@@ -121,6 +125,11 @@ impl Receiver {
     /// Takes the secret that deliveries are signed with.
     pub(super) fn trust(&self, secret: &str) {
         *lock(&self.book.secret) = Some(secret.to_owned());
+    }
+
+    /// Takes a signature that deliveries have besides.
+    pub(super) fn trust_own(&self, own: OwnSignature) {
+        *lock(&self.book.own) = Some(own);
     }
 
     /// Makes a receiver that hangs answer, from its open requests on.
@@ -221,7 +230,8 @@ impl Book {
     fn verifies(&self, headers: &HeaderMap, body: &[u8]) -> bool {
         let secret = lock(&self.secret);
         let verifier = secret.as_deref().and_then(|secret| Webhook::new(secret).ok());
-        verifier.is_some_and(|verifier| verifier.verify(body, headers).is_ok())
+        let is_own = lock(&self.own).as_ref().is_none_or(|own| own.verifies(headers, body));
+        is_own && verifier.is_some_and(|verifier| verifier.verify(body, headers).is_ok())
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::judge::Shape;
 use super::receiver::Arrival;
 use super::seeds::Seed;
+use super::systems::System;
 
 /// Lines of a body that are shown.
 const BODY_LINES_SHOWN: usize = 18;
@@ -115,6 +116,41 @@ impl Row {
         let (event, endpoint) = (self.event_type.clone(), self.endpoint.to_owned());
         [event, endpoint, plugin, self.events.to_string(), attempts, status, verified, bytes]
     }
+}
+
+/// The rows of one system's endpoint.
+pub(super) struct SystemRow {
+    pub(super) system: &'static System,
+    pub(super) rows: Vec<Row>,
+}
+
+impl SystemRow {
+    fn cells(&self) -> [String; 6] {
+        let sum = |count: fn(&Row) -> u32| self.rows.iter().map(count).sum::<u32>();
+        let (events, arrived) = (sum(|row| row.events), sum(|row| row.arrived));
+        let (requests, unverified) = (sum(|row| row.requests), sum(|row| row.unverified));
+        let delivered =
+            if arrived == events { "delivered".to_owned() } else { format!("{} missing", events - arrived) };
+        let verified = match (requests, unverified) {
+            (0, _) => "-".to_owned(),
+            (_, 0) => format!("yes, all {requests}"),
+            (_, unverified) => format!("NO, {unverified} of {requests}"),
+        };
+        let signature = self.system.signature.map_or("webhook-signature", |(header, _)| header);
+        let (name, preset) = (self.system.name.to_owned(), self.system.preset.to_owned());
+        [name, preset, events.to_string(), delivered, signature.to_owned(), verified]
+    }
+}
+
+/// One line for each system.
+pub(super) fn systems_table(systems: &[SystemRow]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["system", "preset", "events", "status", "its signature", "verified"]);
+    for system in systems {
+        table.add_row(system.cells());
+    }
+    table.to_string()
 }
 
 /// All rows as a table.

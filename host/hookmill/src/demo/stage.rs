@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::judge::{Shape, WHATSAPP_PROVIDER_ID};
 use super::receiver::{Behaviour, Receiver};
 use super::seeds::Seed;
+use super::systems::{OwnSignature, SYSTEMS, SignatureKey, System};
 use crate::client::{Client, read_plugin};
 use crate::failure::{Exit, Failure};
 
@@ -39,6 +40,8 @@ pub(super) struct Part {
     pub(super) name: &'static str,
     pub(super) plugin: Option<&'static str>,
     pub(super) shape: Shape,
+    /// The system on whose terms it receives.
+    pub(super) system: Option<&'static System>,
     pub(super) receiver: Receiver,
     behaviour: Behaviour,
     types: Vec<String>,
@@ -109,8 +112,22 @@ impl Stage {
         let mut parts = Vec::new();
         for (name, plugin, shape, behaviour, types) in cast {
             let receiver = Receiver::start(behaviour).await?;
-            let part = Part { name, plugin, shape, receiver, behaviour, types };
+            let part = Part { name, plugin, shape, system: None, receiver, behaviour, types };
             register(client, &part).await?;
+            parts.push(part);
+        }
+        for system in &SYSTEMS {
+            let types = all.iter().filter(|name| name.starts_with(system.prefix)).cloned().collect();
+            let part = Part {
+                name: system.preset,
+                plugin: None,
+                shape: Shape::AsSent,
+                system: Some(system),
+                receiver: Receiver::start(Behaviour::Works).await?,
+                behaviour: Behaviour::Works,
+                types,
+            };
+            register_system(client, &part, system).await?;
             parts.push(part);
         }
         Ok(Self { parts })
@@ -137,9 +154,33 @@ async fn register(client: &Client, part: &Part) -> Result<(), Failure> {
         let transformation = json!({ "plugin": plugin, "settings": settings(plugin) });
         client.call(Method::PATCH, &path("transformation"), Some(&transformation)).await?;
     }
-    let secret = client.call::<Value>(Method::GET, &path("secret"), None).await?;
-    part.receiver.trust(secret["key"].as_str().unwrap_or_default());
+    part.receiver.trust(&secret_of(client, part.name).await?);
     Ok(())
+}
+
+/// Registers an endpoint on a system's own terms. Only that one which wants https gets http all the same: the demo's
+/// receivers have no certificates.
+async fn register_system(client: &Client, part: &Part, system: &System) -> Result<(), Failure> {
+    let endpoint = json!({ "uid": part.name, "url": part.receiver.url(), "eventTypes": part.types });
+    client.call(Method::POST, &["app", APP, "endpoint"], Some(&endpoint)).await?;
+    let terms = json!({ "preset": system.preset, "url": "any" });
+    client.call(Method::PATCH, &["app", APP, "endpoint", part.name, "policy"], Some(&terms)).await?;
+    let secret = secret_of(client, part.name).await?;
+    if let Some((header, key)) = system.signature {
+        let key = match key {
+            SignatureKey::Secret => secret.clone(),
+            SignatureKey::EndpointId => part.name.to_owned(),
+        };
+        part.receiver.trust_own(OwnSignature { header, key });
+    }
+    part.receiver.trust(&secret);
+    Ok(())
+}
+
+async fn secret_of(client: &Client, endpoint: &str) -> Result<String, Failure> {
+    let secret =
+        client.call::<Value>(Method::GET, &["app", APP, "endpoint", endpoint, "secret"], None).await?;
+    Ok(secret["key"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Retries within seconds rather than hours, so that the demo is short.
