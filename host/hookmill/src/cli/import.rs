@@ -14,13 +14,15 @@ pub(crate) enum ImportCommand {
     ///
     /// Each active row of the table `notify_webhooks` becomes an endpoint on the terms of the preset `osmox`: its uid is
     /// `provider-` and the provider's id, and it gets the events with that `providerId`. Of several active rows of one
-    /// provider the newest counts.
+    /// provider the newest counts. A dump of that table alone is enough:
+    /// `mysqldump DATABASE notify_webhooks | hookmill import osmox --mysql-dump -`
     Osmox(ImportOsmox),
     /// Event types, applications and endpoints of a Svix server, from its API
     ///
     /// Endpoints keep their secrets, so receivers go on verifying. They keep their headers, filters and rate limits, and
     /// a transformation runs in the plugin `javascript`. What has no uid gets its id there as its uid here. Values of
-    /// headers that the server does not show, `Authorization` for example, are told at the end.
+    /// headers that the server does not show, `Authorization` for example, have to be set by hand and are told at the end.
+    /// What several requests make is disabled until the last of them, and completed by the next import if one is cut off.
     Svix(ImportSvix),
 }
 

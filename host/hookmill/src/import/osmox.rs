@@ -62,8 +62,8 @@ pub(crate) fn read(dump: impl BufRead) -> Result<Vec<Webhook>, DumpError> {
 ///
 /// A provider has one endpoint: of the active row that was registered last. One without an active row has a disabled
 /// endpoint where `include_inactive` is set, and else none.
-pub(crate) fn plan(webhooks: Vec<Webhook>, include_inactive: bool) -> Plan {
-    let winners = winners(&webhooks);
+pub(crate) fn plan(webhooks: &[Webhook], include_inactive: bool) -> Plan {
+    let winners = winners(webhooks);
     let mut plan = Plan::default();
     for (index, webhook) in webhooks.iter().enumerate() {
         let winner = winners[&webhook.provider_id];
@@ -164,7 +164,7 @@ mod tests {
 
     /// What becomes of each row, in the order of the table: its outcome and, if it is made, its body.
     fn check(rows: &str, include_inactive: bool, expect: &[(i64, Outcome, Option<&str>)]) {
-        let plan = plan(read_rows(rows).unwrap(), include_inactive);
+        let plan = plan(&read_rows(rows).unwrap(), include_inactive);
         let made = plan.endpoints.iter().map(|new| (&new.item, new.body["disabled"].as_bool()));
         let left_out = plan.left_out.iter().map(|item| (item, None));
         let mut outcomes: Vec<_> = made
@@ -212,7 +212,7 @@ mod tests {
     fn an_endpoint_is_what_osmox_registers() {
         let dump = "CREATE TABLE `notify_webhooks` (`id` int, `provider_id` int, `webhookUrl` varchar(255));\n\
                     INSERT INTO `notify_webhooks` VALUES (7,10,'http://localhost:4200/webhook');";
-        let plan = plan(read(dump.as_bytes()).unwrap(), false);
+        let plan = plan(&read(dump.as_bytes()).unwrap(), false);
         let [new] = &plan.endpoints[..] else { panic!("{plan:?}") };
         let expect = json!({
             "url": "http://localhost:4200/webhook", "uid": "provider-10", "preset": "osmox",

@@ -22,7 +22,7 @@ pub(super) async fn run(client: Client, json: bool, arguments: &ImportOsmox) -> 
     let webhooks = read(&arguments.mysql_dump, &import.progress);
     // A bar that is left would stand beside what is told.
     import.progress.finish_and_clear();
-    let plan = osmox::plan(webhooks?, arguments.include_inactive);
+    let plan = osmox::plan(&webhooks?, arguments.include_inactive);
     let outcome = carry_out(&mut import, plan, arguments.app.as_str()).await;
     import.finish(outcome)
 }

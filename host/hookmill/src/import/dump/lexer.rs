@@ -36,11 +36,13 @@ pub(super) struct Lexer<R> {
     source: R,
     line: u64,
     text: Vec<u8>,
+    /// The last token, where it is to be read again.
+    unread: Option<Token>,
 }
 
 impl<R: BufRead> Lexer<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, line: 1, text: Vec::new() }
+        Self { source, line: 1, text: Vec::new(), unread: None }
     }
 
     /// The line that the next byte is on, from 1.
@@ -54,6 +56,9 @@ impl<R: BufRead> Lexer<R> {
     }
 
     pub(super) fn next(&mut self) -> Result<Token, DumpError> {
+        if let Some(token) = self.unread.take() {
+            return Ok(token);
+        }
         loop {
             self.text.clear();
             let Some(byte) = self.bump()? else { return Ok(Token::End) };
@@ -71,6 +76,11 @@ impl<R: BufRead> Lexer<R> {
                 byte => return Ok(Token::Mark(byte)),
             }
         }
+    }
+
+    /// Makes the token that was just read the next one.
+    pub(super) fn unread(&mut self, token: Token) {
+        self.unread = Some(token);
     }
 
     /// The rest of the line as the last token's text; answers whether there was a line.

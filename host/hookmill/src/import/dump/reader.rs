@@ -57,15 +57,12 @@ impl<R: BufRead> Dump<R> {
             return self.skip_delimited().map(|()| false);
         }
         let is_insert = self.is_word("INSERT") || self.is_word("REPLACE");
-        let before_name = match (is_insert, self.is_word("CREATE")) {
-            (true, _) => "INTO",
-            (false, true) => "TABLE",
-            (false, false) => return self.skip_statement(began).map(|()| false),
+        let is_about_table = if is_insert {
+            self.take_words(&["LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE"], "INTO")?
+        } else {
+            self.is_word("CREATE") && self.take_words(&["TEMPORARY"], "TABLE")?
         };
-        if !self.seek_word(before_name, began)? {
-            return Ok(false);
-        }
-        if !self.is_table_name()? {
+        if !(is_about_table && self.is_table_name()?) {
             return self.skip_statement(began).map(|()| false);
         }
         if is_insert {
@@ -205,14 +202,16 @@ impl<R: BufRead> Dump<R> {
         parsed.ok_or_else(|| self.expected("digits in quotes", token))
     }
 
-    /// Reads up to this word; answers whether it came before the end of the statement.
-    fn seek_word(&mut self, word: &str, began: u64) -> Result<bool, DumpError> {
+    /// Reads this word and those that may stand before it; answers whether it came.
+    fn take_words(&mut self, before: &[&str], word: &str) -> Result<bool, DumpError> {
         loop {
-            match self.lexer.next()? {
-                Token::Word if self.is_word(word) => return Ok(true),
-                Token::Mark(b';') => return Ok(false),
-                Token::End => return Err(unfinished_statement(began)),
-                Token::Word | Token::Name | Token::Text | Token::Mark(_) => {}
+            let token = self.lexer.next()?;
+            if token == Token::Word && self.is_word(word) {
+                return Ok(true);
+            }
+            if token != Token::Word || !before.iter().any(|word| self.is_word(word)) {
+                self.lexer.unread(token);
+                return Ok(false);
             }
         }
     }
