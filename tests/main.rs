@@ -10,6 +10,7 @@ mod durability;
 mod first_start;
 mod hostile_plugins;
 mod hygiene;
+mod import;
 mod main_job;
 mod metrics;
 mod plugin_platform;

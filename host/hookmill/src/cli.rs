@@ -1,5 +1,7 @@
 //! The command line.
 
+mod import;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -8,6 +10,7 @@ use hookmill_core::event::Name;
 use hookmill_core::plugin::{PluginName, World};
 use url::Url;
 
+pub(crate) use self::import::{ImportCommand, ImportOsmox, ImportSvix};
 use crate::config::{FILE_HELP, ServeArguments};
 use crate::failure::EXIT_CODES_HELP;
 
@@ -44,6 +47,12 @@ pub(crate) enum Command {
     Plugin(Verb<PluginCommand>),
     /// API keys: who may do what
     Key(Verb<KeyCommand>),
+    /// Create the endpoints of another system here
+    ///
+    /// What is here already, by uid, is left as it is: an import that was cut off is run again, and a second one makes
+    /// nothing. What the router refuses is told at the end, with its code; the rest is made all the same, and the exit
+    /// code is 1.
+    Import(Verb<ImportCommand>),
     /// Print a completion script, to be sourced by a shell
     Completions {
         /// Which shell
@@ -380,6 +389,11 @@ mod tests {
         check(&["plugin", "push"], None);
         check(&["plugin", "push", "reshape", "reshape.wasm"], None);
         check(&["plugin", "run", "reshape"], Some(ErrorKind::MissingRequiredArgument));
+        check(&["import", "osmox"], Some(ErrorKind::MissingRequiredArgument));
+        check(&["import", "osmox", "--mysql-dump", "-", "--dry-run", "--server", "http://x/"], None);
+        check(&["import", "osmox", "--mysql-dump", "-", "--app", "a b"], Some(ErrorKind::ValueValidation));
+        check(&["import", "svix", "--url", "http://x/", "--token", "t", "--server", "http://y/"], None);
+        check(&["import", "svix", "--token", "t"], Some(ErrorKind::MissingRequiredArgument));
         check(&["plugin", "promote", "p", "v", "--canary", "101"], Some(ErrorKind::ValueValidation));
         check(&[], Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
     }

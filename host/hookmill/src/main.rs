@@ -1,14 +1,15 @@
 //! Hookmill: a WebAssembly-pluggable webhook router in one binary.
 //!
 //! This crate is the command line ([`cli`]), the configuration ([`config`]), the wiring of the adapters ([`serve`]), the
-//! verbs that talk to a running server ([`client`]) and the demo ([`demo`]). Time, chance and the environment come from
-//! [`world`]; how a command ends is in [`failure`].
+//! verbs that talk to a running server ([`client`]), what they make of other systems' data ([`import`]) and the demo
+//! ([`demo`]). Time, chance and the environment come from [`world`]; how a command ends is in [`failure`].
 
 mod cli;
 mod client;
 mod config;
 mod demo;
 mod failure;
+mod import;
 mod log;
 mod serve;
 mod world;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Event(verb) => talk(verb, client::run_event),
         Command::Plugin(verb) => talk(verb, client::run_plugin),
         Command::Key(verb) => talk(verb, client::run_key),
+        Command::Import(verb) => talk(verb, client::run_import),
         // Nobody reads what it would say: a worker that fails is one that does not answer.
         Command::CompilePlugin => match hookmill_wasm::serve_compile_job() {
             Ok(()) => Exit::Done.into(),

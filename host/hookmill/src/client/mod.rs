@@ -6,6 +6,7 @@
 mod application;
 mod endpoint;
 mod event;
+mod import;
 mod key;
 mod plugin;
 mod show;
@@ -22,6 +23,7 @@ use url::Url;
 pub(crate) use application::run as run_application;
 pub(crate) use endpoint::run as run_endpoint;
 pub(crate) use event::run as run_event;
+pub(crate) use import::run as run_import;
 pub(crate) use key::run as run_key;
 pub(crate) use plugin::{read_plugin, run as run_plugin};
 
@@ -44,6 +46,13 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     authorization: Option<HeaderValue>,
+}
+
+/// A whole answer, whatever it says.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<String>,
+    body: Vec<u8>,
 }
 
 impl Client {
@@ -130,21 +139,31 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let answer = self.exchange(request).await?;
+        self.judge(&answer)
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = self.read(response).await?;
+        Ok(Answer { status, retry_after, body: self.read(response).await? })
+    }
+
+    /// What a success says, or why it is none.
+    fn judge(&self, answer: &Answer) -> Result<Value, Failure> {
+        let Answer { status, retry_after, body } = answer;
         if status.is_success() {
             return if body.is_empty() {
                 Ok(Value::Null)
             } else {
-                serde_json::from_slice(&body).map_err(|_| self.foreign(status))
+                serde_json::from_slice(body).map_err(|_| self.foreign(*status))
             };
         }
-        match serde_json::from_slice::<Value>(&body).ok().as_ref().and_then(code_and_detail) {
-            Some((code, detail)) => Err(refused(status, code, detail, retry_after.as_deref())),
-            None => Err(self.foreign(status)),
+        match answer.code_and_detail() {
+            Some((code, detail)) => Err(refused(*status, code, detail, retry_after.as_deref())),
+            None => Err(self.foreign(*status)),
         }
     }
 
@@ -167,9 +186,16 @@ impl Client {
     }
 
     fn foreign(&self, status: StatusCode) -> Failure {
-        let message = format!("{} answered {status} with what is not Hookmill's", self.base);
+        let message = format!("{} answered {status} with what this API does not say", self.base);
         Failure::new(Exit::Failed, "answer_not_understood", message)
             .hint("check that HOOKMILL_URL is the address of a Hookmill server, and what stands between")
+    }
+}
+
+impl Answer {
+    /// The stable code and the text of a refusal in the shape of the API.
+    fn code_and_detail(&self) -> Option<(String, String)> {
+        serde_json::from_slice::<Value>(&self.body).ok().as_ref().and_then(code_and_detail)
     }
 }
 
