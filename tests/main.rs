@@ -16,3 +16,4 @@ mod receivers;
 mod sources;
 mod svix_client;
 mod verifiers;
+mod whatsapp;
