@@ -222,6 +222,20 @@ async fn what_is_wrong_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn the_composition_to_copy_is_the_documents() {
+    let world = World::new().await;
+    world.shop().await;
+    let copied = include_str!("../../../../examples/compose/delivery-report.json");
+    let made = world.call("POST", CREATE, copied).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let compose = format!("/api/v1/app/shop/endpoint/{}/compose", made.id());
+    let of = json!({"event": {"payload": {"id": "m-1", "status": "sent"}}});
+    let sent = preview(&world, &compose, of).await;
+    assert_eq!(sent["url"], "https://www.domain.com/ack/receive?id=m-1");
+    assert_eq!(sent["body"], r#"{"id":"m-1","mobile":null,"message_status":"sent","read_at":null}"#);
+}
+
+#[tokio::test]
 async fn a_sample_says_which_variables_there_are() {
     let world = World::new().await;
     world.shop().await;

@@ -100,6 +100,6 @@ fn requests_that_were_kept_in_the_clear_are_read() {
     assert_eq!(Connection::open(&file).unwrap().execute(clear, []).unwrap(), 1);
     let delivery = run(load(&open(&file), 12, Ordering::Unordered, NOW)).deliveries.remove(0);
     let request = delivery.prepared.unwrap();
-    assert_eq!((request.method.as_str(), &request.headers["x-a"]), ("PUT", &"1"));
+    assert_eq!((request.method.as_str(), request.headers["x-a"].as_bytes()), ("PUT", &b"1"[..]));
     assert_eq!(request.body_of(&delivery.event), b"\x00\xff".as_slice());
 }
