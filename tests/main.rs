@@ -18,3 +18,4 @@ mod receivers;
 mod sources;
 mod svix_client;
 mod verifiers;
+mod whatsapp;

@@ -60,7 +60,8 @@ pub enum DeadReason {
     /// A plugin said that this event can never be delivered: the transform that it or the classifier that its answer
     /// was shown.
     RejectedByPlugin,
-    /// The plugin trapped or went over a limit, and the endpoint does not hold such deliveries.
+    /// The plugin trapped or went over a limit, and the endpoint does not hold such deliveries; or the endpoint's
+    /// composition makes no request of the event.
     TransformFailed,
 }
 

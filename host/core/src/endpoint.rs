@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::address::DeliveryUrl;
 use crate::application::Metadata;
+use crate::compose::Composition;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, EndpointId};
 use crate::limits::{CUSTOM_HEADER_BYTES_MAX, CUSTOM_HEADERS_MAX};
@@ -148,6 +149,8 @@ pub enum Transformation {
     Disabled(PluginUse),
     /// A plugin runs before the first attempt.
     Plugin(PluginUse),
+    /// The request is composed before the first attempt.
+    Composed(Composition),
 }
 
 impl Transformation {
@@ -156,7 +159,7 @@ impl Transformation {
     pub fn active(&self) -> Option<&PluginUse> {
         match self {
             Self::Plugin(used) => Some(used),
-            Self::None | Self::Disabled(_) => None,
+            Self::None | Self::Disabled(_) | Self::Composed(_) => None,
         }
     }
 
@@ -165,7 +168,16 @@ impl Transformation {
     pub fn configured(&self) -> Option<&PluginUse> {
         match self {
             Self::Plugin(used) | Self::Disabled(used) => Some(used),
-            Self::None => None,
+            Self::None | Self::Composed(_) => None,
+        }
+    }
+
+    /// What composes the requests, if that is how they are made.
+    #[must_use]
+    pub fn composition(&self) -> Option<&Composition> {
+        match self {
+            Self::Composed(composition) => Some(composition),
+            Self::None | Self::Disabled(_) | Self::Plugin(_) => None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! From an event to the bytes on the wire.
 //!
-//! A [`PreparedRequest`] is what a delivery wants to send: the event as it came, or what a plugin made of it. It
-//! is what is kept for retries, and names secrets without holding them. [`build`] adds, for one attempt, the secrets,
-//! the endpoint's own headers, the identity of the message, a fresh timestamp and the signature; after that nothing
-//! changes the bytes.
+//! A [`PreparedRequest`] is what a delivery wants to send: the event as it came, or what a plugin or a composition made
+//! of it. It is what is kept for retries, sealed, since a composed one may hold a token; a plugin's names secrets without
+//! holding them. [`build`] adds, for one attempt, the secrets, the endpoint's own headers, the identity of the message, a
+//! fresh timestamp and the signature; after that nothing changes the bytes.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -40,11 +40,11 @@ const USER_AGENT_VALUE: HeaderValue =
 /// What a delivery wants to send, before it is signed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedRequest {
-    /// The method, `POST` unless a plugin says otherwise.
+    /// The method, `POST` unless a plugin or a composition says otherwise.
     pub method: Method,
     /// Where to.
     pub url: DeliveryUrl,
-    /// Headers that the plugin set; they win over the endpoint's own.
+    /// Headers that the plugin or the composition set; they win over the endpoint's own.
     pub headers: HeaderMap,
     /// Headers that the plugin set to a secret, each name once; they win over the endpoint's own too.
     pub secret_headers: Vec<SecretHeader>,
@@ -133,7 +133,7 @@ impl SecretHeader {
 pub enum RequestBody {
     /// The event's own bytes; nothing was copied.
     Original,
-    /// What a plugin made.
+    /// What a plugin or a composition made.
     Replaced(Bytes),
 }
 
@@ -149,6 +149,11 @@ impl PreparedRequest {
             body: RequestBody::Original,
             part: None,
         }
+    }
+
+    /// Whether nothing is sent in the place of the event's body, as by a composed `GET`: nothing has no type.
+    fn is_emptied(&self) -> bool {
+        matches!(&self.body, RequestBody::Replaced(bytes) if bytes.is_empty())
     }
 
     /// The body that goes out for this event.
@@ -176,7 +181,7 @@ pub struct OutgoingRequest {
 
 /// Builds and signs one attempt of `prepared`.
 ///
-/// Precedence of headers, weakest first: ours, the preset's, the endpoint's, the plugin's, the signature's; the three of
+/// Precedence of headers, weakest first: ours, the preset's, the endpoint's, the plugin's or composition's, the signature's; the three of
 /// Standard Webhooks can't be overridden, since both kinds of custom headers refuse reserved names.
 ///
 /// # Errors
@@ -199,7 +204,9 @@ pub fn build(
 
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(USER_AGENT, USER_AGENT_VALUE);
-    headers.insert(CONTENT_TYPE, event.content_type.header().clone());
+    if !prepared.is_emptied() {
+        headers.insert(CONTENT_TYPE, event.content_type.header().clone());
+    }
     for (name, value) in endpoint.policy.preset().headers() {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }

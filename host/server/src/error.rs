@@ -25,6 +25,8 @@ pub(crate) struct ApiError {
     pub(crate) detail: Cow<'static, str>,
     /// Where the input is wrong: `body`, then the path to the field. Only with 422.
     place: Vec<String>,
+    /// Where in that field's text, in bytes from 0, if at one place.
+    offset: Option<usize>,
     retry_after: Option<Duration>,
 }
 
@@ -56,16 +58,30 @@ struct ItemOut<'a> {
     loc: &'a [String],
     msg: &'a str,
     r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), place: Vec::new(), retry_after: None }
+        Self { status, code, detail: detail.into(), place: Vec::new(), offset: None, retry_after: None }
     }
 
     /// A field of the body that is refused; `path` may name nested fields with full stops.
     pub(crate) fn field(path: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::placed("body", path, code, detail)
+    }
+
+    /// A place in the body that is refused, whose names may hold full stops.
+    pub(crate) fn place(
+        path: impl IntoIterator<Item = String>,
+        offset: Option<usize>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut error = Self::field("", code, detail);
+        error.place.extend(path);
+        Self { offset, ..error }
     }
 
     /// A parameter of the query that is refused.
@@ -152,7 +168,8 @@ impl IntoResponse for ApiError {
         let response = if self.place.is_empty() {
             answer::json(self.status, &ErrorOut { code: self.code, detail: &self.detail })
         } else {
-            let item = ItemOut { loc: &self.place, msg: &self.detail, r#type: self.code };
+            let (loc, msg, offset) = (&self.place, &*self.detail, self.offset);
+            let item = ItemOut { loc, msg, r#type: self.code, offset };
             answer::json(self.status, &ValidationOut { code: self.code, detail: [item] })
         };
         self.with_headers(response, "Bearer")

@@ -25,6 +25,7 @@ mod front;
 mod ingest;
 mod input;
 mod list;
+mod pairs;
 mod query;
 mod rate_limit;
 mod receive;

@@ -8,8 +8,8 @@ use axum::routing::{any, delete, get, post};
 use http::{Method, StatusCode, Uri};
 
 use crate::api::{
-    application, attempt, classifier, destination, dry_run, endpoint, event_type, headers, health, key,
-    message, metrics, plugin, policy, secret, source, transformation, unsupported,
+    application, attempt, classifier, compose, destination, dry_run, endpoint, event_type, headers, health,
+    key, message, metrics, plugin, policy, secret, source, transformation, unsupported,
 };
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
@@ -82,6 +82,12 @@ fn endpoints() -> Router<Arc<Context>> {
             get(transformation::get).patch(transformation::patch),
         )
         .route("/app/{app}/endpoint/{endpoint}/classifier", get(classifier::get).patch(classifier::patch))
+        .route("/app/{app}/compose", post(compose::create))
+        .route(
+            "/app/{app}/endpoint/{endpoint}/compose",
+            get(compose::get).put(compose::replace).delete(compose::delete),
+        )
+        .route("/app/{app}/endpoint/{endpoint}/compose/preview", post(compose::preview))
         .route("/app/{app}/endpoint/{endpoint}/policy", get(policy::get).patch(policy::patch))
         .route("/app/{app}/endpoint/{endpoint}/reactivate", post(endpoint::reactivate))
         .route("/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats))

@@ -166,7 +166,8 @@ impl Store for SqliteStore {
     }
 
     fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>> {
-        Box::pin(self.loads.read(move |db| load::load_due(db, &load)))
+        let sealer = self.sealer.clone();
+        Box::pin(self.loads.read(move |db| load::load_due(db, &sealer, &load)))
     }
 
     fn backlog(&self) -> PortFuture<'_, Result<Vec<Backlog>, StoreError>> {

@@ -6,7 +6,8 @@
 //!   index finds them.
 //! - `delivery` holds unfinished rows only. A finished one is deleted and leaves a row in `attempt`.
 //! - `attempt` is a tree by id alone: ids sort by time, so each page of history is one walk of one index.
-//! - Secrets are in `endpoint.secrets` and `source.secrets`, sealed; the row's id is the seal's context.
+//! - Secrets are in `endpoint.secrets`, `endpoint.composition`, `source.secrets` and `delivery.prepared_body`, sealed; the
+//!   row's id is the seal's context.
 
 use rusqlite::Connection;
 

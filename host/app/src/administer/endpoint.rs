@@ -188,7 +188,7 @@ impl Edit<'_> {
         }
     }
 
-    fn check_url(&self, url: &DeliveryUrl) -> Result<(), AppError> {
+    pub(super) fn check_url(&self, url: &DeliveryUrl) -> Result<(), AppError> {
         self.app.address_policy.check_url(url).map_err(|blocked| {
             let hint = "start the router with --allow-private-network if this is meant";
             AppError::invalid(blocked.code(), format!("{blocked}; {hint}"))

@@ -28,6 +28,7 @@ use tokio::sync::MutexGuard;
 
 pub mod application;
 pub mod binding;
+pub mod compose;
 pub mod endpoint;
 pub mod event_type;
 pub mod headers;

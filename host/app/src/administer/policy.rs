@@ -1,5 +1,6 @@
 //! The terms on which an endpoint receives.
 
+use hookmill_core::compose::Composition;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::policy::{Overrides, Policy};
@@ -57,10 +58,13 @@ impl Edit<'_> {
     }
 }
 
-/// Whether an endpoint's URL and secret fit its terms.
+/// Whether an endpoint's URL, those of its composition, and its secret fit its terms.
 pub(super) fn check_terms(endpoint: &Endpoint) -> Result<(), AppError> {
     let terms = endpoint.policy.effective();
-    if !terms.url.admits(&endpoint.url) {
+    let composed = endpoint.transformation.composition().map(Composition::origins).unwrap_or_default();
+    let is_admitted =
+        terms.url.admits(&endpoint.url) && composed.iter().all(|origin| terms.url.admits(&origin.root()));
+    if !is_admitted {
         return Err(AppError::invalid(
             "url_not_https",
             "the endpoint's terms want https: give an https URL, or set the policy's `url` to `any`",

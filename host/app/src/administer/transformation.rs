@@ -5,8 +5,8 @@ use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::plugin::{PluginUse, World};
 
-use super::Edit;
 use super::binding::BindingPatch;
+use super::{Edit, conflict};
 use crate::{App, AppError};
 
 /// What an operator wants changed of a transformation; the rest stays.
@@ -27,7 +27,7 @@ impl App {
     ///
     /// # Errors
     /// No such endpoint, plugin or version; a plugin of another world; settings that are too large or that the plugin's
-    /// schema refuses; a change without a plugin to change.
+    /// schema refuses; a change without a plugin to change; a plugin beside a composition.
     pub async fn patch_transformation(
         &self,
         application: ApplicationId,
@@ -73,11 +73,15 @@ impl Edit<'_> {
         current: &Transformation,
         patch: TransformationPatch,
     ) -> Result<Transformation, AppError> {
+        let only_off =
+            patch == TransformationPatch { enabled: Some(false), ..TransformationPatch::default() };
+        if current.composition().is_some() {
+            let takes_away = only_off || (patch.unbind && patch.enabled != Some(true));
+            return if takes_away { Ok(current.clone()) } else { Err(is_composed()) };
+        }
         if patch.unbind {
             return if patch.enabled == Some(true) { Err(missing()) } else { Ok(Transformation::None) };
         }
-        let only_off =
-            patch == TransformationPatch { enabled: Some(false), ..TransformationPatch::default() };
         let configured = current.configured();
         let binding = self.bound(configured.map(|used| &used.binding), patch.binding, World::Transform)?;
         let binding = match binding {
@@ -92,6 +96,14 @@ impl Edit<'_> {
         let used = PluginUse { binding, on_failure };
         Ok(if enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
     }
+}
+
+fn is_composed() -> AppError {
+    conflict(
+        "endpoint_is_composed",
+        "the endpoint composes its requests, which leaves nothing to a plugin; delete its composition first \
+         (DELETE .../compose)",
+    )
 }
 
 fn missing() -> AppError {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookmill_core::attempt::{Class, Outcome, classify};
+use hookmill_core::compose::Composition;
 use hookmill_core::delivery::{
     Decision, OnTransformFailure, TransformDecision, TransformFailure, decide, decide_transform_failure,
 };
-use hookmill_core::endpoint::Endpoint;
+use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::AttemptId;
 use hookmill_core::limits::{FAILURE_DETAIL_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
 use hookmill_core::plugin::{ClassifierVerdict, PluginDigest, PluginUse, ReceiverAnswer, TransformOutcome};
@@ -81,7 +82,7 @@ impl EndpointEnd {
 struct Shaped {
     prepared: PreparedRequest,
     plugin: Option<(PluginDigest, u64)>,
-    /// A plugin's output is kept with a delivery that must be tried again.
+    /// What a plugin or a composition made is kept with a delivery that must be tried again.
     keep: bool,
 }
 
@@ -126,7 +127,7 @@ impl Attempt {
         ended
     }
 
-    /// The request to send: what an earlier attempt prepared, what the plugin makes, or the event as it is.
+    /// The request to send: what an earlier attempt prepared, what the plugin or composition makes, or the event as it is.
     async fn shape(&self, started_at: UnixMillis, began: Instant) -> (Step, Option<bool>) {
         if let Some(prepared) = &self.delivery.prepared {
             let shaped = Shaped { prepared: PreparedRequest::clone(prepared), plugin: None, keep: false };
@@ -136,7 +137,13 @@ impl Attempt {
             let prepared = PreparedRequest::original(&self.endpoint);
             Step::Send(Box::new(Shaped { prepared, plugin: None, keep: false }))
         };
-        let Some(used) = self.endpoint.transformation.active() else { return (original(), None) };
+        let used = match &self.endpoint.transformation {
+            Transformation::Plugin(used) => used,
+            Transformation::Composed(composition) => {
+                return (self.compose(composition, started_at, began), None);
+            }
+            Transformation::None | Transformation::Disabled(_) => return (original(), None),
+        };
         if self.bypass_plugin {
             return (original(), None);
         }
@@ -175,6 +182,22 @@ impl Attempt {
             Step::Send(shaped) => Step::Send(shaped),
         };
         (step, Some(fault))
+    }
+
+    /// The request that the endpoint's composition makes of the event, which is pure and bounded, and so done here.
+    ///
+    /// Where it makes none, each further attempt would fail alike: a value that the event lacks does not come, nor does a
+    /// line break leave a header. So the delivery goes to the dead letters at once, where its owner sees why, and can
+    /// have it back when the composition is corrected.
+    fn compose(&self, composition: &Composition, started_at: UnixMillis, began: Instant) -> Step {
+        let error = match composition.render_body(&self.delivery.event.body) {
+            Ok(prepared) => return Step::Send(Box::new(Shaped { prepared, plugin: None, keep: true })),
+            Err(error) => error,
+        };
+        let failure = TransformFailure::Fault { code: error.code(), detail: error.to_string() };
+        let at_once = OnTransformFailure::DeadLetter;
+        let ended = self.transform_failed(&failure, at_once, None, started_at, began.elapsed());
+        Step::End(ended.expect("nothing is bypassed here"))
     }
 
     /// Runs the endpoint's plugin.

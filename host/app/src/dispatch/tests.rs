@@ -7,7 +7,8 @@ use bytes::Bytes;
 use hookmill_core::address::{AddressPolicy, DeliveryUrl};
 use hookmill_core::application::{Application, Metadata};
 use hookmill_core::attempt::{Outcome, TransportFailure};
-use hookmill_core::delivery::{OnTransformFailure, TransformFailure};
+use hookmill_core::compose::{Composition, MissingRule, RawBody, RawComposition};
+use hookmill_core::delivery::{DeadReason, OnTransformFailure, TransformFailure};
 use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
@@ -174,6 +175,20 @@ fn plugin(on_failure: OnTransformFailure) -> Transformation {
     })
 }
 
+/// A `PUT` with a token, which needs the event's `id`.
+fn composed(token: &str) -> Transformation {
+    let raw = RawComposition {
+        name: "test".to_owned(),
+        method: http::Method::PUT,
+        url: "https://receiver.example/ack/@{{id}}".to_owned(),
+        headers: vec![("authorization".to_owned(), token.to_owned())],
+        body: RawBody::Json("@{{id}}".into()),
+        missing: MissingRule::Fail,
+        allowed_origins: Vec::new(),
+    };
+    Transformation::Composed(Composition::parse(raw, None).unwrap())
+}
+
 fn answered(status: u16) -> Outcome {
     let body = Bytes::from_static(b"answer");
     Outcome::Answered { status, retry_after: None, headers: http::HeaderMap::new(), body }
@@ -257,6 +272,50 @@ async fn a_retry_sends_what_the_plugin_made_at_first() {
     let bodies: Vec<_> = world.transport.sent().into_iter().map(|request| request.body).collect();
     assert_eq!(bodies, ["first", "first"]);
     assert_eq!(world.plugins.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_composed_request_is_composed_once() {
+    let world = World::start(composed("first")).await;
+    world.transport.script(answered(500));
+    world.accept(r#"{"id": 7}"#).await;
+    world.attempts(1).await;
+    let changed = Change::PutEndpoint(Box::new(endpoint(composed("second"))));
+    let _changing = world.app.changing.lock().await;
+    world.app.apply(vec![changed]).await.unwrap();
+    world.advance(Duration::from_secs(10));
+    world.attempts(2).await;
+    let sent = world.transport.sent();
+    assert_eq!(sent.len(), 2);
+    for request in sent {
+        assert_eq!(
+            (request.method, request.url.as_str()),
+            (http::Method::PUT, "https://receiver.example/ack/7")
+        );
+        assert_eq!(
+            (&request.body[..], request.headers["authorization"].as_bytes()),
+            (&b"7"[..], &b"first"[..])
+        );
+    }
+    assert!(world.plugins.runs().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_can_not_be_composed_of_is_a_dead_letter_at_once() {
+    for (body, code) in [
+        ("{}", "compose_value_missing"),
+        (r#"{"id": ".."}"#, "compose_url_dot_segment"),
+        ("<id>7</id>", "compose_event_not_json"),
+    ] {
+        let world = World::start(composed("token")).await;
+        world.accept(body).await;
+        let attempt = world.attempts(1).await.remove(0);
+        assert_eq!((attempt.result, attempt.failure_code.as_deref()), (AttemptResult::Failed, Some(code)));
+        assert!(!attempt.detail.is_empty() && attempt.next_due.is_none() && attempt.plugin.is_none());
+        let states = world.store.deliveries_of(attempt.event).await.unwrap();
+        assert_eq!(states[0].status, DeliveryStatus::Dead(DeadReason::TransformFailed));
+        assert!(world.transport.sent().is_empty());
+    }
 }
 
 #[tokio::test]

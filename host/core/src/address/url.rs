@@ -67,6 +67,14 @@ pub struct Origin {
     pub port: u16,
 }
 
+impl Origin {
+    /// The URL of its root.
+    #[must_use]
+    pub fn root(&self) -> DeliveryUrl {
+        DeliveryUrl::parse(&self.to_string()).expect("it is the origin of a URL that was read")
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://{}", self.scheme, self.host)?;

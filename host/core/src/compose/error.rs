@@ -162,6 +162,14 @@ pub enum CompositionFault {
 /// Why a composition makes no request of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CompositionError {
+    /// The event's body is something else, or nested too deeply to be read.
+    #[error(
+        "the event's body can't be read as JSON, which a composed request takes its values from: {detail}"
+    )]
+    EventNotJson {
+        /// What stopped the reader.
+        detail: String,
+    },
     /// The event lacks a value, and the rule is to fail then.
     #[error("the event has no `{}`, which the composed request needs", shown(.variable))]
     ValueMissing {
@@ -239,6 +247,7 @@ impl CompositionError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::EventNotJson { .. } => "compose_event_not_json",
             Self::ValueMissing { .. } => "compose_value_missing",
             Self::Url(error) => error.code(),
             Self::UrlDotSegment => "compose_url_dot_segment",

@@ -59,6 +59,7 @@ use self::template::{Reader, Scope};
 use self::url::UrlTemplate;
 pub use self::variable::DOCUMENTED_VARIABLES;
 use self::variable::Vocabulary;
+use crate::address::{DeliveryUrl, Origin};
 use crate::limits::{NAME_CHARS_MAX, TRANSFORM_OUTPUT_BYTES_MAX};
 use crate::request::{PreparedRequest, RequestBody};
 
@@ -201,7 +202,29 @@ impl Composition {
         &self.0.raw
     }
 
-    /// The request that an event with this body becomes. The same event always becomes the same request.
+    /// Where requests may go: the origin of the URL, or those that are allowed.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        self.0.url.origins()
+    }
+
+    /// The URL up to its query and its first variable: as much of it as holds for every event.
+    #[must_use]
+    pub fn base_url(&self) -> DeliveryUrl {
+        self.0.url.base()
+    }
+
+    /// The request that an event with this body becomes.
+    ///
+    /// # Errors
+    /// When the body is not JSON, and as [`render`](Self::render).
+    pub fn render_body(&self, body: &[u8]) -> Result<PreparedRequest, CompositionError> {
+        let event = serde_json::from_slice(body)
+            .map_err(|error| CompositionError::EventNotJson { detail: error.to_string() })?;
+        self.render(&event)
+    }
+
+    /// The request that an event becomes. The same event always becomes the same request.
     ///
     /// # Errors
     /// When a value is missing and the rule is to fail, when URL, headers or body would pass their limits, or when a
@@ -212,6 +235,8 @@ impl Composition {
         let url = url.render(&scope)?;
         let mut headers = headers.render(&scope)?;
         let (body, content_type) = body.render(&scope)?;
+        // What the operator wrote may be a token.
+        headers.values_mut().for_each(|value| value.set_sensitive(true));
         if let Some(content_type) = content_type {
             headers.entry(CONTENT_TYPE).or_insert(content_type);
         }
@@ -223,6 +248,27 @@ impl Composition {
             body: RequestBody::Replaced(body),
             part: None,
         })
+    }
+}
+
+impl MissingRule {
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::Empty, Self::Omit, Self::Fail];
+
+    /// The stable code that the store and the API show.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Omit => "omit",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The rule whose [`code`](Self::code) this is.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.code() == code)
     }
 }
 
@@ -240,6 +286,15 @@ impl BodyTemplate {
         Ok((output.into_text().into(), content_type))
     }
 }
+
+impl PartialEq for Composition {
+    /// What was read is the same where what was written is.
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw()
+    }
+}
+
+impl Eq for Composition {}
 
 impl fmt::Debug for Composition {
     /// Without the headers, which may hold a token.

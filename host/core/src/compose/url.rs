@@ -64,6 +64,26 @@ impl UrlTemplate {
         Ok(Self { template, origins: origins.into(), dot_segments })
     }
 
+    /// Where requests may go.
+    pub(super) fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// The URL up to its query and its first variable; of a segment that has variables nothing.
+    pub(super) fn base(&self) -> DeliveryUrl {
+        let root = || self.origins[0].root();
+        let (before, has_variables) = before_variables(&self.template);
+        if host_variable(&self.template).is_some() {
+            return root();
+        }
+        let base = match (before.find('?'), before.rfind(is_slash)) {
+            (Some(query), _) => &before[..query],
+            (None, Some(slash)) if has_variables => &before[..=slash],
+            (None, _) => before,
+        };
+        DeliveryUrl::parse(base).unwrap_or_else(|_| root())
+    }
+
     /// The URL with the event's values.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<DeliveryUrl, CompositionError> {
         let mut output = Output::new(URL_BYTES_MAX, CompositionError::Url(InvalidUrl::TooLong));
@@ -105,11 +125,16 @@ fn specimen(template: &TextTemplate) -> String {
 
 /// Where the first variable stands, if scheme, host or port could depend on it.
 fn host_variable(template: &TextTemplate) -> Option<usize> {
-    let (before, has_variables) = match template.pieces() {
-        [Piece::Literal(text), rest @ ..] => (&**text, !rest.is_empty()),
-        pieces => ("", !pieces.is_empty()),
-    };
+    let (before, has_variables) = before_variables(template);
     (has_variables && authority_end(before).is_none()).then_some(before.len())
+}
+
+/// The text before the first variable, and whether there is one.
+fn before_variables(template: &TextTemplate) -> (&str, bool) {
+    match template.pieces() {
+        [Piece::Literal(text), rest @ ..] => (text, !rest.is_empty()),
+        pieces => ("", !pieces.is_empty()),
+    }
 }
 
 /// Where what follows the host and port begins. A parser of http URLs skips any number of slashes before the host,

@@ -214,11 +214,11 @@ impl PatchIn<'_> {
     }
 }
 
-fn event_types(names: &[String]) -> Result<BTreeSet<Name>, ApiError> {
+pub(super) fn event_types(names: &[String]) -> Result<BTreeSet<Name>, ApiError> {
     fields::names("eventTypes", names, EVENT_TYPES_MAX)
 }
 
-fn channels(names: &[String]) -> Result<BTreeSet<Name>, ApiError> {
+pub(super) fn channels(names: &[String]) -> Result<BTreeSet<Name>, ApiError> {
     fields::names("channels", names, CHANNELS_MAX)
 }
 
@@ -407,7 +407,7 @@ async fn stats_of_period(
 }
 
 /// What is refused of an endpoint across things is its address.
-fn at_url(error: hookmill_app::AppError) -> ApiError {
+pub(super) fn at_url(error: hookmill_app::AppError) -> ApiError {
     match error.code {
         "address_blocked" | "url_not_https" => ApiError::field("url", error.code, error.message),
         "uid_is_id" => ApiError::field("uid", error.code, error.message),

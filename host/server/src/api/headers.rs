@@ -44,11 +44,16 @@ struct HeadersOut {
     sensitive: Vec<String>,
 }
 
+/// Whether the values of this header are not shown again.
+pub(super) fn is_sensitive(name: &str) -> bool {
+    SENSITIVE.iter().any(|sensitive| sensitive.eq_ignore_ascii_case(name))
+}
+
 impl HeadersOut {
     fn of(endpoint: &Endpoint) -> Self {
         let mut shown = Self::default();
         for (name, value) in endpoint.headers.as_map() {
-            if SENSITIVE.contains(&name.as_str()) {
+            if is_sensitive(name.as_str()) {
                 shown.sensitive.push(name.to_string());
             } else {
                 let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

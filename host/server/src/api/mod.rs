@@ -7,6 +7,7 @@
 pub(crate) mod application;
 pub(crate) mod attempt;
 pub(crate) mod classifier;
+pub(crate) mod compose;
 pub(crate) mod destination;
 pub(crate) mod dry_run;
 pub(crate) mod endpoint;

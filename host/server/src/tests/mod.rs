@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{Server, ServerConfig};
 
+mod compose;
 mod configuration;
 mod connections;
 mod history;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::DbError;
 use crate::row::attempt::trigger;
 use crate::row::column::{integer, millis, unix_millis, unsigned};
+use crate::row::endpoint::Sealer;
 use crate::row::event::{self, EVENT_COLUMNS, event_columns};
 use crate::row::prepared::prepared_from_columns;
 
@@ -51,7 +52,7 @@ struct Due {
     due: i64,
 }
 
-pub(crate) fn load_due(db: &Connection, load: &LoadDue) -> Result<Loaded, DbError> {
+pub(crate) fn load_due(db: &Connection, sealer: &Sealer, load: &LoadDue) -> Result<Loaded, DbError> {
     // One more than may be read tells when the next one is due.
     let rows_max = load.rows_max.saturating_add(load.except.len()).saturating_add(1);
     let mut due = match load.ordering {
@@ -66,7 +67,7 @@ pub(crate) fn load_due(db: &Connection, load: &LoadDue) -> Result<Loaded, DbErro
         if deliveries.len() >= load.rows_max || bytes >= load.bytes_max {
             return Ok(Loaded { deliveries, next_due: Some(unix_millis(candidate.due)) });
         }
-        let delivery = pending(db, load.endpoint, candidate.number)?;
+        let delivery = pending(db, sealer, load.endpoint, candidate.number)?;
         bytes += delivery.event.body.len();
         deliveries.push(delivery);
     }
@@ -138,7 +139,12 @@ fn due_of_key(
     Ok(())
 }
 
-fn pending(db: &Connection, endpoint: EndpointId, number: i64) -> Result<PendingDelivery, DbError> {
+fn pending(
+    db: &Connection,
+    sealer: &Sealer,
+    endpoint: EndpointId,
+    number: i64,
+) -> Result<PendingDelivery, DbError> {
     let mut statement = db.prepare_cached(PENDING)?;
     let mut rows = statement.query([number])?;
     let Some(row) = rows.next()? else {
@@ -146,7 +152,10 @@ fn pending(db: &Connection, endpoint: EndpointId, number: i64) -> Result<Pending
     };
     let column = |index: usize| EVENT_COLUMNS + index;
     let prepared: Option<String> = row.get(column(4))?;
-    let prepared = prepared.map(|json| prepared_from_columns(&json, row.get(column(5))?)).transpose()?;
+    let prepared = match prepared {
+        Some(json) => Some(prepared_from_columns(sealer, number, &json, row.get(column(5))?)?),
+        None => None,
+    };
     Ok(PendingDelivery {
         id: DeliveryId(unsigned(number)),
         event: Arc::new(event::read(row, 0)?),

@@ -28,6 +28,7 @@ use super::column::{
     HeaderList, from_json, header_bytes, header_list, metadata_from_json, millis, parsed, parsed_option,
     to_json, unix_millis,
 };
+use super::composition;
 use super::policy::{policy_from_json, policy_to_json};
 use crate::error::DbError;
 
@@ -141,9 +142,9 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
          INSERT INTO endpoint (
              id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since
+             classifier, failed_since, unverified_since, composition
          ) VALUES (
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22
          )
          ON CONFLICT (id) DO UPDATE SET
              application = excluded.application,
@@ -165,7 +166,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
              updated_at = excluded.updated_at,
              classifier = excluded.classifier,
              failed_since = excluded.failed_since,
-             unverified_since = excluded.unverified_since",
+             unverified_since = excluded.unverified_since,
+             composition = excluded.composition",
     )?
     .execute(params![
         endpoint.id.to_bytes(),
@@ -189,6 +191,10 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         endpoint.classifier.as_ref().map(binding_to_json),
         state.failed_since,
         state.unverified_since,
+        endpoint
+            .transformation
+            .composition()
+            .map(|composition| composition::seal(sealer, endpoint.id, composition)),
     ])
 }
 
@@ -197,7 +203,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since
+             classifier, failed_since, unverified_since, composition
          FROM endpoint ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -222,7 +228,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         headers: secrets.headers,
         metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
         signing: secrets.signing,
-        transformation: read_transformation(row, secrets.plugin)?,
+        transformation: read_transformation(row, sealer, secrets.plugin)?,
         classifier: read_classifier(row, secrets.classifier)?,
         policy: policy_from_json(&row.get::<_, String>(15)?)?,
         created_at: unix_millis(row.get(16)?),
@@ -247,7 +253,15 @@ fn read_state(row: &Row<'_>) -> Result<EndpointState, DbError> {
     Ok(since(19)?.map_or(EndpointState::Enabled, |since| EndpointState::Failed { since }))
 }
 
-fn read_transformation(row: &Row<'_>, secrets: BoundSecrets) -> Result<Transformation, DbError> {
+fn read_transformation(
+    row: &Row<'_>,
+    sealer: &Sealer,
+    secrets: BoundSecrets,
+) -> Result<Transformation, DbError> {
+    if let Some(sealed) = row.get::<_, Option<Vec<u8>>>(21)? {
+        let id = EndpointId::from_bytes(row.get(0)?);
+        return Ok(Transformation::Composed(composition::open(sealer, id, &sealed)?));
+    }
     let plugin: Option<PluginName> = parsed_option(TABLE, row.get::<_, Option<String>>(10)?.as_deref())?;
     let Some(plugin) = plugin else { return Ok(Transformation::None) };
     let on_failure: String = row.get(14)?;
@@ -311,14 +325,14 @@ impl Sealer {
             classifier: bound(endpoint.classifier.as_ref()),
         };
         let plain = Zeroizing::new(to_json(&secrets));
-        self.seal_text(&seal_context(endpoint.id), &plain)
+        self.seal_bytes(&seal_context(endpoint.id), plain.as_bytes())
     }
 
-    /// Seals a text for one row.
-    pub(crate) fn seal_text(&self, context: &[u8], plain: &str) -> Vec<u8> {
+    /// Seals bytes for one row.
+    pub(crate) fn seal_bytes(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; 24];
         self.entropy.fill(&mut nonce);
-        self.key.seal(nonce, context, plain.as_bytes())
+        self.key.seal(nonce, context, plain)
     }
 
     fn open(&self, id: EndpointId, sealed: &[u8]) -> Result<Secrets, DbError> {

@@ -6,6 +6,7 @@ pub(crate) mod application;
 pub(crate) mod attempt;
 mod bound_secrets;
 pub(crate) mod column;
+mod composition;
 pub(crate) mod endpoint;
 pub(crate) mod event;
 pub(crate) mod key;

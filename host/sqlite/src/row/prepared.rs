@@ -1,21 +1,27 @@
-//! What a plugin made of an event, kept for the retries: JSON beside the body's own bytes.
+//! What a plugin or a composition made of an event, kept for the retries: JSON and the body's own bytes, sealed as one,
+//! since what a composition makes may hold a token.
 
 use bytes::Bytes;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::request::{PreparedRequest, RequestBody, SecretHeader};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::column::{
     HeaderList, from_json, header_list, header_map, header_text, header_value, parsed, parsed_option, to_json,
 };
+use super::endpoint::Sealer;
 use crate::error::DbError;
 
 const TABLE: &str = "delivery";
+/// Between the JSON, which has no line break, and the body.
+const BODY_FOLLOWS: u8 = b'\n';
 
-/// The JSON without the body.
+/// What the first column says.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
 enum StoredRequest {
+    /// In the clear, with the body in the second column.
     #[serde(rename = "1")]
     V1 {
         method: String,
@@ -27,6 +33,9 @@ enum StoredRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<String>,
     },
+    /// The second column has a sealed `V1`, and behind it the body, unless that is the event's own.
+    #[serde(rename = "2")]
+    Sealed,
 }
 
 /// The secret itself is with the endpoint.
@@ -58,8 +67,8 @@ impl StoredSecretHeader {
     }
 }
 
-/// The two columns of a prepared request; no body where it is the event's own.
-pub(crate) fn prepared_columns(request: &PreparedRequest) -> (String, Option<&Bytes>) {
+/// The two columns of the request that is kept with the delivery of this number.
+pub(crate) fn prepared_columns(sealer: &Sealer, number: i64, request: &PreparedRequest) -> (String, Vec<u8>) {
     let json = to_json(&StoredRequest::V1 {
         method: request.method.as_str().to_owned(),
         url: request.url.as_str().to_owned(),
@@ -67,21 +76,53 @@ pub(crate) fn prepared_columns(request: &PreparedRequest) -> (String, Option<&By
         secret_headers: request.secret_headers.iter().map(StoredSecretHeader::of).collect(),
         part: request.part.as_ref().map(|part| part.as_str().to_owned()),
     });
-    let body = match &request.body {
-        RequestBody::Original => None,
-        RequestBody::Replaced(bytes) => Some(bytes),
-    };
-    (json, body)
+    let mut plain = Zeroizing::new(json.into_bytes());
+    match &request.body {
+        RequestBody::Original => {}
+        RequestBody::Replaced(bytes) => {
+            plain.reserve_exact(1 + bytes.len());
+            plain.push(BODY_FOLLOWS);
+            plain.extend_from_slice(bytes);
+        }
+    }
+    (to_json(&StoredRequest::Sealed), sealer.seal_bytes(&seal_context(number), &plain))
 }
 
-pub(crate) fn prepared_from_columns(json: &str, body: Option<Vec<u8>>) -> Result<PreparedRequest, DbError> {
-    let StoredRequest::V1 { method, url, headers, secret_headers, part } = from_json(TABLE, json)?;
+pub(crate) fn prepared_from_columns(
+    sealer: &Sealer,
+    number: i64,
+    json: &str,
+    body: Option<Vec<u8>>,
+) -> Result<PreparedRequest, DbError> {
+    match from_json(TABLE, json)? {
+        in_the_clear @ StoredRequest::V1 { .. } => read(in_the_clear, body.map(Bytes::from)),
+        StoredRequest::Sealed => {
+            let sealed = body.unwrap_or_default();
+            let plain = sealer.key.open(&seal_context(number), &sealed);
+            let plain = plain.map_err(|error| DbError::row(TABLE, format!("{number}: {error}")))?;
+            let mut parts = plain.splitn(2, |byte| *byte == BODY_FOLLOWS);
+            let json = parts.next().unwrap_or_default();
+            let stored = serde_json::from_slice(json).map_err(|error| DbError::row(TABLE, error))?;
+            read(stored, parts.next().map(Bytes::copy_from_slice))
+        }
+    }
+}
+
+fn read(stored: StoredRequest, body: Option<Bytes>) -> Result<PreparedRequest, DbError> {
+    let StoredRequest::V1 { method, url, headers, secret_headers, part } = stored else {
+        return Err(DbError::row(TABLE, "a sealed request holds another seal"));
+    };
     Ok(PreparedRequest {
         method: parsed(TABLE, &method)?,
         url: DeliveryUrl::parse(&url).map_err(|error| DbError::row(TABLE, error))?,
         headers: header_map(TABLE, &headers)?,
         secret_headers: secret_headers.iter().map(StoredSecretHeader::read).collect::<Result<_, _>>()?,
-        body: body.map_or(RequestBody::Original, |bytes| RequestBody::Replaced(bytes.into())),
+        body: body.map_or(RequestBody::Original, RequestBody::Replaced),
         part: parsed_option(TABLE, part.as_deref())?,
     })
+}
+
+/// A sealed request opens with its own delivery only.
+fn seal_context(number: i64) -> Vec<u8> {
+    [b"delivery.prepared ".as_slice(), &number.to_be_bytes()].concat()
 }

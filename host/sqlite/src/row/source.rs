@@ -268,7 +268,7 @@ fn seal(sealer: &Sealer, source: &Source) -> Vec<u8> {
         Intake::Plugin(used) => StoredBoundSecrets::of(&used.secrets),
     };
     let plain = Zeroizing::new(to_json(&StoredSecrets::V1 { current, earlier, plugin }));
-    sealer.seal_text(&seal_context(source.id), &plain)
+    sealer.seal_bytes(&seal_context(source.id), plain.as_bytes())
 }
 
 fn open(

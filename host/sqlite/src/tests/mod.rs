@@ -1,5 +1,6 @@
 //! What only this store must do, and the contract that every store must keep.
 
+mod composed;
 mod failing;
 mod opening;
 mod plans;

@@ -7,23 +7,24 @@ use rusqlite::{Connection, params};
 use super::batch::{BatchWriter, Known};
 use crate::error::{DbError, is_unique_violation};
 use crate::row::column::{integer, millis};
+use crate::row::endpoint::Sealer;
 use crate::row::{attempt, prepared};
 use crate::schema::NUMBER_STEP;
 
 /// Records one completion; a delivery that is gone meanwhile is skipped with its attempt.
 pub(super) fn finish(writer: &mut BatchWriter, finished: &Finished) -> Result<(), DbError> {
-    let BatchWriter { db, known, delivered, .. } = writer;
+    let BatchWriter { db, sealer, known, delivered, .. } = writer;
     let number = integer(finished.delivery.0);
     let is_found = match &finished.completion {
         Completion::Delivered | Completion::Dropped => delete(db, number)?,
         Completion::Retry { due, prepared } => {
             let found = postpone(db, number, millis(*due))?;
             if let (true, Some(prepared)) = (found, prepared) {
-                keep_prepared(db, number, prepared)?;
+                keep_prepared(db, sealer, number, prepared)?;
             }
             found
         }
-        Completion::Split(parts) => split(db, known, number, parts)?,
+        Completion::Split(parts) => split(db, sealer, known, number, parts)?,
         Completion::Dead(reason) => {
             let rows = db
                 .prepare_cached(
@@ -86,19 +87,25 @@ fn postpone(db: &Connection, number: i64, due: i64) -> Result<bool, DbError> {
     Ok(rows == 1)
 }
 
-fn keep_prepared(db: &Connection, number: i64, request: &PreparedRequest) -> Result<(), DbError> {
-    let (json, body) = prepared::prepared_columns(request);
+fn keep_prepared(
+    db: &Connection,
+    sealer: &Sealer,
+    number: i64,
+    request: &PreparedRequest,
+) -> Result<(), DbError> {
+    let (json, sealed) = prepared::prepared_columns(sealer, number, request);
     db.prepare_cached(
         "/* finish::keep_prepared */
          UPDATE delivery SET prepared = ?2, prepared_body = ?3 WHERE number = ?1",
     )?
-    .execute(params![number, json, body.map(|bytes| bytes.as_ref())])?;
+    .execute(params![number, json, sealed])?;
     Ok(())
 }
 
 /// The parts take the numbers behind the delivery that they come from, and so its place in every order.
 fn split(
     db: &Connection,
+    sealer: &Sealer,
     known: &mut Known,
     number: i64,
     parts: &[PreparedRequest],
@@ -108,7 +115,7 @@ fn split(
     let mut part_number = number;
     for part in parts {
         part_number = if has_gap { part_number + 1 } else { known.take_number() };
-        let (json, body) = prepared::prepared_columns(part);
+        let (json, sealed) = prepared::prepared_columns(sealer, part_number, part);
         let rows = db
             .prepare_cached(
                 "/* finish::split */
@@ -117,7 +124,7 @@ fn split(
                  )
                  SELECT ?2, event, endpoint, due, order_key, 0, manual, ?3, ?4 FROM delivery WHERE number = ?1",
             )?
-            .execute(params![number, part_number, json, body.map(|bytes| bytes.as_ref())])?;
+            .execute(params![number, part_number, json, sealed])?;
         if rows == 0 {
             return Ok(false);
         }

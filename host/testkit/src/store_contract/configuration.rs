@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookmill_core::application::{EventTypeDefinition, Metadata};
 use hookmill_core::canary::{Canary, CanaryPercent};
+use hookmill_core::compose::{Composition, FormEncoding, MissingRule, RawBody, RawComposition};
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
@@ -47,6 +48,7 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     tenant.metadata = metadata();
     tenant.updated_at = at(5);
     let full = full_endpoint();
+    let composed = composed_endpoints();
     let definition = EventTypeDefinition {
         name: name("invoice.paid"),
         description: "paid \u{1f4b6}".into(),
@@ -64,6 +66,8 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
         Change::PutApplication(tenant.clone()),
         Change::PutEndpoint(Box::new(full.clone())),
         Change::PutEndpoint(Box::new(endpoint(12, 1))),
+        Change::PutEndpoint(Box::new(composed[0].clone())),
+        Change::PutEndpoint(Box::new(composed[1].clone())),
         Change::PutEventType(definition.clone()),
         Change::PutPluginVersion(version.clone(), Bytes::from_static(b"component"), interface.clone()),
         Change::SetCurrentPlugin(version.name.clone(), version.digest),
@@ -75,8 +79,12 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     let read = store.configuration().await.expect("a store reads");
     assert_eq!(read.applications, [tenant]);
     let show = |endpoints: &[Endpoint]| format!("{endpoints:#?}");
-    assert_eq!(show(&read.endpoints), show(&[full.clone(), endpoint(12, 1)]));
+    let [json, form] = composed.clone();
+    assert_eq!(show(&read.endpoints), show(&[full.clone(), endpoint(12, 1), json, form]));
     assert_eq!(read.endpoints[0].signing, full.signing, "keys do not show in the comparison above");
+    for (read, composed) in read.endpoints[2..].iter().zip(&composed) {
+        assert_eq!(read.transformation, composed.transformation, "nor do compositions");
+    }
     assert_eq!(read.event_types, [definition]);
     assert_eq!(read.current_plugins, [(version.name.clone(), version.digest)]);
     assert_eq!(store.plugin_bytes(version.digest).await, Ok(Some(Bytes::from_static(b"component"))));
@@ -88,13 +96,15 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     let changes = vec![
         Change::PutApplication(application(1)),
         Change::PutEndpoint(Box::new(endpoint(11, 1))),
+        Change::PutEndpoint(Box::new(endpoint(13, 1))),
+        Change::DeleteEndpoint(endpoint_id(14)),
         Change::DeleteEventType(name("invoice.paid")),
         Change::DeleteKey(keys[0].id),
     ];
     store.apply(changes).await.expect("changes of what is there");
     let read = factory.reopen(store).configuration().await.expect("a store reads");
     assert_eq!(read.applications, [application(1)]);
-    assert_eq!(show(&read.endpoints), show(&[endpoint(11, 1), endpoint(12, 1)]));
+    assert_eq!(show(&read.endpoints), show(&[endpoint(11, 1), endpoint(12, 1), endpoint(13, 1)]));
     assert_eq!((read.event_types, read.keys), (Vec::new(), keys[1..].to_vec()));
 }
 
@@ -385,6 +395,36 @@ fn full_endpoint() -> Endpoint {
         updated_at: at(4),
         ..endpoint(11, 1)
     }
+}
+
+/// Endpoints that compose their requests, with something in every field.
+fn composed_endpoints() -> [Endpoint; 2] {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let json = RawComposition {
+        name: "reports \u{1f4e6}".into(),
+        method: http::Method::PUT,
+        url: "https://@{{region}}.receiver.example/ack?id=@{{payload.id}}".into(),
+        headers: vec![pair("Authorization", "Bearer %token%"), pair("x-id", "@{{id}}"), pair("x-id", "2")],
+        body: RawBody::Json(
+            r#"{"z": "@{{status}}", "a": [1.5, 18446744073709551615, null]}"#.parse().expect("JSON"),
+        ),
+        missing: MissingRule::Omit,
+        allowed_origins: vec!["https://eu.receiver.example".into(), "https://us.receiver.example".into()],
+    };
+    let fields = vec![pair("b", "@{{id}}"), pair("a", "\0\r\n\u{1f4e6}"), pair("b", "")];
+    let form = RawComposition {
+        url: "https://receiver.example/ack".into(),
+        headers: Vec::new(),
+        body: RawBody::Form { fields, encoding: FormEncoding::Multipart },
+        missing: MissingRule::Fail,
+        allowed_origins: Vec::new(),
+        ..json.clone()
+    };
+    let composed = |number: u128, raw: RawComposition| Endpoint {
+        transformation: Transformation::Composed(Composition::restore(raw).expect("a composition")),
+        ..endpoint(number, 1)
+    };
+    [composed(13, json), composed(14, form)]
 }
 
 /// Every value overridden.

@@ -231,6 +231,20 @@ fn binary_form_data_passes_unchanged() {
 }
 
 #[test]
+fn only_json_is_composed_of() {
+    let composition = Composition::restore(raw("https://receiver.example/")).unwrap();
+    let check = |body: &[u8], expect: Option<&str>| {
+        let code = composition.render_body(body).err().map(|error| error.code());
+        assert_eq!(code, expect, "{}", String::from_utf8_lossy(body));
+    };
+    check(b" {} ", None);
+    check(b"7", None);
+    for body in [b"".as_slice(), b"{", b"<a/>", b"\xff", b"{} {}", "[".repeat(100_000).as_bytes()] {
+        check(body, Some("compose_event_not_json"));
+    }
+}
+
+#[test]
 fn errors_show_little_of_what_is_hostile() {
     let long = "a".repeat(250);
     let check = |error: &dyn std::fmt::Display| {

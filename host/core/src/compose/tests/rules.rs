@@ -1,7 +1,13 @@
 //! What the document leaves open and the module states.
 
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+
 use super::super::CompositionFault;
 use super::*;
+use crate::plugin::BoundSecrets;
+use crate::request::build;
+use crate::test_values::{endpoint, event as test_event};
 
 fn event() -> Value {
     json_value(
@@ -204,4 +210,57 @@ fn an_unknown_variable_comes_with_the_nearest_known_one() {
     check("something.else", None);
     let text = refusal(raw("https://receiver.example/?a=@{{ statsu }}"), None).to_string();
     assert_eq!(text, "url at byte 32: unknown variable `statsu`; is `status` meant?");
+}
+
+#[test]
+fn the_base_of_a_url_is_what_holds_for_every_event() {
+    let check = |url: &str, origins: &[&str], expect: &str| {
+        let allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        let composition = Composition::restore(RawComposition { allowed_origins, ..raw(url) }).unwrap();
+        assert_eq!(composition.base_url().as_str(), expect, "{url}");
+    };
+    check("https://a.example/ack/receive", &[], "https://a.example/ack/receive");
+    check("https://a.example/ack/receive?id=@{{id}}&x=1", &[], "https://a.example/ack/receive");
+    check("https://a.example?id=@{{id}}", &[], "https://a.example/");
+    check("https://a.example:8443/v1/to-@{{to}}/end?x=@{{id}}", &[], "https://a.example:8443/v1/");
+    check("https:\\\\a.example\\@{{to}}", &[], "https://a.example/");
+    let origins = ["https://b.example:8443", "https://a.example"];
+    check("https://@{{host}}/x", &origins, "https://b.example:8443/");
+    check("https://a.example/x", &origins, "https://a.example/x");
+}
+
+#[test]
+fn what_is_sent_has_the_type_of_its_body_and_nothing_has_none() {
+    let check = |method: Method, body: RawBody, expect: Option<&str>| {
+        let raw = RawComposition { method, body, ..raw("https://receiver.example/") };
+        let endpoint = endpoint("https://receiver.example/");
+        let event = test_event(b"{}");
+        let prepared = Composition::restore(raw).unwrap().render_body(&event.body).unwrap();
+        let request = build(&endpoint, &event, &prepared, &BoundSecrets::default(), event.accepted_at());
+        let content_type = request.unwrap().headers.get(CONTENT_TYPE).cloned();
+        assert_eq!(content_type.as_ref().map(HeaderValue::as_bytes), expect.map(str::as_bytes));
+    };
+    check(Method::GET, RawBody::None, None);
+    check(Method::PUT, RawBody::None, None);
+    check(Method::POST, RawBody::Json("".into()), Some("application/json"));
+    let form = RawBody::Form { fields: Vec::new(), encoding: FormEncoding::UrlEncoded };
+    check(Method::POST, form, Some("application/x-www-form-urlencoded"));
+}
+
+#[test]
+fn what_the_operator_wrote_is_not_shown() {
+    let raw = with_headers(&[("x-token", "s3cret-@{{id}}")]);
+    let composition = Composition::restore(raw.clone()).unwrap();
+    let request = composition.render(&event()).unwrap();
+    assert!(!format!("{composition:?} {request:?}").contains("s3cret"));
+    assert_eq!(composition, Composition::restore(raw).unwrap());
+    assert_ne!(composition, Composition::restore(with_headers(&[])).unwrap());
+}
+
+#[test]
+fn rules_read_back() {
+    for rule in MissingRule::ALL {
+        assert_eq!(MissingRule::from_code(rule.code()), Some(rule));
+    }
+    assert_eq!(MissingRule::from_code("null"), None);
 }
