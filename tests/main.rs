@@ -11,6 +11,7 @@ mod first_start;
 mod hostile_plugins;
 mod hygiene;
 mod main_job;
+mod osmox;
 mod plugin_platform;
 mod receivers;
 mod sources;
