@@ -13,6 +13,7 @@ mod hygiene;
 mod import;
 mod main_job;
 mod metrics;
+mod osmox;
 mod plugin_platform;
 mod receivers;
 mod sources;

@@ -1,4 +1,4 @@
-//! API keys: 256 random bits for the caller, their SHA-256 for us.
+//! API keys: 256 random bits for the caller, or a text that callers already have; its SHA-256 for us.
 
 use std::fmt;
 
@@ -69,7 +69,8 @@ impl Scope {
     }
 }
 
-/// SHA-256 of a key's text. Plain hashing is enough: the text has 256 bits of chance.
+/// SHA-256 of a key's text. Plain hashing is enough: the text has 256 bits of chance. One that its operator chose is as
+/// strong as it is, against whoever has the store as against whoever guesses over the network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
 

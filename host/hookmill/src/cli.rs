@@ -310,6 +310,27 @@ pub(crate) enum KeyCommand {
         #[arg(long, default_value = "")]
         label: String,
     },
+    /// Take a text that callers already have as a key
+    ///
+    /// The text comes from a file or standard input, since other users of a machine can see arguments; the end of its line
+    /// is not part of it. It has 16 to 512 characters of visible ASCII.
+    Import {
+        /// A file with the key; `-` is standard input
+        #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// What it opens
+        #[arg(long, value_enum)]
+        scope: KeyScope,
+        /// The application that it opens, by id or uid
+        #[arg(long, required_if_eq_any([("scope", "application"), ("scope", "ingest")]))]
+        app: Option<String>,
+        /// For people
+        #[arg(long, default_value = "")]
+        label: String,
+        /// Take 8 to 15 characters too, for a key of one application: whoever can send requests can guess them
+        #[arg(long)]
+        allow_short: bool,
+    },
     /// List the keys; their texts are not kept and can't be shown
     List,
     /// Delete a key; from then on it opens nothing
@@ -376,6 +397,8 @@ mod tests {
         check(&both, Some(ErrorKind::ArgumentConflict));
         check(&["key", "create", "--scope", "admin"], None);
         check(&["key", "create", "--scope", "ingest"], Some(ErrorKind::MissingRequiredArgument));
+        check(&["key", "import", "--scope", "application", "--app", "osmox", "--allow-short"], None);
+        check(&["key", "import", "--scope", "application"], Some(ErrorKind::MissingRequiredArgument));
         check(
             &["endpoint", "create", "http://x/", "--app", "a", "--settings", "{}"],
             Some(ErrorKind::MissingRequiredArgument),

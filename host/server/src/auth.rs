@@ -10,7 +10,7 @@ use hookmill_core::key::Scope;
 use hookmill_core::route::Routes;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::context::Context;
 use crate::error::ApiError;
@@ -25,16 +25,9 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Reads `Authorization: Bearer` or `x-api-key`.
+    /// Reads `Authorization: Bearer` or `x-api-key`, or both with the same key.
     pub(crate) fn from_headers(app: &App, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let presented = presented(headers).ok_or_else(|| {
-            ApiError::new(
-                StatusCode::UNAUTHORIZED,
-                "authentication_missing",
-                "this needs a key; send one as `Authorization: Bearer <key>` or `x-api-key: <key>`",
-            )
-        })?;
-        let key = app.authenticate(presented)?;
+        let key = app.authenticate(presented(headers)?)?;
         Ok(Self { scope: key.scope, key: key.id })
     }
 
@@ -49,6 +42,15 @@ impl Caller {
             Scope::Admin => "admin".to_owned(),
             Scope::Application(application) => format!("application {application}"),
             Scope::Ingest(application) => format!("ingest {application}"),
+        }
+    }
+
+    /// The application that this key belongs to; none for an admin key, which opens all of them.
+    pub(crate) fn own_application(self) -> Result<Option<ApplicationId>, ApiError> {
+        match self.scope {
+            Scope::Admin => Ok(None),
+            Scope::Application(application) => Ok(Some(application)),
+            Scope::Ingest(_) => Err(ApiError::forbidden("an ingest key only sends events")),
         }
     }
 
@@ -121,10 +123,31 @@ impl FromRequestParts<Arc<Context>> for Caller {
     }
 }
 
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    if let Some(value) = headers.get(AUTHORIZATION) {
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| key.trim());
+/// The one key that the headers name, however often they do.
+fn presented(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let bearers = headers.get_all(AUTHORIZATION).into_iter().map(bearer);
+    let api_keys = headers.get_all(API_KEY).into_iter().map(|value| value.to_str().ok());
+    let mut keys = bearers.chain(api_keys);
+    let Some(Some(key)) = keys.next() else {
+        return Err(unauthenticated(
+            "authentication_missing",
+            "this needs a key; send one as `Authorization: Bearer <key>` or `x-api-key: <key>`",
+        ));
+    };
+    if keys.all(|other| other == Some(key)) {
+        return Ok(key);
     }
-    headers.get(API_KEY)?.to_str().ok()
+    Err(unauthenticated(
+        "authentication_ambiguous",
+        "`Authorization: Bearer` and `x-api-key` name different keys; send one of them, or the same key in both",
+    ))
+}
+
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+fn unauthenticated(code: &'static str, detail: &'static str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, code, detail)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::response::Response;
 use bytes::Bytes;
 use hookmill_app::App;
 use hookmill_app::administer::{Begun, Edit, Once};
@@ -110,12 +109,11 @@ pub(crate) fn repeated(status: u16, body: Bytes) -> Handled {
 }
 
 /// Runs to the end, whether or not the caller waits for it.
-pub(crate) async fn detached<F>(work: F) -> Handled
-where
-    F: Future<Output = Result<Response, ApiError>> + Send + 'static,
-{
+pub(crate) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
     match tokio::spawn(work).await {
-        Ok(handled) => handled,
+        Ok(done) => done,
         Err(error) => {
             tracing::error!(%error, "a request's task failed");
             Err(ApiError::new(

@@ -53,6 +53,23 @@ struct ProblemOut<'a> {
     detail: &'a str,
 }
 
+/// The errors of a GraphQL answer without data.
+#[derive(Serialize)]
+struct GraphqlOut<'a> {
+    errors: [GraphqlItemOut<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct GraphqlItemOut<'a> {
+    message: &'a str,
+    extensions: GraphqlExtensionsOut<'a>,
+}
+
+#[derive(Serialize)]
+struct GraphqlExtensionsOut<'a> {
+    code: &'a str,
+}
+
 #[derive(Serialize)]
 struct ItemOut<'a> {
     loc: &'a [String],
@@ -148,6 +165,13 @@ impl ApiError {
         let mut response = answer::json(self.status, &ProblemOut { title, status, code, detail });
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         self.with_headers(response, "Signature")
+    }
+
+    /// This error as clients of GraphQL read it, with its own status: the request was not looked at.
+    pub(crate) fn into_graphql(self) -> Response {
+        let extensions = GraphqlExtensionsOut { code: self.code };
+        let errors = [GraphqlItemOut { message: &self.detail, extensions }];
+        self.with_headers(answer::json(self.status, &GraphqlOut { errors }), "Bearer")
     }
 
     fn with_headers(&self, mut response: Response, challenge: &'static str) -> Response {

@@ -2,7 +2,7 @@
 //!
 //! Dramatis personae: [`Server`] is what the binary starts. `serve` owns connections and their limits. `front` is
 //! what every request passes. `ingest` is the way of an event, `receive` that of what a provider sends, `router` leads
-//! every other request to one of the resources in `api`. Handlers read bodies and queries into validated values (`input`, `query`, `fields`), ask
+//! every other request to one of the resources in `api`, or to `graphql`. Handlers read bodies and queries into validated values (`input`, `query`, `fields`), ask
 //! the use cases of `hookmill-app`, and write shapes of the Svix API. No handler decides anything about deliveries.
 //!
 //! The in-process tests drive the same `front` that connections do.
@@ -22,6 +22,7 @@ mod context;
 mod error;
 mod fields;
 mod front;
+mod graphql;
 mod ingest;
 mod input;
 mod list;
@@ -37,6 +38,8 @@ mod tests;
 use crate::context::Context;
 use crate::front::Front;
 
+pub use crate::graphql::GraphqlConfig;
+
 /// Bounds on connections and requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -48,6 +51,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// Connections at once; one more waits in the listener's queue.
     pub connections_max: usize,
+    /// Bounds on requests in GraphQL.
+    pub graphql: GraphqlConfig,
 }
 
 impl Default for ServerConfig {
@@ -57,6 +62,7 @@ impl Default for ServerConfig {
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             connections_max: 10_000,
+            graphql: GraphqlConfig::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::api::{
 };
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
+use crate::graphql;
 use crate::ingest;
 use crate::receive::receive;
 
@@ -22,6 +23,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::get))
         .nest("/api/v1", api())
+        .route("/graphql", graphql::route(&context.config.graphql))
         .route("/in/{source}", any(receive))
         .route("/in/{source}/", any(receive))
         .route("/in/{source}/{*path}", any(receive))

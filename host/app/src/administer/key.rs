@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 use super::{Edit, Text, conflict};
 use crate::{App, AppError, ErrorKind};
 
-/// Characters of an admin key that an operator chooses, at least.
+/// Characters of a key that an operator chooses, at least.
 pub const GIVEN_KEY_CHARS_MIN: usize = 16;
+/// Characters of a chosen key of one application whose operator insists on a short one, at least.
+pub const SHORT_KEY_CHARS_MIN: usize = 8;
 /// Characters of a key that a caller presents, at most; longer ones are not even hashed.
 pub const KEY_CHARS_MAX: usize = 512;
 
@@ -69,17 +71,34 @@ impl Edit<'_> {
     /// # Errors
     /// No such application, or too many keys.
     pub fn create_key(&mut self, scope: Scope, label: Text) -> Result<(ApiKey, Zeroizing<String>), AppError> {
-        match scope {
-            Scope::Admin => {}
-            Scope::Application(application) | Scope::Ingest(application) => {
-                self.routes(application)?;
-            }
-        }
+        self.check_scope(scope)?;
         self.check_key_count()?;
         let mut random = Zeroizing::new([0; 32]);
         self.app.entropy.fill(&mut *random);
         let text = key_text(*random);
         Ok((self.put_key(&text, scope, label.into_string()), text))
+    }
+
+    /// Takes a text that callers already have as a key: visible ASCII of [`GIVEN_KEY_CHARS_MIN`] to [`KEY_CHARS_MAX`]
+    /// characters. With `allow_short` a key of one application may have [`SHORT_KEY_CHARS_MIN`].
+    ///
+    /// # Errors
+    /// A text that no header carries or that is too short, one that is a key already, no such application, or too many
+    /// keys.
+    pub fn import_key(
+        &mut self,
+        text: &str,
+        scope: Scope,
+        label: Text,
+        allow_short: bool,
+    ) -> Result<ApiKey, AppError> {
+        self.check_scope(scope)?;
+        check_chosen_key(text, scope, allow_short)?;
+        if self.table.keys.contains_key(&KeyHash::of(text)) {
+            return Err(conflict("key_taken", "this text is a key already; delete that key first"));
+        }
+        self.check_key_count()?;
+        Ok(self.put_key(text, scope, label.into_string()))
     }
 
     /// Deletes a key; from then on it opens nothing.
@@ -134,6 +153,15 @@ impl Edit<'_> {
         key
     }
 
+    fn check_scope(&self, scope: Scope) -> Result<(), AppError> {
+        match scope {
+            Scope::Admin => Ok(()),
+            Scope::Application(application) | Scope::Ingest(application) => {
+                self.routes(application).map(|_| ())
+            }
+        }
+    }
+
     fn check_key_count(&self) -> Result<(), AppError> {
         if self.table.keys.len() < KEYS_MAX {
             return Ok(());
@@ -147,4 +175,23 @@ impl Edit<'_> {
     fn admin_keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
         self.table.keys_by_id.values().filter(|key| key.scope == Scope::Admin)
     }
+}
+
+fn check_chosen_key(text: &str, scope: Scope, allow_short: bool) -> Result<(), AppError> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(AppError::invalid("key_characters_invalid", "a key is visible ASCII without spaces"));
+    }
+    let (chars_min, hint) = match (scope, allow_short) {
+        (Scope::Application(_) | Scope::Ingest(_), true) => (SHORT_KEY_CHARS_MIN, ""),
+        (Scope::Application(_) | Scope::Ingest(_), false) => {
+            (GIVEN_KEY_CHARS_MIN, "; a shorter one of one application needs `allowShort`")
+        }
+        (Scope::Admin, _) => (GIVEN_KEY_CHARS_MIN, ", and may not be short where it opens everything"),
+    };
+    if (chars_min..=KEY_CHARS_MAX).contains(&text.len()) {
+        return Ok(());
+    }
+    let length = text.len();
+    let message = format!("the key has {length} characters, it needs {chars_min} to {KEY_CHARS_MAX}{hint}");
+    Err(AppError::invalid("key_length_invalid", message))
 }

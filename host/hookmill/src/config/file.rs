@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-use super::{RETENTION_DAYS_MAX, SHUTDOWN_GRACE_SECS_MAX};
+use super::{
+    GRAPHQL_BODY_BYTES_MAX, GRAPHQL_CALLS_MAX, GRAPHQL_DEPTH_MAX, GRAPHQL_FIELDS_MAX, RETENTION_DAYS_MAX,
+    SHUTDOWN_GRACE_SECS_MAX,
+};
 use crate::log::LogFormat;
 
 /// Every key with its meaning and default, in the order of [`ConfigFile`].
@@ -29,6 +32,15 @@ Keys of the configuration file, all of them optional:
                          1 to 3650                                 14
   shutdown_grace_secs    seconds that deliveries under way may go
                          on after SIGTERM, 0 to 600                10
+  graphql_introspection  answer questions about the schema of
+                         POST /graphql                             false
+  graphql_depth_max      fields within fields of a GraphQL query,
+                         1 to 32                                   16
+  graphql_fields_max     its fields, those of a fragment wherever
+                         it is spread, 1 to 10000                  400
+  graphql_calls_max      queries or mutations of one request,
+                         aliases included, 1 to 100                16
+  graphql_body_bytes_max bytes of its body, 1024 to 262144         16384
 
 Secrets come through the environment:
   HOOKMILL_ADMIN_KEY     taken as an admin key; without it the first start makes one and prints it, once";
@@ -48,6 +60,11 @@ pub(super) struct ConfigFile {
     pub(super) log_level: Option<String>,
     pub(super) retention_days: Option<Bounded<1, RETENTION_DAYS_MAX>>,
     pub(super) shutdown_grace_secs: Option<Bounded<0, SHUTDOWN_GRACE_SECS_MAX>>,
+    pub(super) graphql_introspection: Option<bool>,
+    pub(super) graphql_depth_max: Option<Bounded<1, GRAPHQL_DEPTH_MAX>>,
+    pub(super) graphql_fields_max: Option<Bounded<1, GRAPHQL_FIELDS_MAX>>,
+    pub(super) graphql_calls_max: Option<Bounded<1, GRAPHQL_CALLS_MAX>>,
+    pub(super) graphql_body_bytes_max: Option<Bounded<1024, GRAPHQL_BODY_BYTES_MAX>>,
 }
 
 impl ConfigFile {
@@ -114,6 +131,8 @@ mod tests {
         check("retention_days = 0", &["retention_days", "0 is out of bounds, this is 1 to 3650"]);
         check("retention_days = -1", &["-1 is out of bounds"]);
         check("shutdown_grace_secs = 601", &["601 is out of bounds, this is 0 to 600"]);
+        check("graphql_depth_max = 33", &["33 is out of bounds, this is 1 to 32"]);
+        check("graphql_body_bytes_max = 1023", &["1023 is out of bounds, this is 1024 to 262144"]);
         check("listen = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", &["line 2", "duplicate key"]);
         check("listen", &["line 1"]);
     }
@@ -135,7 +154,7 @@ mod tests {
         let error = ConfigFile::parse("no_such_key = 1").expect_err("it is unknown");
         let (_, listed) = error.split_once("expected one of ").expect("serde lists them");
         let keys: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
-        assert!(keys.len() >= 9, "{keys:?}");
+        assert!(keys.len() >= 14, "{keys:?}");
         for key in keys {
             assert!(HELP.lines().any(|line| line.starts_with(&format!("  {key} "))), "{key}");
         }

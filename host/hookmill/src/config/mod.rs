@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use hookmill_core::limits::RETENTION_DEFAULT;
+use hookmill_server::GraphqlConfig;
 use ipnet::IpNet;
 
 use self::file::ConfigFile;
@@ -30,6 +31,11 @@ const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const SHUTDOWN_GRACE_SECS_MAX: u32 = 600;
 /// The longest time for which finished events are kept.
 const RETENTION_DAYS_MAX: u32 = 3650;
+/// The largest bounds on a request in GraphQL.
+const GRAPHQL_DEPTH_MAX: u32 = GraphqlConfig::DEPTH_MAX as u32;
+const GRAPHQL_FIELDS_MAX: u32 = 10_000;
+const GRAPHQL_CALLS_MAX: u32 = 100;
+const GRAPHQL_BODY_BYTES_MAX: u32 = GraphqlConfig::BODY_BYTES_MAX as u32;
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -90,6 +96,8 @@ pub(crate) struct Config {
     pub(crate) retention: Duration,
     /// How long deliveries under way may go on after a signal to stop.
     pub(crate) shutdown_grace: Duration,
+    /// Bounds on requests in GraphQL.
+    pub(crate) graphql: GraphqlConfig,
 }
 
 /// Reads the configuration file, if one is named, and merges it with the rest.
@@ -106,6 +114,7 @@ pub(crate) fn load(arguments: ServeArguments) -> Result<Config, Failure> {
 
 fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
     let retention = file.retention_days.map(|days| Duration::from_secs(u64::from(days.get()) * 24 * 3600));
+    let graphql = graphql(&file);
     let shutdown_grace = file.shutdown_grace_secs.map(|secs| Duration::from_secs(u64::from(secs.get())));
     Config {
         listen: arguments.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
@@ -120,6 +129,18 @@ fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
         log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| LOG_LEVEL_DEFAULT.into()),
         retention: retention.unwrap_or(RETENTION_DEFAULT),
         shutdown_grace: shutdown_grace.unwrap_or(SHUTDOWN_GRACE_DEFAULT),
+        graphql,
+    }
+}
+
+fn graphql(file: &ConfigFile) -> GraphqlConfig {
+    let default = GraphqlConfig::default();
+    GraphqlConfig {
+        introspection: file.graphql_introspection.unwrap_or(default.introspection),
+        depth_max: file.graphql_depth_max.map_or(default.depth_max, |max| max.get() as usize),
+        fields_max: file.graphql_fields_max.map_or(default.fields_max, |max| max.get() as usize),
+        calls_max: file.graphql_calls_max.map_or(default.calls_max, |max| max.get() as usize),
+        body_bytes_max: file.graphql_body_bytes_max.map_or(default.body_bytes_max, |max| max.get() as usize),
     }
 }
 
@@ -183,6 +204,7 @@ mod tests {
             log_level: "info".into(),
             retention: Duration::from_secs(14 * 24 * 3600),
             shutdown_grace: Duration::from_secs(10),
+            graphql: GraphqlConfig::default(),
         };
         assert_eq!(config, expect);
     }
@@ -197,6 +219,8 @@ mod tests {
             log = 'json'
             retention_days = 3
             shutdown_grace_secs = 0
+            graphql_introspection = true
+            graphql_calls_max = 3
         ";
         let config = merged(&[], file);
         assert_eq!(config.listen, "0.0.0.0:80".parse().unwrap());
@@ -205,6 +229,8 @@ mod tests {
         assert_eq!(config.deny_addresses, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
         assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Json, "info"));
         assert_eq!((config.retention, config.shutdown_grace), (Duration::from_secs(259_200), Duration::ZERO));
+        let graphql = GraphqlConfig { introspection: true, calls_max: 3, ..GraphqlConfig::default() };
+        assert_eq!(config.graphql, graphql);
 
         let line =
             ["--listen", "[::1]:0", "--allow-private-network=false", "--log", "text", "--log-level", "debug"];

@@ -90,7 +90,8 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
     let dispatcher = Dispatcher::new(DispatcherParts { app: Arc::clone(&app), transport, inbox });
     let grace = config.shutdown_grace;
     let dispatcher = spawn(|stop| dispatcher.run(stop, grace));
-    let bounds = ServerConfig { drain_timeout: grace, ..ServerConfig::default() };
+    let graphql = config.graphql.clone();
+    let bounds = ServerConfig { drain_timeout: grace, graphql, ..ServerConfig::default() };
     let server = Server::new(Arc::clone(&app), bounds);
     let server = spawn(|stop| async move {
         if let Err(error) = server.serve(listener, stop).await {

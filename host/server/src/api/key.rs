@@ -26,6 +26,11 @@ struct KeyIn {
     application: Option<String>,
     #[serde(default)]
     label: String,
+    /// A text that callers already have; without one the router makes a key.
+    key: Option<String>,
+    /// Whether `key` may have 8 to 15 characters.
+    #[serde(default)]
+    allow_short: bool,
 }
 
 #[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +108,7 @@ pub(crate) async fn list(State(context): State<Arc<Context>>, caller: Caller, qu
     ))
 }
 
-/// Makes a key. A repeat with the same idempotency key is answered without the key itself: what is remembered is
+/// Makes a key, or takes one that callers already have. A repeat with the same idempotency key is answered without the key itself: what is remembered is
 /// stored, and no key's text ever is.
 pub(crate) async fn create(State(context): State<Arc<Context>>, caller: Caller, input: Input) -> Handled {
     caller.admin()?;
@@ -112,6 +117,10 @@ pub(crate) async fn create(State(context): State<Arc<Context>>, caller: Caller, 
     let label = fields::text("label", new.label)?;
     context
         .edit_once(caller, &input, move |edit| {
+            if let Some(text) = new.key {
+                let key = edit.import_key(&text, scope, label, new.allow_short).map_err(at_key)?;
+                return Ok(Decided::json(StatusCode::CREATED, &KeyOut::of(&key, None)));
+            }
             let (key, text) = edit.create_key(scope, label)?;
             let remembered = answer::to_bytes(&KeyOut::of(&key, None));
             let shown = Decided::json(StatusCode::CREATED, &KeyOut::of(&key, Some(&text)));
@@ -133,4 +142,12 @@ pub(crate) async fn delete(
             Ok(Decided::no_content())
         })
         .await
+}
+
+/// What is refused of a chosen key is its text.
+fn at_key(error: hookmill_app::AppError) -> ApiError {
+    match error.code {
+        "key_length_invalid" | "key_characters_invalid" => ApiError::field("key", error.code, error.message),
+        _ => ApiError::from(error),
+    }
 }

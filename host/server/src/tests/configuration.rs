@@ -342,3 +342,55 @@ async fn keys_come_in_two_headers() {
     check("x-api-key", "unknown", 401).await;
     check("x-other", ADMIN, 401).await;
 }
+
+#[tokio::test]
+async fn a_key_in_both_headers_is_the_same_key() {
+    let world = World::new().await;
+    let admin = format!("Bearer {ADMIN}");
+    let check = async |headers: &[(&str, &str)], expect: u16, code: &str| {
+        let mut request = Request::get("/api/v1/app");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = world.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (expect, code), "{headers:?}");
+    };
+    check(&[("x-api-key", ADMIN), ("authorization", &admin)], 200, "").await;
+    check(&[("x-api-key", ADMIN), ("x-api-key", ADMIN)], 200, "").await;
+    check(&[("x-api-key", "other"), ("authorization", &admin)], 401, "authentication_ambiguous").await;
+    check(&[("x-api-key", ADMIN), ("authorization", "Bearer other")], 401, "authentication_ambiguous").await;
+    check(&[("x-api-key", ADMIN), ("x-api-key", "other")], 401, "authentication_ambiguous").await;
+    check(&[("x-api-key", ADMIN), ("authorization", "Basic x")], 401, "authentication_missing").await;
+}
+
+#[tokio::test]
+async fn keys_that_callers_already_have_are_taken() {
+    let world = World::new().await;
+    world.shop().await;
+    let import = async |key: &str, scope: &str, allow_short: bool| {
+        let application = (scope != "admin").then_some("shop");
+        let body = json!({"scope": scope, "application": application, "key": key, "allowShort": allow_short});
+        world.call("POST", "/api/v1/key", &body.to_string()).await
+    };
+    let made = import("OsmoX-test-key", "application", true).await;
+    assert_eq!((made.status, &made.json()["key"]), (201, &Value::Null), "its owner has it");
+    assert_eq!(world.call_as("OsmoX-test-key", "GET", "/api/v1/app/shop", "").await.status, 200);
+    assert_eq!(world.call_as("OsmoX-test-key", "GET", "/api/v1/app", "").await.status, 403);
+
+    let check = async |key: &str, scope: &str, allow_short: bool, status: u16, code: &str| {
+        let answer = import(key, scope, allow_short).await;
+        let json = answer.json();
+        let shown = json["detail"][0]["type"].as_str().or(json["code"].as_str()).unwrap_or_default();
+        assert_eq!((answer.status, shown), (status, code), "{key} {json}");
+    };
+    check("OsmoX-test-key", "application", true, 409, "key_taken").await;
+    check(ADMIN, "ingest", false, 409, "key_taken").await;
+    check("OsmoX-test-kez", "application", false, 422, "key_length_invalid").await;
+    check("OsmoX-test-kez", "admin", true, 422, "key_length_invalid").await;
+    check("seven77", "ingest", true, 422, "key_length_invalid").await;
+    check(&"x".repeat(513), "admin", false, 422, "key_length_invalid").await;
+    check("sixteen characte", "admin", false, 422, "key_characters_invalid").await;
+    check("sixteen-charäct", "admin", false, 422, "key_characters_invalid").await;
+    check("sixteen-characte", "admin", false, 201, "").await;
+    check("eight888", "ingest", true, 201, "").await;
+}

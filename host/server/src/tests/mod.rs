@@ -15,11 +15,12 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use crate::{Server, ServerConfig};
+use crate::{GraphqlConfig, Server, ServerConfig};
 
 mod compose;
 mod configuration;
 mod connections;
+mod graphql;
 mod history;
 mod messages;
 mod metrics;
@@ -65,6 +66,15 @@ impl World {
 
     /// Starts over what the store holds, as after a crash.
     pub(crate) async fn over(store: Arc<ModelStore>, now: UnixMillis) -> Self {
+        Self::with(store, now, AddressPolicy::default(), GraphqlConfig::default()).await
+    }
+
+    async fn with(
+        store: Arc<ModelStore>,
+        now: UnixMillis,
+        address_policy: AddressPolicy,
+        graphql: GraphqlConfig,
+    ) -> Self {
         let clock = Arc::new(ManualClock::at(now));
         let plugins = Arc::new(RecordingPlugins::default());
         let parts = AppParts {
@@ -72,13 +82,14 @@ impl World {
             plugins: Arc::clone(&plugins) as _,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(CountingEntropy::default()),
-            address_policy: AddressPolicy::default(),
+            address_policy,
             dispatcher: channel().0,
             bundle: Default::default(),
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         app.ensure_admin_key(Some(ADMIN)).await.unwrap();
-        let config = ServerConfig { body_timeout: Duration::from_millis(20), ..ServerConfig::default() };
+        let body_timeout = Duration::from_millis(20);
+        let config = ServerConfig { body_timeout, graphql, ..ServerConfig::default() };
         Self { server: Server::new(app, config), store, clock, plugins }
     }
 
