@@ -12,6 +12,7 @@ use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
 use hookmill_core::event::Name;
+use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{BoundSecrets, PluginBinding, PluginDigest, PluginName, PluginUse};
@@ -141,9 +142,9 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
          INSERT INTO endpoint (
              id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since
+             classifier, failed_since, unverified_since, verification
          ) VALUES (
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22
          )
          ON CONFLICT (id) DO UPDATE SET
              application = excluded.application,
@@ -165,7 +166,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
              updated_at = excluded.updated_at,
              classifier = excluded.classifier,
              failed_since = excluded.failed_since,
-             unverified_since = excluded.unverified_since",
+             unverified_since = excluded.unverified_since,
+             verification = excluded.verification",
     )?
     .execute(params![
         endpoint.id.to_bytes(),
@@ -189,6 +191,7 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         endpoint.classifier.as_ref().map(binding_to_json),
         state.failed_since,
         state.unverified_since,
+        endpoint.verification.map(HandshakeMethod::code),
     ])
 }
 
@@ -197,7 +200,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since
+             classifier, failed_since, unverified_since, verification
          FROM endpoint ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -219,6 +222,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         description: row.get(4)?,
         filter: filter_from_json(&row.get::<_, String>(5)?)?,
         state: read_state(row)?,
+        verification: read_verification(row)?,
         headers: secrets.headers,
         metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
         signing: secrets.signing,
@@ -245,6 +249,12 @@ fn read_state(row: &Row<'_>) -> Result<EndpointState, DbError> {
         return Ok(EndpointState::Disabled { reason: DisabledReason::Unverified, since });
     }
     Ok(since(19)?.map_or(EndpointState::Enabled, |since| EndpointState::Failed { since }))
+}
+
+fn read_verification(row: &Row<'_>) -> Result<Option<HandshakeMethod>, DbError> {
+    let Some(code) = row.get::<_, Option<String>>(21)? else { return Ok(None) };
+    let known = HandshakeMethod::from_code(&code);
+    known.map(Some).ok_or_else(|| DbError::row(TABLE, format!("unknown verification {code:?}")))
 }
 
 fn read_transformation(row: &Row<'_>, secrets: BoundSecrets) -> Result<Transformation, DbError> {
