@@ -44,7 +44,11 @@ async fn check(url: &str, failure_code: &str, diagnosis: &str, advised: &str) {
     api.set_policy(&endpoint, json!({ "schedule": [3600.0], "jitterPercent": 0, "timeoutMs": 1000 })).await;
     let message = api.send(&application, "any", r#"{"event":1}"#).await;
     let attempt = api.wait_for_attempts(&application, &message, 1).await.remove(0);
-    assert_eq!([&attempt["failureCode"], &attempt["diagnosis"]["code"]], [failure_code, diagnosis], "{attempt}");
+    assert_eq!(
+        [&attempt["failureCode"], &attempt["diagnosis"]["code"]],
+        [failure_code, diagnosis],
+        "{attempt}"
+    );
 
     let findings = examined(&router, &endpoint).await;
     let cause = &findings["causes"][0];
@@ -145,7 +149,8 @@ async fn an_endpoint_that_failed_is_reactivated_as_the_doctor_says() {
     let findings = examined(&router, &endpoint).await;
     assert_eq!(findings["causes"][0]["code"], "server_error");
     let advice = findings["advice"].as_array().and_then(|advice| advice.last()).and_then(Value::as_str);
-    let (_, advised) = advice.and_then(|advice| advice.split_once("hookmill ")).expect("a command is advised");
+    let (_, advised) =
+        advice.and_then(|advice| advice.split_once("hookmill ")).expect("a command is advised");
     let output = command(&router, &advised.split(' ').collect::<Vec<_>>()).await;
     assert!(output.status.success(), "{output:?}");
     receiver.wait_for(2).await;

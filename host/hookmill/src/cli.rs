@@ -428,7 +428,10 @@ mod tests {
         );
         check(&["endpoint", "create", "http://x/", "--app", "a", "--server", "http://y/", "--json"], None);
         check(&["endpoint", "verify", "ep", "--app", "a", "--method", "cloudevents"], None);
-        check(&["endpoint", "verify", "ep", "--app", "a", "--method", "email"], Some(ErrorKind::InvalidValue));
+        check(
+            &["endpoint", "verify", "ep", "--app", "a", "--method", "email"],
+            Some(ErrorKind::InvalidValue),
+        );
         check(&["endpoint", "reactivate", "ep"], Some(ErrorKind::MissingRequiredArgument));
         check(&["doctor", "--endpoint", "ep", "--server", "http://y/", "--json"], None);
         check(&["doctor"], Some(ErrorKind::MissingRequiredArgument));

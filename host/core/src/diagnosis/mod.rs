@@ -96,8 +96,6 @@ fn of_tls(detail: &str) -> &'static Diagnosis {
 
 fn of_status(status: u16) -> &'static Diagnosis {
     match status {
-        200..=299 => &table::SUCCESS_NOT_ADMITTED,
-        300..=399 => &table::REDIRECT,
         400 => &table::BAD_REQUEST,
         401 => &table::UNAUTHORIZED,
         403 => &table::FORBIDDEN,
@@ -108,8 +106,16 @@ fn of_status(status: u16) -> &'static Diagnosis {
         413 => &table::TOO_LARGE,
         415 => &table::MEDIA_TYPE,
         429 => &table::RATE_LIMITED,
-        400..=499 => &table::CLIENT_ERROR,
         502..=504 => &table::SERVICE_UNAVAILABLE,
+        other => of_status_class(other / 100),
+    }
+}
+
+fn of_status_class(hundreds: u16) -> &'static Diagnosis {
+    match hundreds {
+        2 => &table::SUCCESS_NOT_ADMITTED,
+        3 => &table::REDIRECT,
+        4 => &table::CLIENT_ERROR,
         _ => &table::SERVER_ERROR,
     }
 }

@@ -146,7 +146,8 @@ async fn search(client: &Client, id: &str) -> Result<(String, Value), Failure> {
             Err(failure) => return Err(failure),
         }
     }
-    let message = format!("none of the first {APPLICATIONS_SEARCHED_MAX} applications has the endpoint `{id}`");
+    let message =
+        format!("none of the first {APPLICATIONS_SEARCHED_MAX} applications has the endpoint `{id}`");
     Err(Failure::new(Exit::Refused, "not_found", message).hint("name the application with --app"))
 }
 
@@ -199,7 +200,9 @@ fn advice(checkup: &Checkup, counts: &Counts, causes: &[Cause], healthy: bool) -
     }
     match checkup.endpoint["state"].as_str().unwrap_or_default() {
         "enabled" => {}
-        "unverified" => advice.push(format!("it has yet to prove that it wants events: {}", command("verify"))),
+        "unverified" => {
+            advice.push(format!("it has yet to prove that it wants events: {}", command("verify")))
+        }
         "failed" => advice.push(format!(
             "its deliveries wait since one of them was tried in vain for the last time: {}",
             command("reactivate")
@@ -306,7 +309,8 @@ mod tests {
         let attempts =
             vec![failed("not_found", "9"), delivered(), failed("dns_failed", "7"), failed("not_found", "5")];
         let findings = examine(&checkup("enabled", json!({}), attempts));
-        let groups = findings.causes.iter().map(|cause| (cause.code.as_str(), cause.attempts, cause.last.as_str()));
+        let groups =
+            findings.causes.iter().map(|cause| (cause.code.as_str(), cause.attempts, cause.last.as_str()));
         assert_eq!(groups.collect::<Vec<_>>(), [("not_found", 2, "9"), ("dns_failed", 1, "7")]);
         assert_eq!(findings.advice, ["mend not_found"]);
     }
