@@ -6,6 +6,7 @@ mod bad_receivers;
 mod bad_requests;
 mod bad_starts;
 mod crash;
+mod doctor;
 mod durability;
 mod first_start;
 mod hostile_plugins;

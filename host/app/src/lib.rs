@@ -3,16 +3,18 @@
 //! Dramatis personae: [`App`] owns the ports and the current [`RoutingTable`] snapshot. [`ingest`] is the first bow
 //! of an event's way (from the caller to one committed transaction; from a provider it begins in [`receive`]),
 //! [`dispatch`] the second (from there to the receiver). [`administer`] changes the configuration: store first, snapshot second, dispatcher told last.
-//! [`history`] reads what happened, [`Metrics`] counts it. Decisions are made in `hookmill-core`; here they are carried out.
+//! [`verify`] asks an endpoint whether it wants events. [`history`] reads what happened, [`Metrics`] counts it. Decisions are
+//! made in `hookmill-core`; here they are carried out.
 
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use hookmill_core::address::AddressPolicy;
 use hookmill_core::endpoint::{DisabledReason, Endpoint, EndpointState};
+use hookmill_core::handshake::RequestOrigin;
 use hookmill_core::id::EndpointId;
 use hookmill_core::port::store::Change;
-use hookmill_core::port::{Clock, Entropy, Plugins, Store};
+use hookmill_core::port::{Clock, Entropy, Plugins, Store, Transport};
 use hookmill_core::route::RoutingTable;
 use hookmill_core::time::UnixMillis;
 use tokio::sync::Mutex;
@@ -29,6 +31,7 @@ pub mod operational;
 mod plugin_run;
 pub mod receive;
 pub mod retention;
+pub mod verify;
 
 pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
@@ -36,14 +39,18 @@ pub use metrics::Metrics;
 
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
+use crate::verify::Handshakes;
 
 /// The ports and the current configuration.
 pub struct App {
     store: Arc<dyn Store>,
     plugins: Arc<dyn Plugins>,
+    transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     address_policy: AddressPolicy,
+    request_origin: RequestOrigin,
+    handshakes: Handshakes,
     table: ArcSwap<RoutingTable>,
     /// Held while the configuration changes, so that store and snapshot change in one order.
     changing: Mutex<()>,
@@ -58,12 +65,16 @@ pub struct AppParts {
     pub store: Arc<dyn Store>,
     /// Hosting of uploaded code.
     pub plugins: Arc<dyn Plugins>,
+    /// HTTP to receivers: deliveries and handshakes.
+    pub transport: Arc<dyn Transport>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// The operating system's entropy.
     pub entropy: Arc<dyn Entropy>,
     /// Which addresses endpoints may have; the transport checks again what names resolve to.
     pub address_policy: AddressPolicy,
+    /// By which name handshakes introduce the router.
+    pub request_origin: RequestOrigin,
     /// Where accepted deliveries go.
     pub dispatcher: DispatcherHandle,
     /// Plugins that come with the router.
@@ -81,9 +92,12 @@ impl App {
         Ok(Self {
             store: parts.store,
             plugins: parts.plugins,
+            transport: parts.transport,
             clock: parts.clock,
             entropy: parts.entropy,
             address_policy: parts.address_policy,
+            request_origin: parts.request_origin,
+            handshakes: Handshakes::default(),
             table: ArcSwap::from_pointee(table),
             changing: Mutex::new(()),
             dispatcher: parts.dispatcher,

@@ -9,6 +9,7 @@ use crate::address::DeliveryUrl;
 use crate::application::Metadata;
 use crate::compose::Composition;
 use crate::event::{Event, Name};
+use crate::handshake::HandshakeMethod;
 use crate::id::{ApplicationId, EndpointId};
 use crate::limits::{CUSTOM_HEADER_BYTES_MAX, CUSTOM_HEADERS_MAX};
 use crate::pattern::EventPattern;
@@ -35,6 +36,8 @@ pub struct Endpoint {
     pub filter: Filter,
     /// Whether it receives any.
     pub state: EndpointState,
+    /// The handshake that it must pass before it receives anything, and again when its URL changes.
+    pub verification: Option<HandshakeMethod>,
     /// Sent with each delivery.
     pub headers: CustomHeaders,
     /// The operator's own labels.

@@ -34,7 +34,7 @@ const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 /// RFC 9421: signatures by label.
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 /// Who sends.
-const USER_AGENT_VALUE: HeaderValue =
+pub(crate) const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("Hookmill/", env!("CARGO_PKG_VERSION"), " (webhooks)"));
 
 /// What a delivery wants to send, before it is signed.
@@ -193,10 +193,8 @@ pub fn build(
     secrets: &BoundSecrets,
     now: UnixMillis,
 ) -> Result<OutgoingRequest, BuildError> {
+    check_url(endpoint, &prepared.url)?;
     let policy = endpoint.policy.effective();
-    if !policy.url.admits(&prepared.url) {
-        return Err(BuildError::InsecureUrl { origin: prepared.url.origin().to_string() });
-    }
     let body = prepared.body_of(event);
     let message_id = message_id(event, prepared.part.as_ref());
     let timestamp = now.as_secs();
@@ -235,6 +233,14 @@ pub fn build(
         SignatureScheme::HttpMessage => sign_http_message(&mut request, endpoint, &message_id, now),
     }
     Ok(request)
+}
+
+/// Whether the endpoint's rules let a request go there.
+pub(crate) fn check_url(endpoint: &Endpoint, url: &DeliveryUrl) -> Result<(), BuildError> {
+    if endpoint.policy.effective().url.admits(url) {
+        return Ok(());
+    }
+    Err(BuildError::InsecureUrl { origin: url.origin().to_string() })
 }
 
 /// One header can hold one signature, so during a rotation it is the new key's.

@@ -36,6 +36,7 @@ pub(crate) fn endpoint(url: &str) -> Endpoint {
         description: String::new(),
         filter: Filter::default(),
         state: EndpointState::Enabled,
+        verification: None,
         headers: CustomHeaders::default(),
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),

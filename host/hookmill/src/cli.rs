@@ -53,6 +53,11 @@ pub(crate) enum Command {
     /// nothing. What the router refuses is told at the end, with its code; the rest is made all the same, and the exit
     /// code is 1.
     Import(Verb<ImportCommand>),
+    /// Find out what keeps an endpoint from its deliveries, and what to do
+    ///
+    /// Shows the endpoint's state and terms, what waits and until when, and its latest attempts by their cause. Ends with 0
+    /// when all is well, and with 1 when something needs attention.
+    Doctor(DoctorArguments),
     /// Print a completion script, to be sourced by a shell
     Completions {
         /// Which shell
@@ -121,6 +126,9 @@ pub(crate) enum EndpointCommand {
         /// Only events of this type; may be repeated [default: all]
         #[arg(long = "type", value_name = "TYPE")]
         types: Vec<String>,
+        /// How it has to prove that it wants events before it receives any [default: it need not]
+        #[arg(long, value_enum, value_name = "METHOD")]
+        verification: Option<VerificationMethod>,
         /// The plugin that reshapes its events
         #[arg(long)]
         plugin: Option<String>,
@@ -134,6 +142,22 @@ pub(crate) enum EndpointCommand {
         #[arg(long)]
         app: String,
     },
+    /// Show an endpoint
+    Show(EndpointName),
+    /// Ask an endpoint whether it wants events; if it does, it is enabled
+    Verify {
+        #[command(flatten)]
+        endpoint: EndpointName,
+        /// How it is asked [default: as it was created]
+        #[arg(long, value_enum)]
+        method: Option<VerificationMethod>,
+    },
+    /// Let an endpoint that failed receive again; what waits for it is tried from the beginning, in order
+    Reactivate(EndpointName),
+    /// Let an endpoint that was turned off receive again
+    Enable(EndpointName),
+    /// Turn an endpoint off: it receives nothing new, and what waits for it, waits
+    Disable(EndpointName),
     /// Show the secret that an endpoint's deliveries are signed with
     Secret {
         /// The endpoint, by id or uid
@@ -142,6 +166,37 @@ pub(crate) enum EndpointCommand {
         #[arg(long)]
         app: String,
     },
+}
+
+/// Which endpoint.
+#[derive(Debug, Args)]
+pub(crate) struct EndpointName {
+    /// The endpoint, by id or uid
+    pub(crate) endpoint: String,
+    /// The application, by id or uid
+    #[arg(long)]
+    pub(crate) app: String,
+}
+
+/// How an endpoint proves that it wants events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerificationMethod {
+    /// It echoes a challenge that is posted to it.
+    Challenge,
+    /// It answers the OPTIONS request of CloudEvents webhooks, and allows origin and rate.
+    Cloudevents,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// The endpoint, by its id; with --app by its uid too
+    #[arg(long)]
+    pub(crate) endpoint: String,
+    /// The application, by id or uid [default: all are searched]
+    #[arg(long)]
+    pub(crate) app: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -404,6 +459,14 @@ mod tests {
             Some(ErrorKind::MissingRequiredArgument),
         );
         check(&["endpoint", "create", "http://x/", "--app", "a", "--server", "http://y/", "--json"], None);
+        check(&["endpoint", "verify", "ep", "--app", "a", "--method", "cloudevents"], None);
+        check(
+            &["endpoint", "verify", "ep", "--app", "a", "--method", "email"],
+            Some(ErrorKind::InvalidValue),
+        );
+        check(&["endpoint", "reactivate", "ep"], Some(ErrorKind::MissingRequiredArgument));
+        check(&["doctor", "--endpoint", "ep", "--server", "http://y/", "--json"], None);
+        check(&["doctor"], Some(ErrorKind::MissingRequiredArgument));
         check(&["demo", "--count", "19"], Some(ErrorKind::ValueValidation));
         check(&["plugin", "new", "--lang", "c", "reshape", "--world", "source"], None);
         check(&["plugin", "new", "--lang", "c", "Reshape"], Some(ErrorKind::ValueValidation));

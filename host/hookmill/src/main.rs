@@ -39,6 +39,10 @@ fn main() -> ExitCode {
         Command::Plugin(verb) => talk(verb, client::run_plugin),
         Command::Key(verb) => talk(verb, client::run_key),
         Command::Import(verb) => talk(verb, client::run_import),
+        Command::Doctor(arguments) => {
+            let json = arguments.connection.json;
+            finish(json, run(client::run_doctor(arguments)))
+        }
         // Nobody reads what it would say: a worker that fails is one that does not answer.
         Command::CompilePlugin => match hookmill_wasm::serve_compile_job() {
             Ok(()) => Exit::Done.into(),

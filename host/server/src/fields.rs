@@ -6,6 +6,7 @@ use hookmill_app::administer::Text;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::Metadata;
 use hookmill_core::event::Name;
+use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{InvalidSecretName, PluginName, Secret, SecretName};
 use hookmill_core::policy::Rate;
@@ -48,6 +49,12 @@ pub(crate) fn name(field: &str, text: &str) -> Result<Name, ApiError> {
 pub(crate) fn preset(text: &str) -> Result<Preset, ApiError> {
     text.parse()
         .map_err(|error: UnknownPreset| ApiError::field("preset", "preset_unknown", error.to_string()))
+}
+
+pub(crate) fn handshake(field: &str, code: &str) -> Result<HandshakeMethod, ApiError> {
+    HandshakeMethod::from_code(code).ok_or_else(|| {
+        ApiError::field(field, "verification_unknown", "a verification is `challenge` or `cloudevents`")
+    })
 }
 
 /// A set of names, 1 to `names_max`.

@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri};
 
 use crate::api::{
     application, attempt, classifier, compose, destination, dry_run, endpoint, event_type, headers, health,
-    key, message, metrics, plugin, policy, secret, source, transformation, unsupported,
+    key, message, metrics, plugin, policy, secret, source, transformation, unsupported, verification,
 };
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
@@ -92,6 +92,7 @@ fn endpoints() -> Router<Arc<Context>> {
         .route("/app/{app}/endpoint/{endpoint}/compose/preview", post(compose::preview))
         .route("/app/{app}/endpoint/{endpoint}/policy", get(policy::get).patch(policy::patch))
         .route("/app/{app}/endpoint/{endpoint}/reactivate", post(endpoint::reactivate))
+        .route("/app/{app}/endpoint/{endpoint}/verify", post(verification::verify))
         .route("/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats))
         .route("/app/{app}/endpoint/{endpoint}/recover", post(destination::recover))
         .route("/app/{app}/endpoint/{endpoint}/send-example", post(unsupported::example))

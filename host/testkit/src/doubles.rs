@@ -226,14 +226,25 @@ pub struct ScriptedTransport(Mutex<TransportState>);
 
 #[derive(Debug, Default)]
 struct TransportState {
-    script: VecDeque<Outcome>,
+    script: VecDeque<Scripted>,
     sent: Vec<OutgoingRequest>,
+}
+
+#[derive(Debug)]
+enum Scripted {
+    Outcome(Outcome),
+    Reads(fn(&OutgoingRequest) -> Outcome),
 }
 
 impl ScriptedTransport {
     /// Answers the next request that no earlier script answers.
     pub fn script(&self, outcome: Outcome) {
-        self.state(|state| state.script.push_back(outcome));
+        self.state(|state| state.script.push_back(Scripted::Outcome(outcome)));
+    }
+
+    /// Answers the next request that no earlier script answers with what this makes of it.
+    pub fn script_reader(&self, answer: fn(&OutgoingRequest) -> Outcome) {
+        self.state(|state| state.script.push_back(Scripted::Reads(answer)));
     }
 
     /// What was sent, in order.
@@ -252,14 +263,18 @@ impl Transport for ScriptedTransport {
     fn send(&self, request: OutgoingRequest, _timeout: Duration) -> PortFuture<'_, Outcome> {
         Box::pin(async move {
             self.state(|state| {
-                state.sent.push(request);
-                let delivered = Outcome::Answered {
-                    status: 200,
-                    retry_after: None,
-                    headers: http::HeaderMap::new(),
-                    body: Bytes::new(),
+                let outcome = match state.script.pop_front() {
+                    Some(Scripted::Outcome(outcome)) => outcome,
+                    Some(Scripted::Reads(answer)) => answer(&request),
+                    None => Outcome::Answered {
+                        status: 200,
+                        retry_after: None,
+                        headers: http::HeaderMap::new(),
+                        body: Bytes::new(),
+                    },
                 };
-                state.script.pop_front().unwrap_or(delivered)
+                state.sent.push(request);
+                outcome
             })
         })
     }

@@ -6,6 +6,7 @@ use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
 use hookmill_core::event::Name;
+use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::APPLICATION_ENDPOINTS_MAX;
 use hookmill_core::pattern::EventPattern;
@@ -46,6 +47,8 @@ pub struct EndpointPatch {
     pub rate: Option<Option<Rate>>,
     /// Whether it receives nothing.
     pub disabled: Option<bool>,
+    /// The handshake that it must pass, or none.
+    pub verification: Option<Option<HandshakeMethod>>,
     /// These types only, or all.
     pub event_types: Option<Option<BTreeSet<Name>>>,
     /// Events with one of these channels only, or all.
@@ -83,6 +86,7 @@ impl Edit<'_> {
             description: String::new(),
             filter: Filter::default(),
             state: EndpointState::Enabled,
+            verification: None,
             headers: CustomHeaders::default(),
             metadata: Metadata::default(),
             signing: SigningKeys::new(signing_key),
@@ -122,6 +126,7 @@ impl Edit<'_> {
     }
 
     fn patch(&mut self, endpoint: &mut Endpoint, patch: EndpointPatch) -> Result<(), AppError> {
+        let (url_before, verification_before) = (endpoint.url.clone(), endpoint.verification);
         if let Some(url) = patch.url {
             self.check_url(&url)?;
             endpoint.url = url;
@@ -143,6 +148,12 @@ impl Edit<'_> {
         if let Some(disabled) = patch.disabled {
             self.set_disabled(endpoint, disabled);
         }
+        if let Some(verification) = patch.verification {
+            endpoint.verification = verification;
+        }
+        if (&endpoint.url, endpoint.verification) != (&url_before, verification_before) {
+            self.want_verification(endpoint);
+        }
         if let Some(event_types) = patch.event_types {
             endpoint.filter.event_types = event_types;
         }
@@ -161,21 +172,26 @@ impl Edit<'_> {
     /// Lets an endpoint that was turned off receive again; what waits for it is tried from the beginning, in order.
     ///
     /// # Errors
-    /// No such endpoint.
+    /// No such endpoint, or one that is not verified.
     pub fn reactivate_endpoint(
         &mut self,
         application: ApplicationId,
         id: EndpointId,
     ) -> Result<Endpoint, AppError> {
         let mut endpoint = self.endpoint(application, id)?;
+        if matches!(endpoint.state, EndpointState::Disabled { reason: DisabledReason::Unverified, .. }) {
+            let message = "the endpoint has yet to prove that it wants events: verify it, and it is enabled";
+            return Err(conflict("endpoint_unverified", message));
+        }
         self.set_disabled(&mut endpoint, false);
         Ok(self.put_endpoint(endpoint))
     }
 
-    /// An endpoint that was turned off keeps who turned it off, and when.
+    /// An endpoint that was turned off keeps who turned it off, and when. One that is not verified stays so.
     fn set_disabled(&mut self, endpoint: &mut Endpoint, disabled: bool) {
         match (endpoint.state, disabled) {
             (EndpointState::Enabled, false) | (EndpointState::Disabled { .. }, true) => {}
+            (EndpointState::Disabled { reason: DisabledReason::Unverified, .. }, false) => {}
             (EndpointState::Failed { .. }, false) => {
                 endpoint.state = EndpointState::Enabled;
                 self.changes.push(Change::RestartDeliveries(endpoint.id));

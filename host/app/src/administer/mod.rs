@@ -44,6 +44,9 @@ pub mod source;
 mod tests;
 mod text;
 pub mod transformation;
+mod verification;
+#[cfg(test)]
+mod verification_tests;
 
 pub use once::{Begun, Once};
 pub use text::{InvalidText, Text};

@@ -15,7 +15,7 @@ use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
 use hookmill_core::plugin::{PluginDigest, PluginName};
 use hookmill_core::signature::SigningKey;
 use hookmill_core::time::UnixMillis;
-use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins};
+use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
 use hookmill_testkit::model_store::ModelStore;
 
 use super::application::{ApplicationInput, ApplicationPatch};
@@ -33,6 +33,7 @@ pub(super) struct World {
     pub(super) app: App,
     pub(super) store: Arc<ModelStore>,
     pub(super) plugins: Arc<RecordingPlugins>,
+    pub(super) transport: Arc<ScriptedTransport>,
     pub(super) clock: Arc<ManualClock>,
 }
 
@@ -44,17 +45,20 @@ impl World {
     /// Starts over what the store holds, as after a crash.
     async fn over(store: Arc<ModelStore>) -> Self {
         let plugins = Arc::new(RecordingPlugins::default());
+        let transport = Arc::new(ScriptedTransport::default());
         let clock = Arc::new(ManualClock::at(START));
         let parts = AppParts {
             store: Arc::clone(&store) as _,
             plugins: Arc::clone(&plugins) as _,
+            transport: Arc::clone(&transport) as _,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(CountingEntropy::default()),
             address_policy: AddressPolicy::default(),
+            request_origin: Default::default(),
             dispatcher: channel().0,
             bundle: Default::default(),
         };
-        Self { app: App::load(parts).await.unwrap(), store, plugins, clock }
+        Self { app: App::load(parts).await.unwrap(), store, plugins, transport, clock }
     }
 
     pub(super) async fn application(&self, uid: Option<&str>) -> Result<Application, AppError> {

@@ -16,7 +16,6 @@ use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::AttemptId;
 use hookmill_core::limits::{FAILURE_DETAIL_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
 use hookmill_core::plugin::{ClassifierVerdict, PluginDigest, PluginUse, ReceiverAnswer, TransformOutcome};
-use hookmill_core::port::Transport;
 use hookmill_core::port::plugins::{ClassifierRun, TransformReport, TransformRun};
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, Completion, Finished, PendingDelivery};
 use hookmill_core::request::{BuildError, PreparedRequest, build};
@@ -34,7 +33,6 @@ const SUSPENDING_MAX: Duration = Duration::from_secs(60);
 /// What an attempt needs.
 pub(super) struct Attempt {
     pub(super) app: Arc<App>,
-    pub(super) transport: Arc<dyn Transport>,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) delivery: PendingDelivery,
     /// The plugin's breaker is open and the endpoint wants the original then.
@@ -118,7 +116,7 @@ impl Attempt {
         };
         let sent = Instant::now();
         let timeout = self.endpoint.policy.effective().timeout.get();
-        let outcome = self.transport.send(request, timeout).await;
+        let outcome = self.app.transport.send(request, timeout).await;
         let (response_time, took) = (sent.elapsed(), began.elapsed());
         let judgement = self.judge(&outcome).await;
         let mut ended = self.conclude(&outcome, judgement, *shaped, started_at, took);

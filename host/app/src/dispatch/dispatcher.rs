@@ -11,7 +11,7 @@ use hookmill_core::id::{DeliveryId, EndpointId};
 use hookmill_core::port::store::{
     AttemptRecord, AttemptResult, Completion, Finished, LoadDue, PendingDelivery,
 };
-use hookmill_core::port::{Clock, Store, Transport};
+use hookmill_core::port::{Clock, Store};
 use hookmill_core::schedule::{Action, DeliveryEnd, EndpointTerms, Health, Scheduler};
 use hookmill_core::time::UnixMillis;
 use tokio::sync::mpsc;
@@ -37,10 +37,8 @@ const BACKLOG_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a [`Dispatcher`] is made of.
 pub struct DispatcherParts {
-    /// The use cases, for configuration, plugins and store.
+    /// The use cases, for configuration and ports.
     pub app: Arc<App>,
-    /// HTTP to foreign hosts.
-    pub transport: Arc<dyn Transport>,
     /// The end that [`channel`](super::channel) made.
     pub inbox: DispatcherInbox,
 }
@@ -50,7 +48,6 @@ pub struct Dispatcher {
     app: Arc<App>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    transport: Arc<dyn Transport>,
     scheduler: Scheduler,
     plugin_breakers: HashMap<EndpointId, PluginBreaker>,
     trials: Trials,
@@ -84,7 +81,6 @@ impl Dispatcher {
             store: Arc::clone(&parts.app.store),
             clock: Arc::clone(&parts.app.clock),
             app: parts.app,
-            transport: parts.transport,
             scheduler: Scheduler::new(BreakerConfig::ENDPOINT),
             plugin_breakers: HashMap::new(),
             trials: Trials::default(),
@@ -242,13 +238,7 @@ impl Dispatcher {
             return;
         };
         let bypass_plugin = bypasses(&endpoint) && !self.plugin_permitted(endpoint.id, now);
-        let attempt = Attempt {
-            app: Arc::clone(&self.app),
-            transport: Arc::clone(&self.transport),
-            endpoint,
-            delivery,
-            bypass_plugin,
-        };
+        let attempt = Attempt { app: Arc::clone(&self.app), endpoint, delivery, bypass_plugin };
         let sender = self.inbox.sender.clone();
         tokio::spawn(async move {
             let ended = Box::new(attempt.run().await);

@@ -66,15 +66,17 @@ impl World {
         let parts = AppParts {
             store: store.clone(),
             plugins: plugins.clone(),
+            transport: transport.clone(),
             clock: clock.clone(),
             entropy: Arc::new(CountingEntropy::default()),
             address_policy: AddressPolicy::default(),
+            request_origin: Default::default(),
             dispatcher,
             bundle: Default::default(),
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         let shutdown = CancellationToken::new();
-        let parts = DispatcherParts { app: app.clone(), transport: transport.clone(), inbox };
+        let parts = DispatcherParts { app: app.clone(), inbox };
         tokio::spawn(Dispatcher::new(parts).run(shutdown.clone(), Duration::from_secs(10)));
         Self { app, store, plugins, transport, clock, shutdown }
     }
@@ -154,6 +156,7 @@ fn endpoint(transformation: Transformation) -> Endpoint {
         description: String::new(),
         filter: Filter::default(),
         state: EndpointState::Enabled,
+        verification: None,
         headers: CustomHeaders::default(),
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[7; 32]).unwrap()),

@@ -15,7 +15,7 @@ use hookmill_core::port::Store;
 use hookmill_core::port::plugins::SourceReport;
 use hookmill_core::port::store::{EventQuery, PageFrom};
 use hookmill_core::time::UnixMillis;
-use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins};
+use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
 use hookmill_testkit::model_store::ModelStore;
 use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
@@ -45,9 +45,11 @@ impl Setup {
         let parts = AppParts {
             store: Arc::clone(&store) as _,
             plugins: Arc::clone(&plugins) as _,
+            transport: Arc::new(ScriptedTransport::default()),
             clock: Arc::new(ManualClock::at(START)),
             entropy: Arc::new(CountingEntropy::default()),
             address_policy: Default::default(),
+            request_origin: Default::default(),
             dispatcher: channel().0,
             bundle: Default::default(),
         };

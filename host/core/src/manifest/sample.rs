@@ -334,6 +334,7 @@ fn read_endpoint(object: &Object<'_>) -> Result<Endpoint, ManifestError> {
         description: String::new(),
         filter: Filter::default(),
         state: EndpointState::Enabled,
+        verification: None,
         headers: CustomHeaders::default(),
         metadata: Metadata::default(),
         signing: SigningKeys::new(key),

@@ -1,5 +1,6 @@
 //! `hookmill endpoint`.
 
+use clap::ValueEnum as _;
 use http::Method;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::show::{Column, table};
 use super::{Client, print};
-use crate::cli::EndpointCommand;
+use crate::cli::{EndpointCommand, EndpointName, VerificationMethod};
 use crate::failure::{Exit, Failure};
 
 const COLUMNS: [Column; 5] = [
@@ -15,15 +16,24 @@ const COLUMNS: [Column; 5] = [
     Column("uid", "/uid"),
     Column("url", "/url"),
     Column("event types", "/eventTypes"),
-    Column("disabled", "/disabled"),
+    Column("state", "/state"),
+];
+
+const VERIFICATION_COLUMNS: [Column; 5] = [
+    Column("verified", "/verified"),
+    Column("method", "/method"),
+    Column("state", "/state"),
+    Column("why not", "/detail"),
+    Column("what to do", "/diagnosis/remedies"),
 ];
 
 pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) -> Result<(), Failure> {
     match command {
-        EndpointCommand::Create { receiver, app, uid, types, plugin, settings } => {
+        EndpointCommand::Create { receiver, app, uid, types, verification, plugin, settings } => {
             let plugin_use = plugin.map(|plugin| plugin_use(plugin, settings)).transpose()?;
             let event_types = (!types.is_empty()).then_some(types);
-            let new = json!({ "url": receiver, "uid": uid, "eventTypes": event_types });
+            let verification = verification.map(method_name);
+            let new = json!({ "url": receiver, "uid": uid, "eventTypes": event_types, "verification": verification });
             let created = client.call(Method::POST, &["app", &app, "endpoint"], Some(&new)).await?;
             if let Some(plugin_use) = plugin_use {
                 let id = created["id"].as_str().unwrap_or_default();
@@ -39,6 +49,21 @@ pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) ->
             let none = "no endpoints yet: make one with `hookmill endpoint create`";
             print(json, &Value::from(items.clone()), || table(&COLUMNS, &items, none));
         }
+        EndpointCommand::Show(name) => change(&client, json, Method::GET, &name, &[], None).await?,
+        EndpointCommand::Verify { endpoint, method } => {
+            verify(&client, json, &endpoint, method.map(method_name)).await?;
+        }
+        EndpointCommand::Reactivate(name) => {
+            change(&client, json, Method::POST, &name, &["reactivate"], None).await?;
+        }
+        EndpointCommand::Enable(name) => {
+            let enabled = json!({ "disabled": false });
+            change(&client, json, Method::PATCH, &name, &[], Some(&enabled)).await?;
+        }
+        EndpointCommand::Disable(name) => {
+            let disabled = json!({ "disabled": true });
+            change(&client, json, Method::PATCH, &name, &[], Some(&disabled)).await?;
+        }
         EndpointCommand::Secret { endpoint, app } => {
             let path = ["app", &app, "endpoint", &endpoint, "secret"];
             let secret = client.call::<Value>(Method::GET, &path, None).await?;
@@ -46,6 +71,46 @@ pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) ->
         }
     }
     Ok(())
+}
+
+/// One request about an endpoint that is answered with the endpoint, which is shown.
+async fn change(
+    client: &Client,
+    json: bool,
+    method: Method,
+    name: &EndpointName,
+    verb: &[&str],
+    body: Option<&Value>,
+) -> Result<(), Failure> {
+    let path = [&["app", &name.app, "endpoint", &name.endpoint][..], verb].concat();
+    let endpoint = client.call(method, &path, body).await?;
+    print(json, &endpoint, || table(&COLUMNS, std::slice::from_ref(&endpoint), ""));
+    Ok(())
+}
+
+/// Sends the handshake and shows what came of it; one that was not passed is a failure.
+async fn verify(
+    client: &Client,
+    json: bool,
+    name: &EndpointName,
+    method: Option<String>,
+) -> Result<(), Failure> {
+    let path = ["app", &name.app, "endpoint", &name.endpoint, "verify"];
+    let report = client.call(Method::POST, &path, Some(&json!({ "method": method }))).await?;
+    print(json, &report, || table(&VERIFICATION_COLUMNS, std::slice::from_ref(&report), ""));
+    if report["verified"] == true {
+        return Ok(());
+    }
+    let code = report["failureCode"].as_str().unwrap_or("not_verified").to_owned();
+    let message = format!("the endpoint `{}` is not verified", name.endpoint);
+    let hint = report["diagnosis"]["remedies"][0].as_str().unwrap_or("verify it again");
+    Err(Failure::new(Exit::Failed, code, message).hint(hint))
+}
+
+/// The method's name in the API, which is that of the argument.
+fn method_name(method: VerificationMethod) -> String {
+    let value = method.to_possible_value();
+    value.map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The part of a transformation that is set here; settings stay the text that came.

@@ -4,6 +4,7 @@
 //! and message. The verbs (one file a resource) say what to send and how a person sees the answer ([`show`]).
 
 mod application;
+mod doctor;
 mod endpoint;
 mod event;
 mod import;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use url::Url;
 
 pub(crate) use application::run as run_application;
+pub(crate) use doctor::run as run_doctor;
 pub(crate) use endpoint::run as run_endpoint;
 pub(crate) use event::run as run_event;
 pub(crate) use import::run as run_import;
@@ -120,6 +122,20 @@ impl Client {
                 Some(_) | None => return Ok(items),
             }
         }
+    }
+
+    /// The first items of a list, as `query` asks for them.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub(crate) async fn page(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        let mut page = self.send(self.request(Method::GET, url)).await?;
+        Ok(match page.get_mut("data").map(Value::take) {
+            Some(Value::Array(data)) => data,
+            Some(_) | None => Vec::new(),
+        })
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use hookmill_core::handshake::RequestOrigin;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
@@ -25,6 +26,9 @@ Keys of the configuration file, all of them optional:
                          [\"203.0.113.7\", \"10.1.0.0/16\"]             none
   deny_addresses         addresses and networks that may not be;
                          goes before allow_addresses               none
+  origin                 the DNS name by which the router
+                         introduces itself when it verifies an
+                         endpoint (CloudEvents webhooks)           \"hookmill\"
   log                    \"text\" or \"json\"                          by where standard error goes
   log_level              error, warn, info, debug or trace, or a
                          list like \"info,hookmill_transport=debug\" \"info\"
@@ -56,6 +60,8 @@ pub(super) struct ConfigFile {
     pub(super) allow_addresses: Vec<IpNet>,
     #[serde(deserialize_with = "networks")]
     pub(super) deny_addresses: Vec<IpNet>,
+    #[serde(deserialize_with = "origin")]
+    pub(super) origin: Option<RequestOrigin>,
     pub(super) log: Option<LogFormat>,
     pub(super) log_level: Option<String>,
     pub(super) retention_days: Option<Bounded<1, RETENTION_DAYS_MAX>>,
@@ -96,6 +102,11 @@ impl<const MIN: u32, const MAX: u32> TryFrom<i64> for Bounded<MIN, MAX> {
     }
 }
 
+fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RequestOrigin>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
 /// Networks, and addresses as networks of one.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
@@ -127,6 +138,7 @@ mod tests {
         check("data_dir = 5", &["data_dir = 5", "expected"]);
         check("allow_private_network = 'yes'", &["allow_private_network", "boolean"]);
         check("deny_addresses = ['10.0.0.0/33']", &["deny_addresses", "`10.0.0.0/33` is no network"]);
+        check("origin = 'https://example.com'", &["origin = ", "an origin is a DNS name"]);
         check("log = 'xml'", &["log = ", "unknown variant `xml`"]);
         check("retention_days = 0", &["retention_days", "0 is out of bounds, this is 1 to 3650"]);
         check("retention_days = -1", &["-1 is out of bounds"]);

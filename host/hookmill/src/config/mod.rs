@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
+use hookmill_core::handshake::RequestOrigin;
 use hookmill_core::limits::RETENTION_DEFAULT;
 use hookmill_server::GraphqlConfig;
 use ipnet::IpNet;
@@ -66,6 +67,10 @@ pub(crate) struct ServeArguments {
     )]
     pub(crate) allow_private_network: Option<bool>,
 
+    /// The DNS name by which the router introduces itself when it verifies an endpoint [default: hookmill]
+    #[arg(long, env = "HOOKMILL_ORIGIN", value_name = "NAME")]
+    pub(crate) origin: Option<RequestOrigin>,
+
     /// How log lines look [default: text on a terminal, json otherwise]
     #[arg(long, env = "HOOKMILL_LOG", value_name = "FORMAT")]
     pub(crate) log: Option<LogFormat>,
@@ -88,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) allow_addresses: Vec<IpNet>,
     /// Networks that may not be reached; goes before the allowed ones.
     pub(crate) deny_addresses: Vec<IpNet>,
+    /// By which name the router introduces itself when it verifies an endpoint.
+    pub(crate) origin: RequestOrigin,
     /// How log lines look.
     pub(crate) log: LogFormat,
     /// Which log lines there are.
@@ -125,6 +132,7 @@ fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
             .unwrap_or_default(),
         allow_addresses: file.allow_addresses,
         deny_addresses: file.deny_addresses,
+        origin: arguments.origin.or(file.origin).unwrap_or_default(),
         log: arguments.log.or(file.log).unwrap_or_else(LogFormat::for_stderr),
         log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| LOG_LEVEL_DEFAULT.into()),
         retention: retention.unwrap_or(RETENTION_DEFAULT),
@@ -200,6 +208,7 @@ mod tests {
             allow_private_network: false,
             allow_addresses: vec![],
             deny_addresses: vec![],
+            origin: RequestOrigin::default(),
             log: LogFormat::Text,
             log_level: "info".into(),
             retention: Duration::from_secs(14 * 24 * 3600),
@@ -216,6 +225,7 @@ mod tests {
             data_dir = '/var/lib/hookmill'
             allow_private_network = true
             deny_addresses = ['10.0.0.0/8', '192.0.2.1']
+            origin = 'hooks.example.com'
             log = 'json'
             retention_days = 3
             shutdown_grace_secs = 0
@@ -227,6 +237,7 @@ mod tests {
         assert_eq!(config.data_dir, Path::new("/var/lib/hookmill"));
         assert!(config.allow_private_network);
         assert_eq!(config.deny_addresses, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+        assert_eq!(config.origin, "hooks.example.com".parse().unwrap());
         assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Json, "info"));
         assert_eq!((config.retention, config.shutdown_grace), (Duration::from_secs(259_200), Duration::ZERO));
         let graphql = GraphqlConfig { introspection: true, calls_max: 3, ..GraphqlConfig::default() };

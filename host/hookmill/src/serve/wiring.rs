@@ -70,15 +70,17 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
     let store = open_store(&data_dir, &seal_key, &entropy)?;
     let plugins = start_plugin_host(&data_dir, &seal_key)?;
     let address_policy = address_policy(config);
-    let transport = Arc::new(start_transport(&address_policy, &clock)?);
+    let transport = start_transport(&address_policy, &clock)?;
 
     let (dispatcher, inbox) = channel();
     let app = App::load(AppParts {
         store: store.clone(),
         plugins: Arc::new(plugins),
+        transport: Arc::new(transport),
         clock,
         entropy,
         address_policy,
+        request_origin: config.origin.clone(),
         dispatcher,
         bundle: bundle(),
     });
@@ -87,7 +89,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         not_started(error).hint(format!("change or unset {ADMIN_KEY} in the environment"))
     })?;
 
-    let dispatcher = Dispatcher::new(DispatcherParts { app: Arc::clone(&app), transport, inbox });
+    let dispatcher = Dispatcher::new(DispatcherParts { app: Arc::clone(&app), inbox });
     let grace = config.shutdown_grace;
     let dispatcher = spawn(|stop| dispatcher.run(stop, grace));
     let graphql = config.graphql.clone();

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use hookmill_app::history::AttemptFilter;
+use hookmill_core::diagnosis;
 use hookmill_core::id::AttemptId;
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, AttemptTrigger};
 use hookmill_core::route::Routes;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::diagnosis::DiagnosisOut;
 use crate::answer;
 use crate::auth::Caller;
 use crate::context::Context;
@@ -46,6 +48,8 @@ struct AttemptOut {
     failure_code: Option<Box<str>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     detail: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnosis: Option<DiagnosisOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +109,7 @@ impl AttemptOut {
             (true, false) => String::from_utf8_lossy(&record.response).into_owned(),
             (true, true) => record.detail.to_string(),
         };
+        let diagnosis = diagnosis::of_attempt(&record).map(DiagnosisOut::of);
         Self {
             url,
             response,
@@ -123,6 +128,7 @@ impl AttemptOut {
             attempt_number: record.number,
             failure_code: record.failure_code,
             detail: record.detail,
+            diagnosis,
             next_attempt: record.next_due.map(|due| due.to_string()),
             plugin_version: record.plugin.map(|(version, _)| version.to_string()),
             plugin_fuel: record.plugin.map(|(_, fuel)| fuel),

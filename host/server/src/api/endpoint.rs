@@ -8,6 +8,7 @@ use hookmill_app::administer::endpoint::{EndpointInput, EndpointPatch};
 use hookmill_app::history::{AttemptFilter, PageRequest};
 use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::event::Name;
+use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::PAGE_ITEMS_MAX;
 use hookmill_core::policy::Rate;
@@ -32,7 +33,7 @@ const EVENT_TYPES_MAX: usize = 1000;
 /// Attempts that are counted for the figures of a period, at most.
 const COUNTED_MAX: u64 = 10_000;
 
-/// `EndpointIn` and `EndpointUpdate`, which differ in the secret only; `pattern` and `preset` are ours.
+/// `EndpointIn` and `EndpointUpdate`, which differ in the secret only; `pattern`, `preset` and `verification` are ours.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EndpointIn<'a> {
@@ -52,11 +53,13 @@ struct EndpointIn<'a> {
     pattern: Option<Option<&'a RawValue>>,
     secret: Option<String>,
     preset: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    verification: Option<Option<String>>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
 }
 
-/// `EndpointPatch`; `pattern` and `preset` are ours.
+/// `EndpointPatch`; `pattern`, `preset` and `verification` are ours.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PatchIn<'a> {
@@ -77,6 +80,8 @@ struct PatchIn<'a> {
     #[serde(borrow, default, deserialize_with = "nullable")]
     pattern: Option<Option<&'a RawValue>>,
     preset: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    verification: Option<Option<String>>,
     metadata: Option<BTreeMap<String, String>>,
 }
 
@@ -92,6 +97,8 @@ pub(crate) struct EndpointCommonOut {
     version: u16,
     disabled: bool,
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<&'static str>,
     preset: &'static str,
     event_types: Option<Vec<String>>,
     filter_types: Option<Vec<String>>,
@@ -136,6 +143,7 @@ impl EndpointCommonOut {
             version: 1,
             disabled: endpoint.state != EndpointState::Enabled,
             state: endpoint.state.code(),
+            verification: endpoint.verification.map(HandshakeMethod::code),
             preset: endpoint.policy.preset().name(),
             filter_types: event_types.clone(),
             event_types,
@@ -185,6 +193,7 @@ impl EndpointIn<'_> {
             uid: Some(self.uid.map(|uid| fields::name("uid", &uid)).transpose()?),
             rate: Some(rate.map(|rate| fields::per_second("throttleRate", rate)).transpose()?),
             disabled: Some(self.disabled),
+            verification: patched(self.verification, |code| fields::handshake("verification", &code))?,
             event_types: Some(self.event_types.as_deref().map(event_types).transpose()?),
             channels: Some(self.channels.as_deref().map(channels).transpose()?),
             pattern: patched(self.pattern, fields::pattern)?,
@@ -206,6 +215,7 @@ impl PatchIn<'_> {
             uid: patched(self.uid, |uid| fields::name("uid", &uid))?,
             rate: patched(rate, |rate| fields::per_second("throttleRate", rate))?,
             disabled: self.disabled,
+            verification: patched(self.verification, |code| fields::handshake("verification", &code))?,
             event_types: patched(self.event_types, |names| event_types(&names))?,
             channels: patched(self.channels, |names| channels(&names))?,
             pattern: patched(self.pattern, fields::pattern)?,

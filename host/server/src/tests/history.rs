@@ -97,9 +97,12 @@ async fn attempts_are_listed_by_message_and_by_endpoint() {
             "url": "https://example.com/hooks", "response": "seen", "responseStatusCode": 500,
             "responseDurationMs": 7, "status": 2, "statusText": "fail", "triggerType": 0, "msgId": message,
             "endpointId": endpoint, "id": attempt["id"], "timestamp": START.to_string(), "attemptNumber": 1,
-            "nextAttempt": later.to_string(),
+            "diagnosis": attempt["diagnosis"], "nextAttempt": later.to_string(),
         })
     );
+    assert_eq!(attempt["diagnosis"]["code"], "server_error");
+    let delivered = world.call("GET", &by_message, "").await.json()["data"][0].clone();
+    assert_eq!(delivered["diagnosis"], Value::Null, "nothing is to be explained");
     let one = format!("{MESSAGES}/{message}/attempt/{}", attempt["id"].as_str().unwrap());
     assert_eq!(world.call("GET", &one, "").await.json(), attempt);
     assert_eq!(world.call("GET", &one.replace("atmpt_", "ep_"), "").await.status, 404);

@@ -9,7 +9,7 @@ use hookmill_app::dispatch::channel;
 use hookmill_app::{App, AppParts};
 use hookmill_core::address::AddressPolicy;
 use hookmill_core::time::UnixMillis;
-use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins};
+use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
 use hookmill_testkit::model_store::ModelStore;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -25,6 +25,7 @@ mod history;
 mod messages;
 mod metrics;
 mod refusals;
+mod verification;
 
 const ADMIN: &str = "an-admin-key-for-tests";
 const START: UnixMillis = UnixMillis(1_795_309_323_000);
@@ -34,6 +35,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<ModelStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) plugins: Arc<RecordingPlugins>,
+    pub(crate) transport: Arc<ScriptedTransport>,
 }
 
 /// One answer.
@@ -77,12 +79,15 @@ impl World {
     ) -> Self {
         let clock = Arc::new(ManualClock::at(now));
         let plugins = Arc::new(RecordingPlugins::default());
+        let transport = Arc::new(ScriptedTransport::default());
         let parts = AppParts {
             store: Arc::clone(&store) as _,
             plugins: Arc::clone(&plugins) as _,
+            transport: Arc::clone(&transport) as _,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(CountingEntropy::default()),
             address_policy,
+            request_origin: Default::default(),
             dispatcher: channel().0,
             bundle: Default::default(),
         };
@@ -90,7 +95,7 @@ impl World {
         app.ensure_admin_key(Some(ADMIN)).await.unwrap();
         let body_timeout = Duration::from_millis(20);
         let config = ServerConfig { body_timeout, graphql, ..ServerConfig::default() };
-        Self { server: Server::new(app, config), store, clock, plugins }
+        Self { server: Server::new(app, config), store, clock, plugins, transport }
     }
 
     /// Sends one request as the admin.

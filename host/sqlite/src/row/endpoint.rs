@@ -12,6 +12,7 @@ use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
 use hookmill_core::event::Name;
+use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{BoundSecrets, PluginBinding, PluginDigest, PluginName, PluginUse};
@@ -142,9 +143,10 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
          INSERT INTO endpoint (
              id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since, composition
+             classifier, failed_since, unverified_since, composition, verification
          ) VALUES (
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+             ?23
          )
          ON CONFLICT (id) DO UPDATE SET
              application = excluded.application,
@@ -167,7 +169,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
              classifier = excluded.classifier,
              failed_since = excluded.failed_since,
              unverified_since = excluded.unverified_since,
-             composition = excluded.composition",
+             composition = excluded.composition,
+             verification = excluded.verification",
     )?
     .execute(params![
         endpoint.id.to_bytes(),
@@ -195,6 +198,7 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
             .transformation
             .composition()
             .map(|composition| composition::seal(sealer, endpoint.id, composition)),
+        endpoint.verification.map(HandshakeMethod::code),
     ])
 }
 
@@ -203,7 +207,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since, composition
+             classifier, failed_since, unverified_since, composition, verification
          FROM endpoint ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -225,6 +229,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         description: row.get(4)?,
         filter: filter_from_json(&row.get::<_, String>(5)?)?,
         state: read_state(row)?,
+        verification: read_verification(row)?,
         headers: secrets.headers,
         metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
         signing: secrets.signing,
@@ -251,6 +256,12 @@ fn read_state(row: &Row<'_>) -> Result<EndpointState, DbError> {
         return Ok(EndpointState::Disabled { reason: DisabledReason::Unverified, since });
     }
     Ok(since(19)?.map_or(EndpointState::Enabled, |since| EndpointState::Failed { since }))
+}
+
+fn read_verification(row: &Row<'_>) -> Result<Option<HandshakeMethod>, DbError> {
+    let Some(code) = row.get::<_, Option<String>>(22)? else { return Ok(None) };
+    let known = HandshakeMethod::from_code(&code);
+    known.map(Some).ok_or_else(|| DbError::row(TABLE, format!("unknown verification {code:?}")))
 }
 
 fn read_transformation(

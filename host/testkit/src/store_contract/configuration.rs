@@ -12,6 +12,7 @@ use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
 };
+use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::KeyId;
 use hookmill_core::key::{ApiKey, KeyHash, Scope};
 use hookmill_core::pattern::EventPattern;
@@ -262,12 +263,16 @@ pub async fn keeps_terms_and_states(factory: &impl Factory) {
         Some(SignatureScheme::HttpMessage),
     ];
     let mut expect = Vec::new();
-    for ((state, preset), signature) in states.into_iter().zip(Preset::ALL).zip(schemes) {
+    let verifications = HandshakeMethod::ALL.map(Some).into_iter().chain([None]).cycle();
+    for (((state, preset), signature), verification) in
+        states.into_iter().zip(Preset::ALL).zip(schemes).zip(verifications)
+    {
         let overrides = Overrides { rate: Some(None), signature, ..Overrides::default() };
-        let put = Endpoint { state, policy: Policy::new(preset, overrides), ..endpoint(11, 1) };
+        let policy = Policy::new(preset, overrides);
+        let put = Endpoint { state, policy, verification, ..endpoint(11, 1) };
         store.apply(vec![Change::PutEndpoint(Box::new(put.clone()))]).await.expect("an endpoint");
         let read = store.configuration().await.expect("a store reads").endpoints.pop().expect("it is there");
-        assert_eq!((read.state, &read.policy), (put.state, &put.policy));
+        assert_eq!((read.state, &read.policy, read.verification), (put.state, &put.policy, put.verification));
         expect.push(read);
     }
     assert_eq!(expect.len(), 5);

@@ -78,6 +78,7 @@ pub fn endpoint(number: u128, application: u128) -> Endpoint {
         description: String::new(),
         filter: Filter::default(),
         state: EndpointState::Enabled,
+        verification: None,
         headers: CustomHeaders::default(),
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&random).expect("24 bytes are enough")),

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hookmill_core::diagnosis::{Symptom, diagnose};
 use hookmill_core::limits::RESPONSE_BODY_BYTES_MAX;
 use hookmill_testkit::receiver::{Behaviour, Receiver};
 use http::{Request, Response, Version};
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -29,9 +30,12 @@ struct SecureReceiver {
 impl SecureReceiver {
     /// Answers with the version, host and body of each request; its certificate is good for `hosts`.
     async fn start(hosts: &[&str], alpn: &[&str]) -> Self {
-        let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(hosts).unwrap();
-        let certificate = cert.der().clone();
+        Self::start_with(certificate_for(hosts), alpn).await
+    }
+
+    async fn start_with(certificate: CertificateParams, alpn: &[&str]) -> Self {
+        let signing_key = KeyPair::generate().unwrap();
+        let certificate = certificate.self_signed(&signing_key).unwrap().der().clone();
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -65,6 +69,11 @@ impl Drop for SecureReceiver {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+fn certificate_for(hosts: &[&str]) -> CertificateParams {
+    let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    CertificateParams::new(hosts).unwrap()
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, connections: Arc<AtomicUsize>) {
@@ -133,6 +142,26 @@ async fn a_certificate_must_be_trusted_and_name_the_host() {
     check(true, "127.0.0.2", Some(TransportFailure::ConnectRefused)).await;
     check(false, "hooks.example", Some(TransportFailure::TlsFailed)).await;
     check(false, "127.0.0.1", Some(TransportFailure::TlsFailed)).await;
+}
+
+/// The causes are read from the texts of the TLS library, which may change with its version.
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_diagnosed() {
+    let check = async |certificate: CertificateParams, trusted: bool, host: &str, expect: &str| {
+        let receiver = SecureReceiver::start_with(certificate, &["h2"]).await;
+        let outcome = send(&receiver.transport(trusted), &receiver.url(host)).await;
+        let Outcome::Failed(failure) = outcome else { panic!("{host}: {outcome:?}") };
+        let symptom =
+            Symptom { failure_code: failure.class().code(), status: None, detail: failure.detail() };
+        assert_eq!(diagnose(symptom).code, expect, "{failure}");
+    };
+    let good = || certificate_for(&["hooks.example"]);
+    let expired = CertificateParams { not_after: date_time_ymd(2020, 1, 1), ..good() };
+    let early = CertificateParams { not_before: date_time_ymd(4000, 1, 1), ..good() };
+    check(good(), false, "hooks.example", "tls_unknown_issuer").await;
+    check(good(), true, "other.example", "tls_name_mismatch").await;
+    check(expired, true, "hooks.example", "tls_expired").await;
+    check(early, true, "hooks.example", "tls_not_yet_valid").await;
 }
 
 #[tokio::test]

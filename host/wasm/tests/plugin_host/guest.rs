@@ -219,6 +219,7 @@ pub(crate) fn endpoint(number: u128) -> Endpoint {
         description: String::new(),
         filter: Filter::default(),
         state: EndpointState::Enabled,
+        verification: None,
         headers: CustomHeaders::default(),
         metadata: Metadata::default(),
         signing: SigningKeys::new(SigningKey::generate_symmetric(&[1; 32]).unwrap()),

@@ -1,0 +1,244 @@
+//! Failures that are explained, in the attempt and by `hookmill doctor`; endpoints that prove that they want events.
+
+use std::net::SocketAddr;
+use std::process::Output;
+use std::sync::Arc;
+
+use hookmill_testkit::receiver::{Answer, Behaviour, Received, Receiver};
+use hookmill_tests::api::Endpoint;
+use hookmill_tests::judge;
+use hookmill_tests::router::{ADMIN_KEY, DataDir, Options, Router};
+use http::Method;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+
+/// A command of the program, as an operator of this router gives it.
+async fn command(router: &Router, arguments: &[&str]) -> Output {
+    let mut command = Command::new(Options::default().program);
+    command.env("HOOKMILL_URL", format!("http://{}", router.address())).env("HOOKMILL_KEY", ADMIN_KEY);
+    command.args(arguments).kill_on_drop(true).output().await.expect("the program can be run")
+}
+
+/// What `hookmill doctor` says as JSON, checked against its exit code.
+async fn examined(router: &Router, endpoint: &Endpoint) -> Value {
+    let output = command(router, &["doctor", "--endpoint", &endpoint.id, "--json"]).await;
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let expect = if report["findings"]["healthy"] == true { 0 } else { 1 };
+    assert_eq!(output.status.code(), Some(expect), "{report}");
+    report["findings"].clone()
+}
+
+/// A delivery to `url` fails; the attempt and the doctor say the same of it, the doctor to people too.
+async fn check(url: &str, failure_code: &str, diagnosis: &str, advised: &str) {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("ill").await;
+    let endpoint = api.create_endpoint(&application, url, json!({})).await;
+    api.set_policy(&endpoint, json!({ "schedule": [3600.0], "jitterPercent": 0, "timeoutMs": 1000 })).await;
+    let message = api.send(&application, "any", r#"{"event":1}"#).await;
+    let attempt = api.wait_for_attempts(&application, &message, 1).await.remove(0);
+    assert_eq!(
+        [&attempt["failureCode"], &attempt["diagnosis"]["code"]],
+        [failure_code, diagnosis],
+        "{attempt}"
+    );
+
+    let findings = examined(&router, &endpoint).await;
+    let cause = &findings["causes"][0];
+    assert_eq!([&cause["code"], &cause["attempts"]], [&json!(diagnosis), &json!(1)], "{findings}");
+    assert_eq!(findings["counts"]["retrying"], 1, "{findings}");
+    assert_eq!(findings["counts"]["nextAttempt"], attempt["nextAttempt"]);
+    let output = command(&router, &["doctor", "--endpoint", &endpoint.id, "--app", &application]).await;
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains(diagnosis) && shown.contains(advised), "{advised:?} in:\n{shown}");
+}
+
+#[tokio::test]
+async fn a_refused_port() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let url = receiver.url("/");
+    drop(receiver);
+    check(&url, "connect_refused", "connect_refused", "check firewall and security group settings").await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs() {
+    let receiver = Receiver::start(Behaviour::NeverAnswers).await;
+    let advised = "answer at once and process afterwards";
+    check(&receiver.url("/"), "response_timeout", "response_timeout", advised).await;
+}
+
+#[tokio::test]
+async fn a_404() {
+    let receiver = Receiver::start(Behaviour::statuses([404])).await;
+    check(&receiver.url("/"), "status", "not_found", "update the webhook URL").await;
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist() {
+    check("http://no-such-host.invalid/", "dns_failed", "dns_failed", "look the name up").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts() {
+    let (address, accepting) = self_signed().await;
+    let url = format!("https://{address}/");
+    check(&url, "tls_failed", "tls_unknown_issuer", "update the certificate").await;
+    accepting.abort();
+}
+
+/// A receiver with a certificate that it signed itself; whoever trusts it gets no answer.
+async fn self_signed() -> (SocketAddr, AbortHandle) {
+    let hosts = vec!["127.0.0.1".to_owned()];
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(hosts).expect("a certificate");
+    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has the default versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .expect("the key is the certificate's");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that does not trust the certificate ends the handshake.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    (address, accepting.abort_handle())
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_well() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let application = router.api().create_application("well").await;
+    let endpoint = router.api().create_endpoint(&application, &receiver.url("/"), json!({})).await;
+    let message = router.api().send(&application, "any", "{}").await;
+    router.api().wait_for_attempts(&application, &message, 1).await;
+    let findings = examined(&router, &endpoint).await;
+    assert_eq!((&findings["healthy"], &findings["causes"]), (&json!(true), &json!([])), "{findings}");
+}
+
+/// Mifumo SMS: "After 3 failed attempts, webhook is marked as failed" and waits to be reactivated.
+#[tokio::test]
+async fn an_endpoint_that_failed_is_reactivated_as_the_doctor_says() {
+    let receiver = Receiver::start(Behaviour::statuses([500])).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("failed").await;
+    let endpoint = api.create_endpoint(&application, &receiver.url("/"), json!({})).await;
+    api.set_policy(&endpoint, json!({ "schedule": [], "disable": "exhausted" })).await;
+    api.send(&application, "any", "{}").await;
+    hookmill_tests::wait::until("the endpoint is marked failed", async || {
+        (api.get(&endpoint.path()).await["state"] == "failed").then_some(())
+    })
+    .await;
+    let findings = examined(&router, &endpoint).await;
+    assert_eq!(findings["causes"][0]["code"], "server_error");
+    let advice = findings["advice"].as_array().and_then(|advice| advice.last()).and_then(Value::as_str);
+    let (_, advised) =
+        advice.and_then(|advice| advice.split_once("hookmill ")).expect("a command is advised");
+    let output = command(&router, &advised.split(' ').collect::<Vec<_>>()).await;
+    assert!(output.status.success(), "{output:?}");
+    receiver.wait_for(2).await;
+    api.wait_until_drained(&endpoint).await;
+    assert_eq!(api.get(&endpoint.path()).await["state"], "enabled");
+}
+
+/// Echoes challenges, as the document of the handshake says.
+fn echo(request: &Received) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    match (body["type"].as_str(), body["challenge"].as_str()) {
+        (Some("webhook.verification"), Some(challenge)) => Answer::status(200).body(challenge.to_owned()),
+        _ => Answer::status(200),
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_verified_by_a_challenge_before_it_receives_anything() {
+    let receiver = Receiver::start(Behaviour::Chooses(Box::new(echo))).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("challenged").await;
+    let endpoint =
+        api.create_endpoint(&application, &receiver.url("/"), json!({ "verification": "challenge" })).await;
+    api.send(&application, "before", "{}").await;
+    let findings = examined(&router, &endpoint).await;
+    assert!(findings["advice"][0].as_str().is_some_and(|advice| advice.contains("endpoint verify")));
+
+    let output = command(&router, &["endpoint", "verify", &endpoint.id, "--app", &application]).await;
+    assert!(output.status.success(), "{output:?}");
+    api.send(&application, "after", r#"{"n":1}"#).await;
+    let requests = receiver.wait_for(2).await;
+    api.wait_until_drained(&endpoint).await;
+    assert_eq!(receiver.requests().len(), 2, "the event from before went nowhere");
+    let secret = api.secret(&endpoint).await;
+    judge::check(&secret, &requests[0]);
+    assert_eq!(requests[1].body, r#"{"n":1}"#);
+}
+
+#[tokio::test]
+async fn a_receiver_that_knows_no_challenge_is_not_verified() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("challenged").await;
+    let endpoint =
+        api.create_endpoint(&application, &receiver.url("/"), json!({ "verification": "challenge" })).await;
+    let output = command(&router, &["endpoint", "verify", &endpoint.id, "--app", &application]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error[challenge_not_echoed]"), "{said}");
+    for verb in ["enable", "show"] {
+        let output = command(&router, &["endpoint", verb, &endpoint.id, "--app", &application]).await;
+        assert!(String::from_utf8_lossy(&output.stdout).contains("unverified"), "{verb}: {output:?}");
+    }
+}
+
+/// CloudEvents "HTTP 1.1 Web Hooks for Event Delivery" 1.0, section 4.
+#[tokio::test]
+async fn an_endpoint_is_verified_by_options_and_kept_to_the_rate_that_it_allows() {
+    let allow = |request: &Received| {
+        let asked = request.headers.get("webhook-request-origin").and_then(|origin| origin.to_str().ok());
+        match (&request.method, asked) {
+            (&Method::OPTIONS, Some("hooks.example.com")) => Answer::status(200)
+                .header("allow", "POST")
+                .header("webhook-allowed-origin", "hooks.example.com")
+                .header("webhook-allowed-rate", "60"),
+            (&Method::OPTIONS, _) => Answer::status(403),
+            _ => Answer::status(200),
+        }
+    };
+    let receiver = Receiver::start(Behaviour::Chooses(Box::new(allow))).await;
+    let data_dir = DataDir::new();
+    let options = Options::default().config(&data_dir, "origin = 'hooks.example.com'");
+    let router = data_dir.start_with(&options).await;
+    let api = router.api();
+    let application = api.create_application("asked").await;
+    let endpoint =
+        api.create_endpoint(&application, &receiver.url("/"), json!({ "verification": "cloudevents" })).await;
+    let verify = format!("{}/verify", endpoint.path());
+    let report = api.call(Method::POST, &verify).json(&json!({})).await.expect(200);
+    assert_eq!((&report["verified"], &report["allowedRate"]), (&json!(true), &json!(60)), "{report}");
+    let policy = api.get(&format!("{}/policy", endpoint.path())).await;
+    assert_eq!(policy["rate"], json!({ "deliveries": 60, "periodSecs": 60 }));
+    api.send(&application, "any", "{}").await;
+    let requests = receiver.wait_for(2).await;
+    assert_eq!([&requests[0].method, &requests[1].method], [Method::OPTIONS, Method::POST]);
+    assert_eq!(requests[0].headers["webhook-request-rate"], "120");
+}
