@@ -13,6 +13,7 @@ mod hygiene;
 mod main_job;
 mod plugin_platform;
 mod receivers;
+mod schedules;
 mod sources;
 mod svix_client;
 mod verifiers;
