@@ -25,9 +25,11 @@ mod error;
 pub mod history;
 pub mod ingest;
 pub mod operational;
+pub mod payload_check;
 mod plugin_run;
 pub mod receive;
 pub mod retention;
+mod test_call;
 
 pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use hookmill_app::{AppError, ErrorKind};
+use hookmill_core::manifest::SettingsFailure;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub(crate) struct ApiError {
     pub(crate) detail: Cow<'static, str>,
     /// Where the input is wrong: `body`, then the path to the field. Only with 422.
     place: Vec<String>,
+    /// Further places, and what is wrong there.
+    further: Vec<(Vec<String>, String)>,
     retry_after: Option<Duration>,
 }
 
@@ -35,11 +38,11 @@ struct ErrorOut<'a> {
     detail: &'a str,
 }
 
-/// `HTTPValidationError` of the Svix API, with the code of its item.
+/// `HTTPValidationError` of the Svix API, with the code of its items.
 #[derive(Serialize)]
 struct ValidationOut<'a> {
     code: &'a str,
-    detail: [ItemOut<'a>; 1],
+    detail: Vec<ItemOut<'a>>,
 }
 
 /// A problem of RFC 9457, whose type is `about:blank`; the code tells more.
@@ -60,12 +63,31 @@ struct ItemOut<'a> {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), place: Vec::new(), retry_after: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            place: Vec::new(),
+            further: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// A field of the body that is refused; `path` may name nested fields with full stops.
     pub(crate) fn field(path: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::placed("body", path, code, detail)
+    }
+
+    /// A payload that fails its schema at these JSON pointers (RFC 6901), at least one.
+    pub(crate) fn payload(failures: Vec<SettingsFailure>) -> Self {
+        let mut placed = failures.into_iter().map(|failure| {
+            let fields =
+                failure.pointer.split('/').skip(1).map(|field| field.replace("~1", "/").replace("~0", "~"));
+            (["body", "payload"].map(str::to_owned).into_iter().chain(fields).collect(), failure.message)
+        });
+        let (place, detail) = placed.next().unwrap_or_default();
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "payload_invalid", detail);
+        Self { place, further: placed.collect(), ..error }
     }
 
     /// A parameter of the query that is refused.
@@ -152,8 +174,11 @@ impl IntoResponse for ApiError {
         let response = if self.place.is_empty() {
             answer::json(self.status, &ErrorOut { code: self.code, detail: &self.detail })
         } else {
-            let item = ItemOut { loc: &self.place, msg: &self.detail, r#type: self.code };
-            answer::json(self.status, &ValidationOut { code: self.code, detail: [item] })
+            let first = (&self.place[..], &*self.detail);
+            let further = self.further.iter().map(|(place, detail)| (&place[..], detail.as_str()));
+            let items = std::iter::once(first).chain(further);
+            let detail = items.map(|(loc, msg)| ItemOut { loc, msg, r#type: self.code }).collect();
+            answer::json(self.status, &ValidationOut { code: self.code, detail })
         };
         self.with_headers(response, "Bearer")
     }

@@ -7,10 +7,12 @@
 pub(crate) mod application;
 pub(crate) mod attempt;
 pub(crate) mod classifier;
+pub(crate) mod conversation;
 pub(crate) mod destination;
 pub(crate) mod dry_run;
 pub(crate) mod endpoint;
 pub(crate) mod event_type;
+pub(crate) mod example;
 pub(crate) mod headers;
 pub(crate) mod health;
 pub(crate) mod key;
