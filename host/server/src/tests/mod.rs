@@ -19,6 +19,8 @@ use crate::{Server, ServerConfig};
 
 mod configuration;
 mod connections;
+mod conversation;
+mod examples;
 mod history;
 mod messages;
 mod refusals;
