@@ -196,7 +196,8 @@ async fn the_api_shows_a_failed_webhook_and_reactivates_it() {
     let application = api.create_application("failed").await;
     let preset = json!({ "preset": "mifumo" });
     let endpoint = api.create_endpoint(&application, &receiver.url("/"), preset).await;
-    api.set_policy(&endpoint, json!({ "schedule": [0.01, 0.01, 0.01] })).await;
+    // One at a time, so that the order in which they arrive is that in which they were sent.
+    api.set_policy(&endpoint, json!({ "schedule": [0.01, 0.01, 0.01], "concurrency": 1 })).await;
     api.send(&application, "message.sent", r#"{"n":1}"#).await;
     wait::until("it is failed", async || (state(api, &endpoint.path()).await == "failed").then_some(()))
         .await;
