@@ -9,6 +9,7 @@
 //! - [`plugin`] has the plugins of the repository, and hostile ones written as WebAssembly text; [`world`] is what such
 //!   text may import and has to export, [`plugin_run`] runs one without a router.
 //! - [`crash`] kills a router over and over and compares what it acknowledged with what arrived.
+//! - [`virtual_time`] has a router without a process, whose time passes only when it has nothing left to do.
 //! - [`wire`] are sockets for clients that HTTP libraries refuse to be.
 //!
 //! Nothing here sleeps for a length of time that a test relies on: [`wait`] looks until something is so, and a bound
@@ -22,6 +23,7 @@ pub mod memory;
 pub mod plugin;
 pub mod plugin_run;
 pub mod router;
+pub mod virtual_time;
 pub mod wait;
 pub mod wire;
 pub mod world;

@@ -28,9 +28,11 @@ pub mod history;
 pub mod ingest;
 mod metrics;
 pub mod operational;
+pub mod payload_check;
 mod plugin_run;
 pub mod receive;
 pub mod retention;
+mod test_call;
 pub mod verify;
 
 pub use bundle::Bundle;

@@ -105,7 +105,7 @@ pub struct DeliveryPolicy {
     pub timeout: Timeout,
     /// Deliveries under way at once.
     pub concurrency: Concurrency,
-    /// Deliveries in a period, averaged.
+    /// Deliveries in any period.
     pub rate: Option<Rate>,
     /// Which deliveries keep their order.
     pub ordering: Ordering,
@@ -366,10 +366,16 @@ impl Rate {
         if valid { Ok(Self { deliveries, period_secs }) } else { Err(InvalidPolicy::Rate) }
     }
 
-    /// Deliveries in one period, which is also the burst.
+    /// Deliveries in one period, wherever it begins; they may be a burst.
     #[must_use]
     pub fn deliveries(self) -> u16 {
         self.deliveries
+    }
+
+    /// One period.
+    #[must_use]
+    pub fn period(self) -> Duration {
+        Duration::from_secs(u64::from(self.period_secs))
     }
 
     /// Seconds of one period.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use hookmill_app::{AppError, ErrorKind};
+use hookmill_core::manifest::SettingsFailure;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub(crate) struct ApiError {
     place: Vec<String>,
     /// Where in that field's text, in bytes from 0, if at one place.
     offset: Option<usize>,
+    /// Further places, and what is wrong there.
+    further: Vec<(Vec<String>, String)>,
     retry_after: Option<Duration>,
 }
 
@@ -37,11 +40,11 @@ struct ErrorOut<'a> {
     detail: &'a str,
 }
 
-/// `HTTPValidationError` of the Svix API, with the code of its item.
+/// `HTTPValidationError` of the Svix API, with the code of its items.
 #[derive(Serialize)]
 struct ValidationOut<'a> {
     code: &'a str,
-    detail: [ItemOut<'a>; 1],
+    detail: Vec<ItemOut<'a>>,
 }
 
 /// A problem of RFC 9457, whose type is `about:blank`; the code tells more.
@@ -81,7 +84,15 @@ struct ItemOut<'a> {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), place: Vec::new(), offset: None, retry_after: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            place: Vec::new(),
+            offset: None,
+            further: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// A field of the body that is refused; `path` may name nested fields with full stops.
@@ -99,6 +110,18 @@ impl ApiError {
         let mut error = Self::field("", code, detail);
         error.place.extend(path);
         Self { offset, ..error }
+    }
+
+    /// A payload that fails its schema at these JSON pointers (RFC 6901), at least one.
+    pub(crate) fn payload(failures: Vec<SettingsFailure>) -> Self {
+        let mut placed = failures.into_iter().map(|failure| {
+            let fields =
+                failure.pointer.split('/').skip(1).map(|field| field.replace("~1", "/").replace("~0", "~"));
+            (["body", "payload"].map(str::to_owned).into_iter().chain(fields).collect(), failure.message)
+        });
+        let (place, detail) = placed.next().unwrap_or_default();
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "payload_invalid", detail);
+        Self { place, further: placed.collect(), ..error }
     }
 
     /// A parameter of the query that is refused.
@@ -192,9 +215,11 @@ impl IntoResponse for ApiError {
         let response = if self.place.is_empty() {
             answer::json(self.status, &ErrorOut { code: self.code, detail: &self.detail })
         } else {
-            let (loc, msg, offset) = (&self.place, &*self.detail, self.offset);
-            let item = ItemOut { loc, msg, r#type: self.code, offset };
-            answer::json(self.status, &ValidationOut { code: self.code, detail: [item] })
+            let first = (&self.place[..], &*self.detail, self.offset);
+            let further = self.further.iter().map(|(place, detail)| (&place[..], detail.as_str(), None));
+            let items = std::iter::once(first).chain(further);
+            let item = |(loc, msg, offset)| ItemOut { loc, msg, r#type: self.code, offset };
+            answer::json(self.status, &ValidationOut { code: self.code, detail: items.map(item).collect() })
         };
         self.with_headers(response, "Bearer")
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hookmill_app::App;
 use hookmill_app::AppError;
 use hookmill_app::ingest::{Accepted, Incoming};
+use hookmill_app::payload_check::PayloadRefused;
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::EndpointId;
 use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
@@ -94,7 +95,8 @@ where
     let caller = Caller::from_headers(&context.app, headers)?;
     input::check_json(headers)?;
     let idempotency_key = input::idempotency_key(headers)?;
-    let with_content = query.map_or(Ok(true), |query| Query::parse(query).flag("with_content", true))?;
+    let query = Query::parse(query.unwrap_or_default());
+    let (with_content, validates) = (query.flag("with_content", true)?, query.flag("validate", false)?);
     // Known applications are refused to strangers before the body is read.
     let found = caller.sending(&context.app, application);
     if let Err(error) = &found
@@ -112,6 +114,9 @@ where
     let raw = message.transformations_params.take().filter(|params| params.raw_payload.is_some());
     let payload = raw.is_none().then_some(message.payload);
     let incoming = parse(&routes, &bytes, message, raw, idempotency_key)?;
+    if validates {
+        check_payload(&context.app, &incoming).await?;
+    }
 
     let application_rate = routes.application.rate();
     let accepted = detached_accept(&context.app, routes, incoming).await?;
@@ -123,6 +128,24 @@ where
     let answer = answer::json(StatusCode::ACCEPTED, &MessageOut::of(event, shown));
     let application = application_rate.map(Quota::Application);
     Ok(with_policy(answer, application.into_iter().chain(accepted.slowest.map(Quota::Endpoint))))
+}
+
+/// On a thread that may be busy for a while.
+async fn check_payload(app: &Arc<App>, incoming: &Incoming) -> Result<(), ApiError> {
+    let (app, event_type, body) = (Arc::clone(app), incoming.event_type.clone(), incoming.body.clone());
+    let checking = tokio::task::spawn_blocking(move || app.check_payload(&event_type, &body));
+    let checked = checking.await.map_err(|error| {
+        tracing::error!(%error, "the check of a payload failed");
+        let message = "the router failed to check this payload; see its log";
+        ApiError::from(AppError::new(hookmill_app::ErrorKind::Failed, "server_error", message))
+    })?;
+    checked.map_err(|refused| match refused {
+        PayloadRefused::NoSchema { .. } => {
+            ApiError::field("eventType", "schema_missing", refused.to_string())
+        }
+        PayloadRefused::Schema { .. } => ApiError::field("eventType", "schema_unusable", refused.to_string()),
+        PayloadRefused::Payload { failures, .. } => ApiError::payload(failures),
+    })
 }
 
 /// In a task of its own: a caller that hangs up must not keep a stored event from the dispatcher.

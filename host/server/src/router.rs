@@ -8,8 +8,9 @@ use axum::routing::{any, delete, get, post};
 use http::{Method, StatusCode, Uri};
 
 use crate::api::{
-    application, attempt, classifier, compose, destination, dry_run, endpoint, event_type, headers, health,
-    key, message, metrics, plugin, policy, secret, source, transformation, unsupported, verification,
+    application, attempt, classifier, compose, conversation, destination, dry_run, endpoint, event_type,
+    example, headers, health, key, message, metrics, plugin, policy, secret, source, transformation,
+    unsupported, verification,
 };
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
@@ -68,6 +69,7 @@ fn api() -> Router<Arc<Context>> {
 
 fn endpoints() -> Router<Arc<Context>> {
     Router::new()
+        .route("/app/{app}/conversation-webhook", post(conversation::configure))
         .route("/app/{app}/endpoint", get(endpoint::list).post(endpoint::create))
         .route(
             "/app/{app}/endpoint/{endpoint}",
@@ -95,7 +97,7 @@ fn endpoints() -> Router<Arc<Context>> {
         .route("/app/{app}/endpoint/{endpoint}/verify", post(verification::verify))
         .route("/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats))
         .route("/app/{app}/endpoint/{endpoint}/recover", post(destination::recover))
-        .route("/app/{app}/endpoint/{endpoint}/send-example", post(unsupported::example))
+        .route("/app/{app}/endpoint/{endpoint}/send-example", post(example::send))
         .route("/app/{app}/endpoint/{endpoint}/msg", get(destination::list_messages))
         .route("/app/{app}/attempt/endpoint/{endpoint}", get(attempt::list_by_endpoint))
         .route("/app/{app}/attempt/msg/{message}", get(attempt::list_by_message))

@@ -97,13 +97,13 @@ impl SettingsSchema {
     }
 
     /// Checks settings whose text has so many bytes.
-    pub(super) fn validate_value(&self, settings: &Value, text_bytes: usize) -> Result<(), SettingsError> {
+    pub(crate) fn validate_value(&self, settings: &Value, text_bytes: usize) -> Result<(), SettingsError> {
         let text_weight = u64::try_from(text_bytes).unwrap_or(u64::MAX) / TEXT_BYTES_PER_VALUE;
         let weight = count_values(settings).saturating_add(text_weight);
         let checks = self.cost.saturating_mul(weight);
         if checks > CHECKS_MAX {
             return Err(SettingsError::whole(format!(
-                "settings of weight {weight} against a schema of cost {} take too long: make one of them smaller",
+                "a value of weight {weight} against a schema of cost {} take too long: make one of them smaller",
                 self.cost
             )));
         }

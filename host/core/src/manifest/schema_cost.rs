@@ -28,7 +28,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SchemaFault {
     /// Longer than [`SCHEMA_BYTES_MAX`].
-    #[error("{bytes} bytes; a settings schema has at most {SCHEMA_BYTES_MAX}")]
+    #[error("{bytes} bytes; a schema has at most {SCHEMA_BYTES_MAX}")]
     TooLong {
         /// How long it is.
         bytes: usize,

@@ -30,7 +30,7 @@ mod ring;
 mod tests;
 
 use queue::{EndpointQueue, LoadState};
-use rate::Gcra;
+use rate::Departures;
 use ring::Ring;
 
 /// What the scheduler must know of an endpoint.
@@ -103,7 +103,7 @@ pub struct Scheduler {
     breaker: BreakerConfig,
     queues: HashMap<EndpointId, EndpointQueue>,
     ring: Ring,
-    application_rates: HashMap<ApplicationId, Gcra>,
+    application_rates: HashMap<ApplicationId, Departures>,
     load_wanted: VecDeque<EndpointId>,
     wake_ups: BTreeSet<(UnixMillis, EndpointId)>,
     /// Endpoints whose fair share of places is used up, longest waiting first.
@@ -416,7 +416,7 @@ enum Go {
 
 fn go(
     queue: &EndpointQueue,
-    application_rates: &HashMap<ApplicationId, Gcra>,
+    application_rates: &HashMap<ApplicationId, Departures>,
     free: usize,
     now: UnixMillis,
 ) -> Go {
@@ -432,7 +432,7 @@ fn go(
     }
     let own_rate = queue.terms.rate.map_or(now, |rate| queue.rate.next_at(rate, now));
     let shared_rate = queue.terms.application_rate.map_or(now, |rate| {
-        application_rates.get(&queue.terms.application).copied().unwrap_or_default().next_at(rate, now)
+        application_rates.get(&queue.terms.application).map_or(now, |gone| gone.next_at(rate, now))
     });
     let resumes = held_back_until(queue, now).unwrap_or(now);
     let at = own_rate.max(shared_rate).max(resumes);

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::rate::Gcra;
+use super::rate::Departures;
 use super::{EndpointTerms, Health};
 use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
 use crate::id::DeliveryId;
@@ -34,7 +34,7 @@ pub(super) struct EndpointQueue {
     /// Order keys whose head failed and is not yet settled, or settled during the load that is under way: what a
     /// load brings of them may be ahead of their head.
     stalled_keys: HashSet<OrderKey>,
-    pub(super) rate: Gcra,
+    pub(super) rate: Departures,
     pub(super) breaker: Breaker,
     pub(super) paused_until: UnixMillis,
     /// Whether the endpoint is in the ring.
@@ -81,7 +81,7 @@ impl EndpointQueue {
             load: LoadState::Idle,
             busy_keys: HashSet::new(),
             stalled_keys: HashSet::new(),
-            rate: Gcra::default(),
+            rate: Departures::default(),
             breaker: Breaker::default(),
             paused_until: UnixMillis(0),
             in_ring: false,

@@ -1,40 +1,38 @@
-//! A rate limit without a timer: the generic cell rate algorithm (GCRA, ITU-T I.371).
+//! A rate limit without a timer: the departures of the last period, as many as the limit allows.
 //!
-//! One number per limit, the theoretical arrival time: how far the deliveries that already went out reach into the
-//! future at the agreed rate. A delivery may go when that lies less than one burst ahead.
+//! A delivery may go when that which went as many deliveries before it as the limit allows is a whole period ago. So no
+//! period, wherever it begins, sees more than the limit; and a burst of all of it may go at once.
+
+use std::collections::VecDeque;
 
 use crate::policy::Rate;
 use crate::time::UnixMillis;
 
-/// The state of one rate limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Gcra {
-    /// Theoretical arrival time, in microseconds since 1970.
-    arrival_micros: u64,
+/// The state of one rate limit: at most [`Rate::deliveries`] moments, 8 bytes each. A restart forgets them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Departures {
+    /// Oldest first.
+    moments: VecDeque<UnixMillis>,
 }
 
-impl Gcra {
+impl Departures {
     /// When the next delivery may go: now or earlier, or at that later moment.
-    pub(super) fn next_at(self, rate: Rate, now: UnixMillis) -> UnixMillis {
-        let now_micros = now.0.saturating_mul(1000);
-        let burst_micros = u64::from(rate.period_secs()) * 1_000_000;
+    pub(super) fn next_at(&self, rate: Rate, now: UnixMillis) -> UnixMillis {
+        let Some(index) = self.moments.len().checked_sub(usize::from(rate.deliveries())) else { return now };
         // A clock that jumped back must not stop deliveries for longer than one period.
-        let arrival = self.arrival_micros.min(now_micros.saturating_add(burst_micros));
-        let earliest = (arrival + emission_interval_micros(rate)).saturating_sub(burst_micros);
-        if earliest <= now_micros { now } else { UnixMillis(earliest.div_ceil(1000)) }
+        self.moments[index].min(now).after(rate.period()).max(now)
     }
 
     /// Counts a delivery that goes now.
     pub(super) fn count(&mut self, rate: Rate, now: UnixMillis) {
-        let now_micros = now.0.saturating_mul(1000);
-        let burst_micros = u64::from(rate.period_secs()) * 1_000_000;
-        let arrival = self.arrival_micros.min(now_micros.saturating_add(burst_micros)).max(now_micros);
-        self.arrival_micros = arrival + emission_interval_micros(rate);
+        while self.moments.front().is_some_and(|oldest| oldest.after(rate.period()) <= now) {
+            self.moments.pop_front();
+        }
+        self.moments.push_back(now);
+        while self.moments.len() > usize::from(rate.deliveries()) {
+            self.moments.pop_front();
+        }
     }
-}
-
-fn emission_interval_micros(rate: Rate) -> u64 {
-    u64::from(rate.period_secs()) * 1_000_000 / u64::from(rate.deliveries())
 }
 
 #[cfg(test)]
@@ -47,48 +45,74 @@ mod tests {
 
     /// Goes as fast as the limit lets it from `START` on; answers when each of `count` deliveries went.
     fn departures(rate: Rate, count: usize) -> Vec<UnixMillis> {
-        let mut gcra = Gcra::default();
+        let mut limit = Departures::default();
         let mut now = START;
         let mut departures = Vec::new();
         for _ in 0..count {
-            now = gcra.next_at(rate, now);
-            gcra.count(rate, now);
+            now = limit.next_at(rate, now);
+            limit.count(rate, now);
             departures.push(now);
         }
         departures
     }
 
     #[test]
-    fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+    fn a_burst_goes_at_once_and_the_next_a_period_later() {
         let rate = Rate::new(100, 60).unwrap();
-        let departures = departures(rate, 102);
-        assert_eq!(departures[99], START);
-        assert_eq!(departures[100], UnixMillis(START.0 + 600));
-        assert_eq!(departures[101], UnixMillis(START.0 + 1200));
+        let departures = departures(rate, 201);
+        assert_eq!((departures[99], departures[100]), (START, UnixMillis(START.0 + 60_000)));
+        assert_eq!((departures[199], departures[200].0), (departures[100], START.0 + 120_000));
     }
 
     #[test]
     fn a_clock_that_jumps_back_stops_nothing_for_longer_than_a_period() {
         let rate = Rate::new(1, 10).unwrap();
-        let mut gcra = Gcra::default();
-        gcra.count(rate, START);
+        let mut limit = Departures::default();
+        limit.count(rate, START);
         let jumped = UnixMillis(START.0 - 86_400_000);
-        assert!(gcra.next_at(rate, jumped).0 <= jumped.0 + 10_000);
+        assert!(limit.next_at(rate, jumped).0 <= jumped.0 + 10_000);
+    }
+
+    #[test]
+    fn a_limit_that_changes_holds_from_the_next_delivery_on() {
+        let (wide, narrow) = (Rate::new(5, 10).unwrap(), Rate::new(2, 10).unwrap());
+        let mut limit = Departures::default();
+        for second in 0..4 {
+            limit.count(wide, UnixMillis(START.0 + second * 1000));
+        }
+        let now = UnixMillis(START.0 + 4000);
+        assert_eq!(limit.next_at(wide, now), now);
+        assert_eq!(limit.next_at(narrow, now), UnixMillis(START.0 + 12_000));
     }
 
     proptest! {
         #[test]
-        fn no_period_sees_more_than_two_bursts(deliveries in 1u16..50, period_secs in 1u16..20) {
+        fn no_period_sees_more_than_the_limit(
+            deliveries in 1u16..50,
+            period_secs in 1u16..20,
+            idle in proptest::collection::vec(0u64..3000, 1..200),
+        ) {
+            let rate = Rate::new(deliveries, period_secs).unwrap();
+            let mut limit = Departures::default();
+            let (mut now, mut gone) = (START, Vec::new());
+            for idle in idle {
+                now = limit.next_at(rate, UnixMillis(now.0 + idle));
+                limit.count(rate, now);
+                gone.push(now);
+                prop_assert!(limit.moments.len() <= usize::from(deliveries));
+            }
+            for (index, first) in gone.iter().enumerate() {
+                let within = gone[index..].iter().filter(|at| at.since(*first) < rate.period()).count();
+                prop_assert!(within <= usize::from(deliveries), "{within} within a period");
+            }
+        }
+
+        #[test]
+        fn in_the_long_run_the_rate_is_the_agreed_one(deliveries in 1u16..50, period_secs in 1u16..20) {
             let rate = Rate::new(deliveries, period_secs).unwrap();
             let departures = departures(rate, usize::from(deliveries) * 5);
-            let period = u64::from(period_secs) * 1000;
-            for (index, first) in departures.iter().enumerate() {
-                let within = departures[index..].iter().filter(|at| at.0 < first.0 + period).count();
-                prop_assert!(within <= 2 * usize::from(deliveries), "{within} within a period");
-            }
-            // In the long run the rate is the agreed one: five bursts' worth take at least four periods less one step.
-            let took = departures.last().unwrap().0 - START.0;
-            prop_assert!(took + period / u64::from(deliveries) + 5 >= 4 * period);
+            let took = departures.last().unwrap().since(START);
+            prop_assert_eq!(took, 4 * rate.period());
         }
     }
 }

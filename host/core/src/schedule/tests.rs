@@ -400,7 +400,7 @@ fn a_rate_is_kept_without_taking_a_place() {
     assert!(start(&mut scheduler, START).is_some());
     assert!(start(&mut scheduler, START).is_some());
     let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the rate is exceeded") };
-    assert_eq!(at, UnixMillis(START.0 + 5000));
+    assert_eq!(at, UnixMillis(START.0 + 10_000));
     assert_eq!(scheduler.under_way(), 2);
     assert!(start(&mut scheduler, at).is_some());
 }

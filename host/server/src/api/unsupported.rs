@@ -13,13 +13,6 @@ pub(crate) async fn portal(State(_): State<Arc<Context>>, caller: Caller) -> Han
     Err(ApiError::not_implemented("there is no portal yet; make an application key with POST /api/v1/key"))
 }
 
-pub(crate) async fn example(State(_): State<Arc<Context>>, caller: Caller) -> Handled {
-    caller.reads_shared()?;
-    Err(ApiError::not_implemented(
-        "there are no examples yet; send a message with POST /api/v1/app/{app}/msg",
-    ))
-}
-
 pub(crate) async fn expunge(State(_): State<Arc<Context>>, caller: Caller) -> Handled {
     caller.reads_shared()?;
     Err(ApiError::not_implemented("content is not deleted one by one yet; it goes after the retention time"))

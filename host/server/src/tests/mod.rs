@@ -20,6 +20,8 @@ use crate::{GraphqlConfig, Server, ServerConfig};
 mod compose;
 mod configuration;
 mod connections;
+mod conversation;
+mod examples;
 mod graphql;
 mod history;
 mod messages;

@@ -42,7 +42,11 @@ const ARROWS: &[Row] = &[
         dev: &[TESTKIT],
     },
     Row { name: TESTKIT, normal: &[CORE], dev: &[] },
-    Row { name: "hookmill-tests", normal: &[CORE, TESTKIT, "hookmill-wasm"], dev: &[CORE, TESTKIT] },
+    Row {
+        name: "hookmill-tests",
+        normal: &[CORE, APP, TESTKIT, "hookmill-sqlite", "hookmill-wasm"],
+        dev: &[CORE, TESTKIT],
+    },
     Row { name: "hookmill-bench", normal: &[CORE, TESTKIT, "hookmill-tests", "hookmill-wasm"], dev: &[] },
     Row { name: "xtask", normal: &[], dev: &[] },
 ];

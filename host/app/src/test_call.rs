@@ -1,0 +1,87 @@
+//! Test calls: an example of an event type, sent to one endpoint on the way that every event takes.
+
+use bytes::Bytes;
+use hookmill_core::catalog::known_event;
+use hookmill_core::endpoint::{Endpoint, Filter};
+use hookmill_core::event::{Channels, ContentType, Name};
+use hookmill_core::payload_schema::example_of;
+use hookmill_core::route::Routes;
+
+use crate::ingest::{Accepted, Incoming};
+use crate::{App, AppError, ErrorKind};
+
+impl App {
+    /// Sends an endpoint the example of an event type: the first of the operator's newest schema, else that of a known
+    /// system.
+    ///
+    /// # Errors
+    /// No example, an endpoint that is turned off or does not take such events; else as for
+    /// [`accept`](Self::accept).
+    pub async fn send_example(
+        &self,
+        routes: &Routes,
+        endpoint: &Endpoint,
+        event_type: Name,
+        idempotency_key: Option<String>,
+    ) -> Result<Accepted, AppError> {
+        let body = self.example(&event_type).ok_or_else(|| {
+            AppError::invalid(
+                "example_missing",
+                format!(
+                    "there is no example of `{event_type}`: give its schema `examples`, or send a message"
+                ),
+            )
+        })?;
+        check_taken(endpoint, &event_type, &body)?;
+        let incoming = Incoming {
+            event_type,
+            uid: None,
+            channels: channels_for(&endpoint.filter),
+            ordering_key: None,
+            endpoint: Some(endpoint.id),
+            content_type: ContentType::json(),
+            body,
+            idempotency_key,
+        };
+        self.accept(routes, incoming).await
+    }
+
+    fn example(&self, event_type: &Name) -> Option<Bytes> {
+        let own = self.own_schema(event_type);
+        match own.as_ref().and_then(example_of) {
+            Some(example) => Some(Bytes::from(example.to_string())),
+            None => known_event(event_type.as_str())
+                .map(|known| Bytes::from_static(known.example.trim_ascii_end().as_bytes())),
+        }
+    }
+}
+
+/// A test call that would reach nobody is refused, with the reason.
+fn check_taken(endpoint: &Endpoint, event_type: &Name, body: &Bytes) -> Result<(), AppError> {
+    let refused = |code, message: String| Err(AppError::new(ErrorKind::Conflict, code, message));
+    if !endpoint.state.takes_events() {
+        let message = "the endpoint is turned off; reactivate it first";
+        return refused("endpoint_disabled", message.to_owned());
+    }
+    let Filter { event_types, channels: _, pattern } = &endpoint.filter;
+    if event_types.as_ref().is_some_and(|types| !types.contains(event_type)) {
+        let message = format!("the endpoint does not take `{event_type}`; choose one of its event types");
+        return refused("endpoint_not_subscribed", message);
+    }
+    let matches = |body: &Bytes| match (pattern, serde_json::from_slice(body)) {
+        (None, _) => true,
+        (Some(pattern), Ok(value)) => pattern.matches(&value),
+        (Some(_), Err(_)) => false,
+    };
+    if !matches(body) {
+        let message = format!("the example of `{event_type}` does not match the endpoint's pattern");
+        return refused("endpoint_not_subscribed", message);
+    }
+    Ok(())
+}
+
+/// One of the channels that the endpoint listens to, if it does not listen to all.
+fn channels_for(filter: &Filter) -> Channels {
+    let wanted = filter.channels.iter().flatten().next();
+    wanted.and_then(|channel| Channels::new(vec![channel.clone()]).ok()).unwrap_or_default()
+}

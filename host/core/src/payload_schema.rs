@@ -1,0 +1,107 @@
+//! Payloads against the schema of their event type, for senders who ask for it.
+//!
+//! The rules are those for the settings of plugins: draft 2020-12, references within the document, and a bound on the
+//! work of one check. `format` is a note for people, a `pattern` is checked.
+
+use serde_json::Value;
+
+use crate::manifest::{ManifestError, SettingsFailure, SettingsSchema};
+
+/// A checked JSON Schema of an event type's payloads. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PayloadSchema(SettingsSchema);
+
+impl PayloadSchema {
+    /// Takes a schema.
+    ///
+    /// # Errors
+    /// The first rule that it breaks, with a pointer from its own root.
+    pub fn new(schema: &Value) -> Result<Self, ManifestError> {
+        SettingsSchema::new(schema).map(Self)
+    }
+
+    /// Takes a schema that is JSON text.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); text that is no JSON is no schema.
+    pub fn parse(schema: &str) -> Result<Self, ManifestError> {
+        Self::new(&serde_json::from_str(schema).unwrap_or(Value::Null))
+    }
+
+    /// Checks a payload.
+    ///
+    /// # Errors
+    /// All that fails, up to [`SETTINGS_FAILURES_MAX`](crate::manifest::SETTINGS_FAILURES_MAX), with pointers into the
+    /// payload.
+    pub fn check(&self, payload: &[u8]) -> Result<(), Vec<SettingsFailure>> {
+        let value: Value = serde_json::from_slice(payload).map_err(|error| {
+            vec![SettingsFailure { pointer: String::new(), message: format!("not JSON: {error}") }]
+        })?;
+        self.0.validate_value(&value, payload.len()).map_err(|error| error.failures)
+    }
+}
+
+/// The newest of an event type's schemas, which are a JSON object by version: that with the highest number, or without
+/// numbers the last by name.
+#[must_use]
+pub fn newest_schema(schemas: &str) -> Option<Value> {
+    let Ok(Value::Object(schemas)) = serde_json::from_str(schemas) else { return None };
+    let newest =
+        schemas.into_iter().max_by_key(|(version, _)| (version.parse::<u64>().ok(), version.clone()));
+    newest.map(|(_, schema)| schema)
+}
+
+/// The first example that a schema carries, if that is an object.
+#[must_use]
+pub fn example_of(schema: &Value) -> Option<&Value> {
+    schema.get("examples").and_then(|examples| examples.get(0)).filter(|example| example.is_object())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_schema_has_the_highest_number() {
+        let check =
+            |schemas: &str, expect: Option<Value>| assert_eq!(newest_schema(schemas), expect, "{schemas}");
+        check(r#"{"1": {"a": 1}}"#, Some(json!({"a": 1})));
+        check(r#"{"9": 9, "10": 10, "2": 2}"#, Some(json!(10)));
+        check(r#"{"draft": 0, "1": 1}"#, Some(json!(1)));
+        check(r#"{"a": 0, "b": 1}"#, Some(json!(1)));
+        check("{}", None);
+        check("[]", None);
+        check("{", None);
+    }
+
+    #[test]
+    fn an_example_is_the_first_object_of_the_examples() {
+        let check = |schema: Value, expect: Option<Value>| assert_eq!(example_of(&schema), expect.as_ref());
+        check(json!({"examples": [{"n": 1}, {"n": 2}]}), Some(json!({"n": 1})));
+        check(json!({"examples": ["text"]}), None);
+        check(json!({"examples": {"0": {}}}), None);
+        check(json!({"examples": []}), None);
+        check(json!(true), None);
+    }
+
+    #[test]
+    fn a_payload_fails_at_each_place() {
+        let schema = PayloadSchema::new(&json!({
+            "type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}, "t": {"maxLength": 2}},
+        }));
+        let schema = schema.unwrap();
+        let check = |payload: &str, expect: &[&str]| {
+            let failures = schema.check(payload.as_bytes()).err().unwrap_or_default();
+            let pointers: Vec<_> = failures.iter().map(|failure| &*failure.pointer).collect();
+            assert_eq!(pointers, expect, "{payload}");
+        };
+        check(r#"{"n": 1, "t": "ab"}"#, &[]);
+        check(r#"{"n": "1", "t": "abc"}"#, &["/n", "/t"]);
+        check("{}", &[""]);
+        check("<xml/>", &[""]);
+        check(&"[".repeat(100_000), &[""]);
+        assert!(PayloadSchema::parse("no JSON").is_err());
+    }
+}

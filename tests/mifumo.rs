@@ -1,0 +1,213 @@
+//! Mifumo SMS, "Webhook Integration Guide": its sections in order, with the real process, and in virtual time where it
+//! speaks of minutes.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use hookmill_core::endpoint::EndpointState;
+use hookmill_core::policy::Overrides;
+use hookmill_core::preset::Preset;
+use hookmill_testkit::receiver::{Behaviour, Received, Receiver};
+use hookmill_tests::api::Api;
+use hookmill_tests::fixture::{seed, tests_directory};
+use hookmill_tests::router::DataDir;
+use hookmill_tests::virtual_time::{VirtualRouter, answer};
+use hookmill_tests::wait;
+use http::Method;
+use serde_json::{Value, json};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The events of the guide, with the file of each one's payload.
+const EVENTS: [(&str, &str); 3] = [
+    ("message.sent", "mifumo-message-sent.json"),
+    ("message.delivered", "mifumo-message-delivered.json"),
+    ("message.failed", "mifumo-message-failed.json"),
+];
+
+fn event_type(request: &Received) -> String {
+    let payload: Value = serde_json::from_slice(&request.body).unwrap();
+    payload["event"].as_str().unwrap().to_owned()
+}
+
+/// Webhook Events: "Available Events"; Create Webhook: "Select the events you want to receive".
+#[tokio::test]
+async fn a_webhook_receives_the_events_that_it_selected() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("selected").await;
+    let selected = json!({ "preset": "mifumo", "eventTypes": ["message.delivered", "message.failed"] });
+    let endpoint = api.create_endpoint(&application, &receiver.url("/webhook/sms"), selected).await;
+    for (event, file) in EVENTS {
+        api.send(&application, event, &seed(file)).await;
+    }
+    receiver.wait_for(2).await;
+    api.wait_until_drained(&endpoint).await;
+    let mut received: Vec<_> = receiver.requests().iter().map(event_type).collect();
+    received.sort();
+    assert_eq!(received, ["message.delivered", "message.failed"]);
+}
+
+/// Webhook URL Requirements: "Return HTTP 200 status for successful processing".
+#[tokio::test(start_paused = true)]
+async fn only_200_is_success() {
+    for status in [201, 202, 204, 302, 400, 500] {
+        let router = VirtualRouter::start(Preset::Mifumo, Overrides::default()).await;
+        router.receiver().answer_next(answer(status));
+        router.send("message.sent", seed("mifumo-message-sent.json")).await;
+        router.run_for(DAY).await;
+        assert_eq!(router.waits(), [60], "{status}, then 200");
+    }
+}
+
+/// Webhook URL Requirements: "Respond within 30 seconds".
+#[tokio::test(start_paused = true)]
+async fn an_answer_after_30_seconds_is_none() {
+    for (takes, attempts) in [(29, 1), (31, 4)] {
+        let router = VirtualRouter::start(Preset::Mifumo, Overrides::default()).await;
+        router.receiver().take(Duration::from_secs(takes));
+        router.send("message.sent", seed("mifumo-message-sent.json")).await;
+        router.run_for(DAY).await;
+        assert_eq!(router.receiver().arrivals().len(), attempts, "{takes} s");
+    }
+}
+
+/// What the guide's own `verify_webhook` says of each payload, signature and secret.
+fn verify_webhook(exhibits: &[(&str, &str, &str)]) -> Vec<bool> {
+    let guide =
+        std::fs::read_to_string(tests_directory().join("data/seeds/mifumo-verify-webhook.py")).unwrap();
+    let program = format!(
+        "{guide}\nimport json, sys\nfor line in sys.stdin:\n    print(verify_webhook(*json.loads(line)))\n"
+    );
+    let mut python = Command::new("python3");
+    let running = python.arg("-c").arg(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut running = running.expect("python3 can be run");
+    let mut stdin = running.stdin.take().expect("stdin is piped");
+    for exhibit in exhibits {
+        writeln!(stdin, "{}", json!(exhibit)).expect("it reads");
+    }
+    drop(stdin);
+    let output = running.wait_with_output().expect("it is our child");
+    assert!(output.status.success(), "python3 ended with {}", output.status);
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line == "True").collect()
+}
+
+/// Webhook Security, and Webhook Payloads: each payload as it is printed, verified as it is printed.
+#[tokio::test]
+async fn the_guides_own_function_verifies_each_payload() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("signed").await;
+    let preset = json!({ "preset": "mifumo" });
+    let endpoint = api.create_endpoint(&application, &receiver.url("/webhook/sms"), preset).await;
+    let secret = api.secret(&endpoint).await;
+    let mut exhibits = Vec::new();
+    for (sent, (event, file)) in EVENTS.into_iter().enumerate() {
+        let payload = seed(file);
+        api.send(&application, event, &payload).await;
+        let request = receiver.wait_for(sent + 1).await.remove(sent);
+        assert_eq!((&request.method, &*request.path), (&Method::POST, "/webhook/sms"));
+        assert_eq!(request.headers["content-type"], "application/json");
+        assert_eq!(request.body, payload);
+        let signature = request.headers["x-webhook-signature"].to_str().unwrap().to_owned();
+        exhibits.push((payload, signature));
+    }
+    let mut questions = Vec::new();
+    for (payload, signature) in &exhibits {
+        questions.push((payload.as_str(), signature.as_str(), secret.as_str()));
+        questions.push((payload, signature, "whsec_other"));
+    }
+    questions.push((&exhibits[0].0, &exhibits[1].1, &secret));
+    assert_eq!(verify_webhook(&questions), [true, false, true, false, true, false, false]);
+}
+
+/// Webhook Testing: "verify your endpoint is working with test calls".
+#[tokio::test]
+async fn a_test_call_delivers_the_example_of_an_event_to_one_webhook() {
+    let (tested, other) =
+        (Receiver::start(Behaviour::accepts()).await, Receiver::start(Behaviour::accepts()).await);
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("tested").await;
+    let preset = json!({ "preset": "mifumo" });
+    let endpoint = api.create_endpoint(&application, &tested.url("/"), preset.clone()).await;
+    let neighbour = api.create_endpoint(&application, &other.url("/"), preset).await;
+    let secret = api.secret(&endpoint).await;
+    for (sent, (event, file)) in EVENTS.into_iter().enumerate() {
+        let call = api.call(Method::POST, &format!("{}/send-example", endpoint.path()));
+        let message = call.json(&json!({ "eventType": event })).await.expect(202);
+        let request = tested.wait_for(sent + 1).await.remove(sent);
+        assert_eq!(request.body, seed(file), "{message}");
+        let signature = request.headers["x-webhook-signature"].to_str().unwrap().to_owned();
+        assert_eq!(verify_webhook(&[(&seed(file), &signature, &secret)]), [true]);
+    }
+    api.wait_until_drained(&neighbour).await;
+    assert_eq!(other.connections(), 0);
+}
+
+/// Webhook Retry Policy: "1 minute, 5 minutes, 15 minutes", "the webhook is marked as failed", "You can reactivate failed
+/// webhooks".
+#[tokio::test(start_paused = true)]
+async fn a_failed_webhook_waits_and_is_reactivated_in_order() {
+    let mut router = VirtualRouter::start(Preset::Mifumo, Overrides::default()).await;
+    router.receiver().answer_always(answer(500));
+    router.send("message.sent", r#"{"n":1}"#).await;
+    router
+        .run_until("it is marked as failed", |router| router.endpoint().state != EndpointState::Enabled)
+        .await;
+    assert!(matches!(router.endpoint().state, EndpointState::Failed { .. }));
+    assert_eq!(router.waits(), [60, 300, 900]);
+
+    for payload in [r#"{"n":2}"#, r#"{"n":3}"#] {
+        router.send("message.sent", payload).await;
+        router.run_for(DAY).await;
+    }
+    router.restart().await;
+    router.send("message.sent", r#"{"n":4}"#).await;
+    router.run_for(DAY).await;
+    assert_eq!(router.receiver().arrivals().len(), 4, "deliveries of a failed webhook wait");
+
+    router.receiver().answer_always(answer(200));
+    router.reactivate().await;
+    router.run_until_arrivals(8).await;
+    router.run_for(DAY).await;
+    let bodies: Vec<_> =
+        router.receiver().arrivals().drain(4..).map(|arrival| arrival.request.body).collect();
+    assert_eq!(bodies, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#, r#"{"n":4}"#]);
+    assert_eq!(router.endpoint().state, EndpointState::Enabled);
+}
+
+async fn state(api: &Api, path: &str) -> String {
+    api.get(path).await["state"].as_str().unwrap().to_owned()
+}
+
+/// The same through the API, with waits that a test can wait for.
+#[tokio::test]
+async fn the_api_shows_a_failed_webhook_and_reactivates_it() {
+    let receiver = Receiver::start(Behaviour::statuses([500, 500, 500, 500])).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("failed").await;
+    let preset = json!({ "preset": "mifumo" });
+    let endpoint = api.create_endpoint(&application, &receiver.url("/"), preset).await;
+    // One at a time, so that the order in which they arrive is that in which they were sent.
+    api.set_policy(&endpoint, json!({ "schedule": [0.01, 0.01, 0.01], "concurrency": 1 })).await;
+    api.send(&application, "message.sent", r#"{"n":1}"#).await;
+    wait::until("it is failed", async || (state(api, &endpoint.path()).await == "failed").then_some(()))
+        .await;
+    api.send(&application, "message.sent", r#"{"n":2}"#).await;
+    assert_eq!(api.unfinished(&endpoint).await, 2);
+
+    let call = api.call(Method::POST, &format!("{}/reactivate", endpoint.path()));
+    assert_eq!(call.reply().await.expect(200)["state"], "enabled");
+    let requests = receiver.wait_for(6).await;
+    let bodies: Vec<_> = requests[4..].iter().map(|request| request.body.clone()).collect();
+    assert_eq!(bodies, [r#"{"n":1}"#, r#"{"n":2}"#]);
+    api.wait_until_drained(&endpoint).await;
+}
