@@ -125,7 +125,7 @@ impl ComposeIn {
             missing: self.missing.as_deref().map(missing).transpose()?.unwrap_or_default(),
             allowed_origins: self.allowed_origins,
         };
-        Composition::parse(raw, self.sample.as_ref()).map_err(refused)
+        Composition::parse(raw, self.sample.as_ref()).map_err(|error| refused(&error))
     }
 
     /// What is said of a new endpoint; its description is the composition's name.
@@ -228,7 +228,7 @@ fn joined(headers: &HeaderMap, name: &http::HeaderName) -> String {
 fn method(text: &str) -> Result<Method, ApiError> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| {
         let fault = CompositionFault::Method { method: text.to_owned() };
-        refused(InvalidComposition { part: Part::Method, offset: None, fault })
+        refused(&InvalidComposition { part: Part::Method, offset: None, fault })
     })
 }
 
@@ -255,7 +255,7 @@ fn missing(code: &str) -> Result<MissingRule, ApiError> {
 }
 
 /// Names the field and the place in its text.
-fn refused(error: InvalidComposition) -> ApiError {
+fn refused(error: &InvalidComposition) -> ApiError {
     let content = || vec!["body".to_owned(), "content".to_owned()];
     let place = match &error.part {
         Part::Whole => Vec::new(),
