@@ -156,8 +156,9 @@ async fn what_is_wrong_with_a_certificate_is_diagnosed() {
         assert_eq!(diagnose(symptom).code, expect, "{failure}");
     };
     let good = || certificate_for(&["hooks.example"]);
-    let expired = CertificateParams { not_after: date_time_ymd(2020, 1, 1), ..good() };
-    let early = CertificateParams { not_before: date_time_ymd(4000, 1, 1), ..good() };
+    let (mut expired, mut early) = (good(), good());
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    early.not_before = date_time_ymd(4000, 1, 1);
     check(good(), false, "hooks.example", "tls_unknown_issuer").await;
     check(good(), true, "other.example", "tls_name_mismatch").await;
     check(expired, true, "hooks.example", "tls_expired").await;
