@@ -184,15 +184,17 @@ async fn run(
     let parts = AppParts {
         store: Arc::new(SteadyStore(Arc::clone(&store))),
         plugins: Arc::new(RecordingPlugins::default()),
+        transport: receiver.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
         address_policy: AddressPolicy::default(),
+        request_origin: Default::default(),
         dispatcher,
         bundle: Default::default(),
     };
     let app = Arc::new(App::load(parts).await.expect("the configuration is read"));
     let shutdown = CancellationToken::new();
-    let parts = DispatcherParts { app: Arc::clone(&app), transport: receiver.clone(), inbox };
+    let parts = DispatcherParts { app: Arc::clone(&app), inbox };
     let dispatcher = tokio::spawn(Dispatcher::new(parts).run(shutdown.clone(), Duration::from_secs(60)));
     Running { app, store, shutdown, dispatcher }
 }
