@@ -12,7 +12,7 @@ use http::Method;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
@@ -62,9 +62,10 @@ async fn check(url: &str, failure_code: &str, diagnosis: &str, advised: &str) {
 
 #[tokio::test]
 async fn a_refused_port() {
-    let receiver = Receiver::start(Behaviour::accepts()).await;
-    let url = receiver.url("/");
-    drop(receiver);
+    // Bound, so that nobody else listens there, and not listening.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let url = format!("http://{}/", socket.local_addr().expect("it is bound"));
     check(&url, "connect_refused", "connect_refused", "check firewall and security group settings").await;
 }
 

@@ -102,6 +102,17 @@ async fn plugins_that_come_with_the_router_need_no_upload() {
     refused.json(&json!({ "settings": { "filter": 7 } })).await.check_refused(422, "settings_invalid");
 }
 
+/// A plugin is installed when it is first looked at, and only if its samples come out as its manifest says.
+#[tokio::test]
+async fn every_plugin_that_comes_with_the_router_can_be_installed() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let names = "cloudevents discord javascript jq mailgun mifumo redact slack twilio whatsapp";
+    for name in names.split(' ') {
+        let plugin = setup.router.api().get(&format!("/plugin/{name}")).await;
+        assert_eq!(plugin["name"], name, "{plugin}");
+    }
+}
+
 #[tokio::test]
 async fn a_dry_run_shows_requests_difference_and_cost_and_stores_nothing() {
     let setup = Setup::new(Behaviour::accepts()).await;

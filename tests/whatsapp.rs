@@ -9,10 +9,10 @@ use hookmill_tests::router::{DataDir, Router};
 use http::Method;
 use serde_json::{Value, json};
 
-/// "Message Status Notification".
-const STATUS: &str = "whatsapp:message:status";
+/// "Message Status Notification": its `event`, as the type of an event is written.
+const STATUS: &str = "whatsapp.message.status";
 /// "Message Incoming Notification", and "Incoming Media".
-const INCOMING: &str = "whatsapp:message:in";
+const INCOMING: &str = "whatsapp.message.in";
 
 /// A router with one application, and a receiver.
 struct Setup {

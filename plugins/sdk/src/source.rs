@@ -241,10 +241,13 @@ impl NewEvent {
         self
     }
 
-    /// Adds a channel.
+    /// Adds a channel, once.
     #[must_use]
     pub fn channel(mut self, channel: impl Into<String>) -> Self {
-        self.channels.push(channel.into());
+        let channel = channel.into();
+        if !self.channels.contains(&channel) {
+            self.channels.push(channel);
+        }
         self
     }
 
@@ -460,7 +463,7 @@ mod tests {
 
     #[test]
     fn what_a_function_returns_becomes_a_verdict() {
-        let event = NewEvent::new("a.b").channel("c").content_type("text/plain").bytes(*b"x");
+        let event = NewEvent::new("a.b").channel("c").channel("c").content_type("text/plain").bytes(*b"x");
         assert_eq!(Verdict::from(event.clone()).events(), std::slice::from_ref(&event));
         assert_eq!(Verdict::from(vec![event.clone()]), Verdict::Accept(vec![event]));
         assert_eq!(Verdict::ignore(), Verdict::Accept(Vec::new()));
