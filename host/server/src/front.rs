@@ -60,7 +60,7 @@ impl Front {
 
     async fn send<B>(&self, request: Request<B>, id: &str) -> Response
     where
-        B: http_body::Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
     {
         let (parts, body) = request.into_parts();
         let application = message_application(&parts.method, &parts.uri).unwrap_or_default();

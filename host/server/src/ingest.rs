@@ -75,7 +75,7 @@ pub(crate) async fn accept<B>(
     body: B,
 ) -> Handled
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
     take(context, application, query, headers, body)
         .await
@@ -90,7 +90,7 @@ async fn take<B>(
     body: B,
 ) -> Handled
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
     let caller = Caller::from_headers(&context.app, headers)?;
     input::check_json(headers)?;

@@ -18,6 +18,10 @@ use crate::error::ApiError;
 /// The header that makes a request happen once.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Bytes of a body over its limit that are read all the same, so that its sender comes to read the answer. Who declares
+/// more is answered at once.
+const DISCARDED_BYTES_MAX: u64 = 64 << 20;
+
 /// The body of a request, with what makes it a repeat.
 pub(crate) struct Input {
     pub(crate) bytes: Bytes,
@@ -50,26 +54,43 @@ impl Input {
     }
 }
 
-/// Reads a body of at most `bytes_max`, within the configured time. What is over the limit is not waited for,
-/// whatever `Content-Length` says.
-pub(crate) async fn read<B>(body: B, bytes_max: usize, config: &ServerConfig) -> Result<Bytes, ApiError>
+/// Reads a body of at most `bytes_max`, within the configured time.
+///
+/// What is over the limit is not waited for, whatever `Content-Length` says. Behind the answer it is read and thrown away
+/// for a while ([`DISCARDED_BYTES_MAX`]), because many clients read no answer before they have written all: closed at once,
+/// they would see a broken pipe and not what was wrong.
+pub(crate) async fn read<B>(mut body: B, bytes_max: usize, config: &ServerConfig) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+{
+    let declared = body.size_hint().lower();
+    let read = if declared > bytes_max as u64 {
+        Err(too_large(bytes_max))
+    } else {
+        let reading = tokio::time::timeout(config.body_timeout, read_frames(&mut body, bytes_max));
+        reading.await.unwrap_or_else(|_| Err(too_slow(config)))
+    };
+    let is_too_large = read.as_ref().is_err_and(|error| error.status == StatusCode::PAYLOAD_TOO_LARGE);
+    if is_too_large && declared <= DISCARDED_BYTES_MAX {
+        tokio::spawn(tokio::time::timeout(config.body_timeout, discard(body)));
+    }
+    read
+}
+
+async fn discard<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    if body.size_hint().lower() > bytes_max as u64 {
-        return Err(too_large(bytes_max));
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        if left == 0 {
+            return;
+        }
     }
-    let reading = tokio::time::timeout(config.body_timeout, read_frames(body, bytes_max));
-    reading.await.unwrap_or_else(|_| {
-        Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            format!("the body did not arrive within {} s", config.body_timeout.as_secs_f64()),
-        ))
-    })
 }
 
-async fn read_frames<B>(mut body: B, bytes_max: usize) -> Result<Bytes, ApiError>
+async fn read_frames<B>(body: &mut B, bytes_max: usize) -> Result<Bytes, ApiError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -92,6 +113,15 @@ where
         }
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+fn too_slow(config: &ServerConfig) -> ApiError {
+    let waited = config.body_timeout.as_secs_f64();
+    ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "body_timeout",
+        format!("the body did not arrive within {waited} s"),
+    )
 }
 
 fn too_large(bytes_max: usize) -> ApiError {
