@@ -26,8 +26,8 @@ const EVENTS: [(&str, &str); 3] = [
 ];
 
 fn event_type(request: &Received) -> String {
-    let payload: Value = serde_json::from_slice(&request.body).unwrap();
-    payload["event"].as_str().unwrap().to_owned()
+    let payload: Value = serde_json::from_slice(&request.body).expect("a delivery is JSON");
+    payload["event"].as_str().expect("it names its event").to_owned()
 }
 
 /// Webhook Events: "Available Events"; Create Webhook: "Select the events you want to receive".
@@ -76,8 +76,8 @@ async fn an_answer_after_30_seconds_is_none() {
 
 /// What the guide's own `verify_webhook` says of each payload, signature and secret.
 fn verify_webhook(exhibits: &[(&str, &str, &str)]) -> Vec<bool> {
-    let guide =
-        std::fs::read_to_string(tests_directory().join("data/seeds/mifumo-verify-webhook.py")).unwrap();
+    let guide = std::fs::read_to_string(tests_directory().join("data/seeds/mifumo-verify-webhook.py"))
+        .expect("it is there");
     let program = format!(
         "{guide}\nimport json, sys\nfor line in sys.stdin:\n    print(verify_webhook(*json.loads(line)))\n"
     );
@@ -183,7 +183,7 @@ async fn a_failed_webhook_waits_and_is_reactivated_in_order() {
 }
 
 async fn state(api: &Api, path: &str) -> String {
-    api.get(path).await["state"].as_str().unwrap().to_owned()
+    api.get(path).await["state"].as_str().expect("an endpoint has a state").to_owned()
 }
 
 /// The same through the API, with waits that a test can wait for.

@@ -13,7 +13,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A preset's retries without chance.
 fn exact(preset: Preset) -> Overrides {
     let raw = RawRetryPolicy { jitter_percent: 0, ..preset.policy().retry.into() };
-    Overrides { retry: Some(RetryPolicy::try_from(raw).unwrap()), ..Overrides::default() }
+    Overrides {
+        retry: Some(RetryPolicy::try_from(raw).expect("a schedule within the limits")),
+        ..Overrides::default()
+    }
 }
 
 /// `whatsapp` with other tries than its two more.
@@ -22,7 +25,10 @@ fn whatsapp_tries(tries: u32) -> Overrides {
     if let Schedule::Exponential { attempts_max, .. } = &mut raw.schedule {
         *attempts_max = tries;
     }
-    Overrides { retry: Some(RetryPolicy::try_from(raw).unwrap()), ..Overrides::default() }
+    Overrides {
+        retry: Some(RetryPolicy::try_from(raw).expect("a schedule within the limits")),
+        ..Overrides::default()
+    }
 }
 
 /// The whole schedule of an endpoint that never takes anything.

@@ -29,7 +29,7 @@ pub(crate) struct ApiError {
     /// Where in that field's text, in bytes from 0, if at one place.
     offset: Option<usize>,
     /// Further places, and what is wrong there.
-    further: Vec<(Vec<String>, String)>,
+    further: Box<[(Vec<String>, String)]>,
     retry_after: Option<Duration>,
 }
 
@@ -90,7 +90,7 @@ impl ApiError {
             detail: detail.into(),
             place: Vec::new(),
             offset: None,
-            further: Vec::new(),
+            further: Box::default(),
             retry_after: None,
         }
     }

@@ -201,7 +201,7 @@ fn advice(checkup: &Checkup, counts: &Counts, causes: &[Cause], healthy: bool) -
     match checkup.endpoint["state"].as_str().unwrap_or_default() {
         "enabled" => {}
         "unverified" => {
-            advice.push(format!("it has yet to prove that it wants events: {}", command("verify")))
+            advice.push(format!("it has yet to prove that it wants events: {}", command("verify")));
         }
         "failed" => advice.push(format!(
             "its deliveries wait since one of them was tried in vain for the last time: {}",
