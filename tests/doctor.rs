@@ -142,7 +142,9 @@ async fn an_endpoint_that_failed_is_reactivated_as_the_doctor_says() {
     let application = api.create_application("failed").await;
     let endpoint = api.create_endpoint(&application, &receiver.url("/"), json!({})).await;
     api.set_policy(&endpoint, json!({ "schedule": [], "disable": "exhausted" })).await;
-    api.send(&application, "any", "{}").await;
+    let message = api.send(&application, "any", "{}").await;
+    // The attempt is written down in one commit, the endpoint's state in another.
+    api.wait_for_attempts(&application, &message, 1).await;
     hookmill_tests::wait::until("the endpoint is marked failed", async || {
         (api.get(&endpoint.path()).await["state"] == "failed").then_some(())
     })
