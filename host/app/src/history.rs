@@ -11,8 +11,8 @@ use hookmill_core::event::{Event, Name};
 use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
 use hookmill_core::limits::PAGE_ITEMS_MAX;
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, DeliveryStatus, EndpointCounts, EventLookup,
-    EventQuery, NewDelivery, PageFrom, PendingDelivery, order_key,
+    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, DeliveryStatus, EndpointCounts,
+    EventLookup, EventQuery, NewDelivery, PageFrom, PendingDelivery, order_key,
 };
 use hookmill_core::route::Routes;
 use hookmill_core::time::UnixMillis;
@@ -29,12 +29,10 @@ pub use recover::Recovery;
 pub const SCANNED_MAX: usize = 5000;
 
 /// Which attempts a reader wants.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AttemptFilter {
-    /// Of this event.
-    pub event: Option<EventId>,
-    /// To this endpoint.
-    pub endpoint: Option<EndpointId>,
+    /// Of this event or endpoint.
+    pub of: AttemptsOf,
     /// With one of these results; any where there are none.
     pub results: Vec<AttemptResult>,
     /// With a status in this hundred; 0 for those without an answer.
@@ -106,8 +104,8 @@ impl App {
     ) -> Result<AttemptRecord, AppError> {
         let missing = || AppError::not_found("message attempt");
         let id: AttemptId = attempt.parse().map_err(|_| missing())?;
-        let record = self.store.attempt(application, id).await?;
-        record.filter(|record| record.event == event).ok_or_else(missing)
+        let record = self.store.attempt(application, event, id).await?;
+        record.ok_or_else(missing)
     }
 
     /// Reads a page of attempts.
@@ -124,8 +122,7 @@ impl App {
         while let Some(step) = scan.next_step() {
             let query = AttemptQuery {
                 application,
-                event: filter.event,
-                endpoint: filter.endpoint,
+                of: filter.of,
                 from: step.from,
                 limit: step.limit,
                 result: filter.single_result(),
@@ -181,9 +178,14 @@ impl App {
         routes: &Routes,
         event: &Event,
     ) -> Result<BTreeMap<EndpointId, Standing>, AppError> {
-        let mut touched: BTreeSet<EndpointId> =
-            self.store.deliveries_of(event.id).await?.iter().map(|state| state.endpoint).collect();
-        let filter = AttemptFilter { event: Some(event.id), ..AttemptFilter::default() };
+        let mut touched: BTreeSet<EndpointId> = self
+            .store
+            .deliveries_of(event.application, event.id)
+            .await?
+            .iter()
+            .map(|state| state.endpoint)
+            .collect();
+        let filter = AttemptFilter::of(AttemptsOf::Event(event.id, None));
         let mut from = PageFrom::Newest;
         for _ in 0..SCANNED_MAX / PAGE_ITEMS_MAX {
             let request = PageRequest { from, limit: PAGE_ITEMS_MAX };
@@ -225,7 +227,7 @@ impl App {
         let due = self.clock.now();
         let order_key = order_key(endpoint.policy.effective().ordering, event);
         let delivery = NewDelivery { endpoint: endpoint.id, order_key };
-        let ids = self.store.redeliver(event.id, vec![delivery], due).await?;
+        let ids = self.store.redeliver(event.application, event.id, vec![delivery], due).await?;
         let pending = ids.into_iter().map(|id| PendingDelivery {
             id,
             event: Arc::clone(event),
@@ -242,7 +244,7 @@ impl App {
 
     /// Where one event stands at one endpoint; nowhere, if it did not go there.
     async fn standing(&self, event: &Event, endpoint: EndpointId) -> Result<Option<Standing>, AppError> {
-        let states = self.store.deliveries_of(event.id).await?;
+        let states = self.store.deliveries_of(event.application, event.id).await?;
         let here = states.iter().filter(|state| state.endpoint == endpoint);
         let waiting = here.clone().find_map(|state| match state.status {
             DeliveryStatus::Waiting(due) => Some((state.attempts_made, due)),
@@ -269,8 +271,7 @@ impl App {
     ) -> Result<Option<AttemptRecord>, AppError> {
         let query = AttemptQuery {
             application: event.application,
-            event: Some(event.id),
-            endpoint: Some(endpoint),
+            of: AttemptsOf::Event(event.id, Some(endpoint)),
             from: PageFrom::Newest,
             limit: 1,
             result: None,
@@ -300,6 +301,20 @@ impl App {
 }
 
 impl AttemptFilter {
+    /// All of an event or endpoint.
+    #[must_use]
+    pub fn of(of: AttemptsOf) -> Self {
+        Self {
+            of,
+            results: Vec::new(),
+            status_class: None,
+            event_types: Vec::new(),
+            channel: None,
+            before: None,
+            after: None,
+        }
+    }
+
     /// The one result that the store can look for.
     fn single_result(&self) -> Option<AttemptResult> {
         match self.results.as_slice() {

@@ -68,8 +68,8 @@ pub struct SqliteStore {
     failure: Arc<FailureFlag>,
     sealer: Sealer,
     file: PathBuf,
-    /// How far retention has looked in its present pass.
-    retention: Mutex<Option<EventId>>,
+    /// How far retention has looked in its present pass: an event's number.
+    retention: Mutex<Option<i64>>,
 }
 
 impl SqliteStore {
@@ -138,7 +138,7 @@ impl SqliteStore {
         self.writer.durable(DurableJob::Forget).await
     }
 
-    fn remember_retention(&self, after: Option<EventId>) {
+    fn remember_retention(&self, after: Option<i64>) {
         *self.retention.lock().unwrap_or_else(PoisonError::into_inner) = after;
     }
 }
@@ -150,11 +150,13 @@ impl Store for SqliteStore {
 
     fn redeliver(
         &self,
+        application: ApplicationId,
         event: EventId,
         deliveries: Vec<NewDelivery>,
         due: UnixMillis,
     ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>> {
-        Box::pin(self.writer.durable(move |answer| DurableJob::Redeliver { event, deliveries, due, answer }))
+        let job = move |answer| DurableJob::Redeliver { application, event, deliveries, due, answer };
+        Box::pin(self.writer.durable(job))
     }
 
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>> {
@@ -223,13 +225,18 @@ impl Store for SqliteStore {
     fn attempt(
         &self,
         application: ApplicationId,
+        event: EventId,
         id: AttemptId,
     ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::attempt(db, application, id)))
+        Box::pin(self.history.read(move |db| history::attempt(db, application, event, id)))
     }
 
-    fn deliveries_of(&self, event: EventId) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::deliveries_of(db, event)))
+    fn deliveries_of(
+        &self,
+        application: ApplicationId,
+        event: EventId,
+    ) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
+        Box::pin(self.history.read(move |db| history::deliveries_of(db, application, event)))
     }
 
     fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {

@@ -5,7 +5,8 @@
 //!   and no index by event has to be kept up for each delivery. Redeliveries come later in the line; a small partial
 //!   index finds them.
 //! - `delivery` holds unfinished rows only. A finished one is deleted and leaves a row in `attempt`.
-//! - `attempt` is a tree by id alone: ids sort by time, so each page of history is one walk of one index.
+//! - `attempt` lies by event and id, which sort by time, and has one index by endpoint: each page of history is one walk
+//!   of one tree, and each attempt is written into two.
 //! - Secrets are in `endpoint.secrets`, `endpoint.composition`, `source.secrets` and `delivery.prepared_body`, sealed; the
 //!   row's id is the seal's context.
 
@@ -26,11 +27,12 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_source.sql"),
     include_str!("schema/0003_plugin_platform.sql"),
     include_str!("schema/0004_presets.sql"),
+    include_str!("schema/0005_fewer_trees.sql"),
 ];
 
 /// The version that this program reads and writes.
@@ -52,13 +54,26 @@ pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
         return Ok(());
     }
     let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for migration in &MIGRATIONS[version as usize..] {
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version as usize) {
+        if !is_new {
+            tracing::info!(version = done + 1, "database is brought to the next schema version");
+        }
         tx.execute_batch(migration)?;
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     tx.commit()?;
     Ok(())
+}
+
+/// An empty database as an earlier program left it.
+#[cfg(test)]
+pub(crate) fn create_version(db: &Connection, version: u32) -> rusqlite::Result<()> {
+    for migration in &MIGRATIONS[..version as usize] {
+        db.execute_batch(migration)?;
+    }
+    db.pragma_update(None, "application_id", APPLICATION_ID)?;
+    db.pragma_update(None, "user_version", version)
 }
 
 fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> Result<T, OpenError> {

@@ -46,7 +46,8 @@ impl Store for SteadyStore {
 
     steady! {
         append(new: NewEvent) -> Appended;
-        redeliver(event: EventId, deliveries: Vec<NewDelivery>, due: UnixMillis) -> Vec<DeliveryId>;
+        redeliver(application: ApplicationId, event: EventId, deliveries: Vec<NewDelivery>, due: UnixMillis)
+            -> Vec<DeliveryId>;
         finish(finished: Vec<Finished>) -> ();
         load_due(load: LoadDue) -> Loaded;
         backlog() -> Vec<Backlog>;
@@ -58,8 +59,8 @@ impl Store for SteadyStore {
         event(application: ApplicationId, lookup: EventLookup) -> Option<Arc<Event>>;
         events(query: EventQuery) -> Vec<Arc<Event>>;
         attempts(query: AttemptQuery) -> Vec<AttemptRecord>;
-        attempt(application: ApplicationId, id: AttemptId) -> Option<AttemptRecord>;
-        deliveries_of(event: EventId) -> Vec<DeliveryState>;
+        attempt(application: ApplicationId, event: EventId, id: AttemptId) -> Option<AttemptRecord>;
+        deliveries_of(application: ApplicationId, event: EventId) -> Vec<DeliveryState>;
         endpoint_counts(endpoint: EndpointId) -> EndpointCounts;
         retain(before: UnixMillis) -> u64;
     }

@@ -22,7 +22,7 @@ use hookmill_core::policy::Policy;
 use hookmill_core::port::Store;
 use hookmill_core::port::plugins::TransformReport;
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptResult, Change, DeliveryStatus, PageFrom,
+    AttemptQuery, AttemptRecord, AttemptResult, AttemptsOf, Change, DeliveryStatus, PageFrom,
 };
 use hookmill_core::request::{PreparedRequest, RequestBody, WEBHOOK_ID, WEBHOOK_TIMESTAMP};
 use hookmill_core::signature::{SigningKey, SigningKeys};
@@ -106,8 +106,7 @@ impl World {
     async fn attempts(&self, count: usize) -> Vec<AttemptRecord> {
         let query = AttemptQuery {
             application: application().id,
-            event: None,
-            endpoint: None,
+            of: AttemptsOf::Endpoint(endpoint_id()),
             from: PageFrom::Newest,
             limit: 100,
             result: None,
@@ -315,7 +314,7 @@ async fn an_event_that_can_not_be_composed_of_is_a_dead_letter_at_once() {
         let attempt = world.attempts(1).await.remove(0);
         assert_eq!((attempt.result, attempt.failure_code.as_deref()), (AttemptResult::Failed, Some(code)));
         assert!(!attempt.detail.is_empty() && attempt.next_due.is_none() && attempt.plugin.is_none());
-        let states = world.store.deliveries_of(attempt.event).await.unwrap();
+        let states = world.store.deliveries_of(application().id, attempt.event).await.unwrap();
         assert_eq!(states[0].status, DeliveryStatus::Dead(DeadReason::TransformFailed));
         assert!(world.transport.sent().is_empty());
     }
@@ -367,7 +366,7 @@ async fn a_plugin_at_fault_is_treated_as_the_endpoint_wants() {
             world.transport.sent().first().map(|request| request.body.clone()),
             expect.map(|_| "original".into())
         );
-        let states = world.store.deliveries_of(attempts[0].event).await.unwrap();
+        let states = world.store.deliveries_of(application().id, attempts[0].event).await.unwrap();
         match on_failure {
             OnTransformFailure::Hold => assert!(matches!(states[0].status, DeliveryStatus::Waiting(_))),
             OnTransformFailure::Bypass => assert!(states.is_empty()),

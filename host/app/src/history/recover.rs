@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookmill_core::id::{EndpointId, EventId};
 use hookmill_core::limits::PAGE_ITEMS_MAX;
-use hookmill_core::port::store::{AttemptQuery, AttemptResult, EventLookup, PageFrom};
+use hookmill_core::port::store::{AttemptQuery, AttemptResult, AttemptsOf, EventLookup, PageFrom};
 use hookmill_core::route::Routes;
 use hookmill_core::time::UnixMillis;
 
@@ -59,8 +59,7 @@ impl App {
         loop {
             let query = AttemptQuery {
                 application,
-                event: None,
-                endpoint: Some(*endpoint),
+                of: AttemptsOf::Endpoint(*endpoint),
                 from,
                 limit: PAGE_ITEMS_MAX,
                 result: Some(AttemptResult::Failed),

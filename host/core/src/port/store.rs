@@ -37,6 +37,7 @@ pub trait Store: Send + Sync {
     /// order; an event that is gone gives [`StoreError::NotFound`].
     fn redeliver(
         &self,
+        application: ApplicationId,
         event: EventId,
         deliveries: Vec<NewDelivery>,
         due: UnixMillis,
@@ -91,15 +92,20 @@ pub trait Store: Send + Sync {
     /// Reads attempts of one application.
     fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
 
-    /// Reads one attempt.
+    /// Reads one attempt of one event.
     fn attempt(
         &self,
         application: ApplicationId,
+        event: EventId,
         id: AttemptId,
     ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>>;
 
     /// Reads what is unfinished or dead of one event, one row a delivery.
-    fn deliveries_of(&self, event: EventId) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>>;
+    fn deliveries_of(
+        &self,
+        application: ApplicationId,
+        event: EventId,
+    ) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>>;
 
     /// Counts one endpoint's deliveries by state.
     fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>>;
@@ -381,15 +387,22 @@ pub struct EventQuery {
     pub after: Option<UnixMillis>,
 }
 
+/// Whose attempts. There is no list of a whole tenant's: nobody asks for it, and every attempt would pay for its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptsOf {
+    /// One event's, at all endpoints or at one.
+    Event(EventId, Option<EndpointId>),
+    /// One endpoint's.
+    Endpoint(EndpointId),
+}
+
 /// Which attempts to read, newest first.
 #[derive(Debug, Clone)]
 pub struct AttemptQuery {
     /// Of which tenant.
     pub application: ApplicationId,
-    /// Of which event.
-    pub event: Option<EventId>,
-    /// To which endpoint.
-    pub endpoint: Option<EndpointId>,
+    /// Of what.
+    pub of: AttemptsOf,
     /// Where the page begins.
     pub from: PageFrom<AttemptId>,
     /// At most so many.

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use hookmill_app::history::AttemptFilter;
 use hookmill_core::diagnosis;
 use hookmill_core::id::AttemptId;
-use hookmill_core::port::store::{AttemptRecord, AttemptResult, AttemptTrigger};
+use hookmill_core::port::store::{AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf};
 use hookmill_core::route::Routes;
 use http::StatusCode;
 use serde::Serialize;
@@ -144,7 +144,7 @@ pub(crate) async fn list_by_endpoint(
     query: Query,
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
-    let filter = AttemptFilter { endpoint: Some(endpoint.id), ..AttemptFilter::default() };
+    let filter = AttemptFilter::of(AttemptsOf::Endpoint(endpoint.id));
     list(&context, &routes, filter, &query).await
 }
 
@@ -161,7 +161,7 @@ pub(crate) async fn list_by_message(
         None => None,
         Some(id) => Some(routes.endpoint(id).ok_or_else(|| ApiError::not_found("endpoint"))?.id),
     };
-    let filter = AttemptFilter { event: Some(event.id), endpoint, ..AttemptFilter::default() };
+    let filter = AttemptFilter::of(AttemptsOf::Event(event.id, endpoint));
     list(&context, &routes, filter, &query).await
 }
 

@@ -12,7 +12,7 @@ use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::PAGE_ITEMS_MAX;
 use hookmill_core::policy::Rate;
-use hookmill_core::port::store::{AttemptResult, EndpointCounts, PageFrom};
+use hookmill_core::port::store::{AttemptResult, AttemptsOf, EndpointCounts, PageFrom};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -371,10 +371,9 @@ pub(crate) async fn stats(
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let filter = AttemptFilter {
-        endpoint: Some(endpoint.id),
         after: query.time("since")?,
         before: query.time("until")?,
-        ..AttemptFilter::default()
+        ..AttemptFilter::of(AttemptsOf::Endpoint(endpoint.id))
     };
     let stats = if filter.after.is_none() && filter.before.is_none() {
         StatsOut::from(context.app.endpoint_counts(endpoint.id).await?)

@@ -15,7 +15,9 @@ async fn send_example(world: &World, endpoint: &str, event_type: &str) -> Answer
 /// Where the message goes.
 async fn endpoints_of(world: &World, message: &Answer) -> Vec<String> {
     let event: EventId = message.id().parse().unwrap();
-    let deliveries = world.store.deliveries_of(event).await.unwrap();
+    let configuration = world.store.configuration().await.unwrap();
+    let [application] = configuration.applications.as_slice() else { panic!("one application") };
+    let deliveries = world.store.deliveries_of(application.id, event).await.unwrap();
     deliveries.iter().map(|delivery| delivery.endpoint.to_string()).collect()
 }
 

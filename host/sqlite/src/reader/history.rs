@@ -6,8 +6,8 @@ use hookmill_core::event::{Event, Name};
 use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
 use hookmill_core::limits::RETENTION_ROWS_MAX;
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup, EventQuery,
-    IdempotencyKey, PageFrom, RememberedAnswer,
+    AttemptQuery, AttemptRecord, AttemptsOf, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup,
+    EventQuery, IdempotencyKey, PageFrom, RememberedAnswer,
 };
 use hookmill_core::route::Configuration;
 use hookmill_core::time::UnixMillis;
@@ -42,7 +42,7 @@ const EVENTS_UP: &str = concat!(
     " FROM event WHERE application = ?1 AND id > ?2 AND id < ?3 ORDER BY id"
 );
 
-/// Attempts in one of the three orders that there are, in both directions.
+/// Attempts in one of the two orders that there are, in both directions.
 macro_rules! attempts {
     ($name:literal, $of:literal, $direction:literal) => {
         concat!(
@@ -60,13 +60,10 @@ macro_rules! attempts {
 const ATTEMPTS_OF_EVENT: [&str; 2] = [attempts!("event", "event", " DESC"), attempts!("event", "event", "")];
 const ATTEMPTS_OF_ENDPOINT: [&str; 2] =
     [attempts!("endpoint", "endpoint", " DESC"), attempts!("endpoint", "endpoint", "")];
-// The table itself is in the order of ids, and has all tenants in it.
-const ATTEMPTS_OF_APPLICATION: [&str; 2] =
-    [attempts!("application", "+application", " DESC"), attempts!("application", "+application", "")];
 const ATTEMPT: &str = concat!(
     "/* history::attempt */ SELECT ",
     attempt_columns!(),
-    " FROM attempt WHERE id = ?1 AND application = ?2"
+    " FROM attempt WHERE event = ?1 AND id = ?2"
 );
 const UNFINISHED_OF_EVENT: &str = "/* history::deliveries_of: unfinished */
     SELECT delivery.number, endpoint, attempts_made, due
@@ -79,13 +76,13 @@ const MANUAL_OF_EVENT: &str = "/* history::deliveries_of: manual */
 const DEAD_OF_EVENT: &str = "/* history::deliveries_of: dead */
     SELECT number, endpoint, attempts_made, reason FROM dead_letter WHERE event = ?1";
 const OLD_EVENTS: &str = "/* history::old_events */
-    SELECT number, id, NOT EXISTS (
+    SELECT number, id < ?2, id < ?2 AND NOT EXISTS (
             SELECT 1 FROM delivery
             WHERE delivery.number > event.number
                 AND delivery.number < event.number + (event.deliveries + 1) * ?3
                 AND delivery.event = event.number
         ) AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = event.number AND manual = 1)
-    FROM event WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4";
+    FROM event WHERE number > ?1 ORDER BY number LIMIT ?4";
 
 /// The queries whose plans are asserted.
 #[cfg(test)]
@@ -184,15 +181,15 @@ pub(crate) fn attempts(db: &Connection, query: &AttemptQuery) -> Result<Vec<Atte
         return Ok(Vec::new());
     }
     let range = IdRange::new(query.from, AttemptId::to_bytes, query.before, query.after);
-    let (queries, of) = match (query.event, query.endpoint) {
-        (Some(event), _) => (ATTEMPTS_OF_EVENT, event.to_bytes()),
-        (None, Some(endpoint)) => (ATTEMPTS_OF_ENDPOINT, endpoint.to_bytes()),
-        (None, None) => (ATTEMPTS_OF_APPLICATION, query.application.to_bytes()),
+    let (queries, of, endpoint) = match query.of {
+        AttemptsOf::Event(event, endpoint) => {
+            (ATTEMPTS_OF_EVENT, event.to_bytes(), endpoint.map(EndpointId::to_bytes))
+        }
+        AttemptsOf::Endpoint(endpoint) => (ATTEMPTS_OF_ENDPOINT, endpoint.to_bytes(), None),
     };
     let mut statement = db.prepare_cached(queries[usize::from(range.is_upward)])?;
     let mut rows = statement.query(params![of, range.above, range.below])?;
     let application = query.application.to_bytes();
-    let endpoint = query.endpoint.map(EndpointId::to_bytes);
     let result = query.result.map(result_code);
     let mut attempts = Vec::new();
     while attempts.len() < query.limit {
@@ -213,24 +210,30 @@ pub(crate) fn attempts(db: &Connection, query: &AttemptQuery) -> Result<Vec<Atte
 pub(crate) fn attempt(
     db: &Connection,
     application: ApplicationId,
+    event: EventId,
     id: AttemptId,
 ) -> Result<Option<AttemptRecord>, DbError> {
     if is_removed(db, application)? {
         return Ok(None);
     }
     let mut statement = db.prepare_cached(ATTEMPT)?;
-    let mut rows = statement.query([id.to_bytes(), application.to_bytes()])?;
-    rows.next()?.map(attempt::read).transpose()
+    let mut rows = statement.query([event.to_bytes(), id.to_bytes()])?;
+    let record = rows.next()?.map(attempt::read).transpose()?;
+    Ok(record.filter(|record| record.application == application))
 }
 
-pub(crate) fn deliveries_of(db: &Connection, id: EventId) -> Result<Vec<DeliveryState>, DbError> {
+pub(crate) fn deliveries_of(
+    db: &Connection,
+    application: ApplicationId,
+    id: EventId,
+) -> Result<Vec<DeliveryState>, DbError> {
     let number: Option<i64> = db
         .prepare_cached(
             "/* history::deliveries_of */
              SELECT number FROM event
-             WHERE id = ?1 AND application NOT IN (SELECT id FROM removed_application)",
+             WHERE application = ?1 AND id = ?2 AND application NOT IN (SELECT id FROM removed_application)",
         )?
-        .query_row([id.to_bytes()], |row| row.get(0))
+        .query_row([application.to_bytes(), id.to_bytes()], |row| row.get(0))
         .optional()?;
     let Some(number) = number else { return Ok(Vec::new()) };
     let mut states: Vec<(i64, DeliveryState)> = Vec::new();
@@ -285,14 +288,17 @@ pub(crate) struct OldEvents {
     /// Those without unfinished deliveries.
     pub(crate) finished: Vec<i64>,
     /// Where to look next, unless this was the last.
-    pub(crate) last: Option<EventId>,
+    pub(crate) last: Option<i64>,
 }
 
-/// Looks at old events behind `after`, the oldest first; at those of removed tenants before all others.
+/// Looks at old events with numbers after `after`, the oldest first; at those of removed tenants before all others.
+///
+/// Numbers grow with time but for the moment between an event's acceptance and its commit, and for clocks that were
+/// set back: a look ends where it finds no old event at all, and what it missed is old enough in the next pass.
 pub(crate) fn old_events(
     db: &Connection,
     before: UnixMillis,
-    after: Option<EventId>,
+    after: Option<i64>,
 ) -> Result<OldEvents, DbError> {
     let limit = i64::try_from(RETENTION_ROWS_MAX).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(
@@ -304,18 +310,18 @@ pub(crate) fn old_events(
     if !removed.is_empty() {
         return Ok(OldEvents { finished: removed, last: after });
     }
-    let above: Vec<u8> = after.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
     let below = EventId::new(before, 0).to_bytes();
     let mut statement = db.prepare_cached(OLD_EVENTS)?;
-    let mut rows = statement.query(params![above, below, NUMBER_STEP, limit])?;
-    let mut old = OldEvents { finished: Vec::new(), last: None };
+    let mut rows = statement.query(params![after.unwrap_or_default(), below, NUMBER_STEP, limit])?;
+    let (mut finished, mut last, mut has_old) = (Vec::new(), None, false);
     while let Some(row) = rows.next()? {
-        old.last = Some(EventId::from_bytes(row.get(1)?));
+        last = Some(row.get(0)?);
+        has_old |= row.get::<_, bool>(1)?;
         if row.get(2)? {
-            old.finished.push(row.get(0)?);
+            finished.push(row.get(0)?);
         }
     }
-    Ok(old)
+    Ok(OldEvents { finished, last: last.filter(|_| has_old) })
 }
 
 /// Ids between two bounds, neither of which is in it. Ids begin with their time, so times are bounds as well.

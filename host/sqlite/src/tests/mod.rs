@@ -2,6 +2,7 @@
 
 mod composed;
 mod failing;
+mod migrating;
 mod opening;
 mod plans;
 

@@ -43,10 +43,12 @@ fn hot_queries_use_the_index_that_was_made_for_them() {
     let history = reader::history::QUERIES;
     check(history[1], "event_by_uid (application=? AND uid=?)");
     check(history[2], "event_by_application (application=? AND id>? AND id<?)");
-    check(history[4], "attempt_by_event (event=? AND id>? AND id<?)");
+    check(history[0], "event_by_application (application=? AND id=?)");
+    check(history[4], "USING PRIMARY KEY (event=? AND id>? AND id<?)");
     check(history[6], "attempt_by_endpoint (endpoint=? AND id>? AND id<?)");
     check(history[9], "delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
     check(history[10], "delivery_by_manual_event");
     check(history[11], "dead_letter_by_event");
-    check(history[12], "event_by_id (id>? AND id<?)");
+    check(history[8], "USING PRIMARY KEY (event=? AND id=?)");
+    check(history[12], "USING INTEGER PRIMARY KEY (rowid>?)");
 }

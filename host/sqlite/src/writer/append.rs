@@ -1,6 +1,6 @@
 //! Events and their deliveries.
 
-use hookmill_core::id::{DeliveryId, EventId};
+use hookmill_core::id::{ApplicationId, DeliveryId, EventId};
 use hookmill_core::port::store::{Appended, NewDelivery, NewEvent, StoreError};
 use hookmill_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -40,6 +40,7 @@ pub(super) fn append(writer: &mut BatchWriter, new: &NewEvent) -> Result<Appende
 
 pub(super) fn redeliver(
     writer: &mut BatchWriter,
+    application: ApplicationId,
     event: EventId,
     deliveries: &[NewDelivery],
     due: UnixMillis,
@@ -49,9 +50,9 @@ pub(super) fn redeliver(
         .prepare_cached(
             "/* append::redeliver */
              SELECT number FROM event
-             WHERE id = ?1 AND application NOT IN (SELECT id FROM removed_application)",
+             WHERE application = ?1 AND id = ?2 AND application NOT IN (SELECT id FROM removed_application)",
         )?
-        .query_row([event.to_bytes()], |row| row.get(0))
+        .query_row([application.to_bytes(), event.to_bytes()], |row| row.get(0))
         .optional()?;
     let number = number.ok_or(StoreError::NotFound { what: "the event" })?;
     insert_deliveries(writer, number, deliveries, due, true)

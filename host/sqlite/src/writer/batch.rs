@@ -168,8 +168,8 @@ impl BatchWriter {
                 let (result, fatal) = apart(append::append(self, &new));
                 (Answered::Append(answer, result), fatal)
             }
-            DurableJob::Redeliver { event, deliveries, due, answer } => {
-                let (result, fatal) = apart(append::redeliver(self, event, &deliveries, due));
+            DurableJob::Redeliver { application, event, deliveries, due, answer } => {
+                let (result, fatal) = apart(append::redeliver(self, application, event, &deliveries, due));
                 (Answered::Redeliver(answer, result), fatal)
             }
             DurableJob::Apply(changes, answer) => {

@@ -20,7 +20,7 @@ mod retire;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hookmill_core::id::{DeliveryId, EventId};
+use hookmill_core::id::{ApplicationId, DeliveryId, EventId};
 use hookmill_core::port::store::{Appended, Change, Finished, NewDelivery, NewEvent, StoreError};
 use hookmill_core::time::UnixMillis;
 use rusqlite::Connection;
@@ -41,6 +41,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(crate) enum DurableJob {
     Append(Box<NewEvent>, Answer<Appended>),
     Redeliver {
+        application: ApplicationId,
         event: EventId,
         deliveries: Vec<NewDelivery>,
         due: UnixMillis,

@@ -42,7 +42,8 @@ fn retire_event(db: &Connection, event: i64, id: [u8; 16], rows_max: usize) -> R
     let attempts = db
         .prepare_cached(
             "/* retire::retire_event: attempts */
-             DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE event = ?1 LIMIT ?2)",
+             DELETE FROM attempt
+             WHERE event = ?1 AND id IN (SELECT id FROM attempt WHERE event = ?1 LIMIT ?2)",
         )?
         .execute(params![id, limit])?;
     if attempts >= rows_max {

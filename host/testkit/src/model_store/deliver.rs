@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hookmill_core::id::{DeliveryId, EndpointId, EventId};
+use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId, EventId};
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::store::{
@@ -50,11 +50,12 @@ impl State {
 
     pub(super) fn redeliver(
         &mut self,
+        application: ApplicationId,
         event: EventId,
         deliveries: &[NewDelivery],
         due: UnixMillis,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        if !self.events.contains_key(&event) {
+        if self.events.get(&event).is_none_or(|stored| stored.event.application != application) {
             return Err(StoreError::NotFound { what: "the event" });
         }
         Ok(self.insert(event, deliveries, due, AttemptTrigger::Manual))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hookmill_core::event::Event;
 use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId, EventId};
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup, EventQuery,
-    PageFrom,
+    AttemptQuery, AttemptRecord, AttemptsOf, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup,
+    EventQuery, PageFrom,
 };
 use hookmill_core::time::UnixMillis;
 
@@ -38,8 +38,12 @@ impl State {
     pub(super) fn attempts(&self, query: &AttemptQuery) -> Vec<AttemptRecord> {
         let is_wanted = |attempt: &&AttemptRecord| {
             attempt.application == query.application
-                && query.event.is_none_or(|event| attempt.event == event)
-                && query.endpoint.is_none_or(|endpoint| attempt.endpoint == endpoint)
+                && match query.of {
+                    AttemptsOf::Event(event, endpoint) => {
+                        attempt.event == event && endpoint.is_none_or(|endpoint| attempt.endpoint == endpoint)
+                    }
+                    AttemptsOf::Endpoint(endpoint) => attempt.endpoint == endpoint,
+                }
                 && query.result.is_none_or(|result| attempt.result == result)
                 && is_within(attempt.id.created_at(), query.before, query.after)
         };
@@ -47,8 +51,11 @@ impl State {
         page(newest_first.cloned().collect(), |attempt| attempt.id, query.from, query.limit)
     }
 
-    pub(super) fn deliveries_of(&self, event: EventId) -> Vec<DeliveryState> {
+    pub(super) fn deliveries_of(&self, application: ApplicationId, event: EventId) -> Vec<DeliveryState> {
         let mut states: BTreeMap<DeliveryId, DeliveryState> = BTreeMap::new();
+        if self.events.get(&event).is_none_or(|stored| stored.event.application != application) {
+            return Vec::new();
+        }
         for (id, row) in self.unfinished.iter().filter(|(_, row)| row.event.id == event) {
             let status = DeliveryStatus::Waiting(row.due);
             states.insert(

@@ -85,11 +85,12 @@ impl Store for ModelStore {
 
     fn redeliver(
         &self,
+        application: ApplicationId,
         event: EventId,
         deliveries: Vec<NewDelivery>,
         due: UnixMillis,
     ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>> {
-        ready(self.state().redeliver(event, &deliveries, due))
+        ready(self.state().redeliver(application, event, &deliveries, due))
     }
 
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>> {
@@ -158,15 +159,19 @@ impl Store for ModelStore {
     fn attempt(
         &self,
         application: ApplicationId,
+        event: EventId,
         id: AttemptId,
     ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>> {
-        let attempt =
-            self.state().attempts.get(&id).filter(|attempt| attempt.application == application).cloned();
-        ready(Ok(attempt))
+        let is_it = |attempt: &&AttemptRecord| attempt.application == application && attempt.event == event;
+        ready(Ok(self.state().attempts.get(&id).filter(is_it).cloned()))
     }
 
-    fn deliveries_of(&self, event: EventId) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
-        ready(Ok(self.state().deliveries_of(event)))
+    fn deliveries_of(
+        &self,
+        application: ApplicationId,
+        event: EventId,
+    ) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
+        ready(Ok(self.state().deliveries_of(application, event)))
     }
 
     fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {

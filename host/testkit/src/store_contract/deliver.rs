@@ -11,8 +11,8 @@ use hookmill_core::port::store::{
 
 use super::Factory;
 use super::fixture::{
-    NOW, append, at, endpoint_id, event, finish, finished, furnish, ids, load, load_due, new_event, prepared,
-    unordered,
+    NOW, append, application_id, at, endpoint_id, event, finish, finished, furnish, ids, load, load_due,
+    new_event, prepared, unordered,
 };
 
 /// The earliest due comes first, of equals the lower id; what is not due says when it will be.
@@ -196,7 +196,10 @@ pub async fn a_split_takes_the_place_of_its_delivery(factory: &impl Factory) {
         assert_eq!((delivery.attempts_made, delivery.trigger), (0, AttemptTrigger::Scheduled));
     }
     assert_eq!(loaded[16].id, due[1].id, "later deliveries stay behind the parts");
-    assert_eq!(store.deliveries_of(due[0].event.id).await.map(|states| states.len()), Ok(16));
+    assert_eq!(
+        store.deliveries_of(application_id(1), due[0].event.id).await.map(|states| states.len()),
+        Ok(16)
+    );
     for (number, delivery) in (2..).zip(&loaded) {
         finish(&store, finished(delivery, number, at(1), Completion::Delivered)).await;
     }
@@ -214,7 +217,7 @@ pub async fn a_dead_delivery_stays_readable(factory: &impl Factory) {
         let delivery = load(&store, 12, Ordering::Unordered, at(5)).await.deliveries.remove(0);
         finish(&store, finished(&delivery, number, NOW, Completion::Dead(reason))).await;
         let store = &store;
-        let states = store.deliveries_of(delivery.event.id).await.expect("a store reads");
+        let states = store.deliveries_of(application_id(1), delivery.event.id).await.expect("a store reads");
         let dead = DeliveryState {
             endpoint: endpoint_id(12),
             attempts_made: 1,
@@ -223,7 +226,7 @@ pub async fn a_dead_delivery_stays_readable(factory: &impl Factory) {
         assert_eq!(states.last(), Some(&dead));
     }
     let store = factory.reopen(store);
-    let states = store.deliveries_of(EventId::new(NOW, 1)).await.expect("a store reads");
+    let states = store.deliveries_of(application_id(1), EventId::new(NOW, 1)).await.expect("a store reads");
     let waiting =
         DeliveryState { endpoint: endpoint_id(11), attempts_made: 0, status: DeliveryStatus::Waiting(NOW) };
     assert_eq!((states.len(), states[0]), (2, waiting));
@@ -240,9 +243,12 @@ pub async fn redelivers_what_is_stored(factory: &impl Factory) {
     let first = append(&store, new_event(sent.clone(), &[11])).await;
     append(&store, new_event(event(2, 1, NOW), &[11])).await;
     let missing = Err(StoreError::NotFound { what: "the event" });
-    assert_eq!(store.redeliver(EventId::new(NOW, 9), vec![unordered(11)], NOW).await, missing);
+    let unknown = EventId::new(NOW, 9);
+    assert_eq!(store.redeliver(sent.application, unknown, vec![unordered(11)], NOW).await, missing);
+    assert_eq!(store.redeliver(application_id(2), sent.id, vec![unordered(11)], NOW).await, missing);
+    assert_eq!(store.deliveries_of(application_id(2), sent.id).await, Ok(Vec::new()));
     let again = vec![unordered(11), unordered(12)];
-    let again = store.redeliver(sent.id, again, at(5)).await.expect("a stored event");
+    let again = store.redeliver(sent.application, sent.id, again, at(5)).await.expect("a stored event");
     assert!(again.len() == 2 && first[0] < again[0] && again[0] < again[1]);
 
     let store = factory.reopen(store);
@@ -250,7 +256,7 @@ pub async fn redelivers_what_is_stored(factory: &impl Factory) {
     let [delivery] = loaded.deliveries.as_slice() else { panic!("{loaded:?}") };
     assert_eq!((delivery.id, delivery.trigger), (again[1], AttemptTrigger::Manual));
     assert_eq!((&*delivery.event, delivery.due), (&sent, at(5)));
-    let states = store.deliveries_of(sent.id).await.expect("a store reads");
+    let states = store.deliveries_of(sent.application, sent.id).await.expect("a store reads");
     let endpoints: Vec<_> = states.iter().map(|state| state.endpoint).collect();
     assert_eq!(endpoints, [endpoint_id(11), endpoint_id(11), endpoint_id(12)]);
 }

@@ -9,8 +9,8 @@ use hookmill_core::plugin::PluginDigest;
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, Completion, EventLookup, EventQuery,
-    Finished, PageFrom,
+    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, Completion, EventLookup,
+    EventQuery, Finished, PageFrom,
 };
 
 use super::Factory;
@@ -33,13 +33,12 @@ pub fn all_events(application: u128) -> EventQuery {
     }
 }
 
-/// All attempts of a tenant, newest first.
+/// All attempts of an event or endpoint of a tenant, newest first.
 #[must_use]
-pub fn all_attempts(application: u128) -> AttemptQuery {
+pub fn attempts_of(application: u128, of: AttemptsOf) -> AttemptQuery {
     AttemptQuery {
         application: application_id(application),
-        event: None,
-        endpoint: None,
+        of,
         from: PageFrom::Newest,
         limit: 100,
         result: None,
@@ -78,7 +77,7 @@ pub async fn pages_go_both_ways(factory: &impl Factory) {
     assert_eq!(store.event(application_id(2), EventLookup::Id(id(3))).await, Ok(None));
 }
 
-/// Attempts are listed by event, by endpoint, by both and by neither.
+/// Attempts are listed by event, by endpoint and by both.
 pub async fn attempts_are_found_by_event_and_endpoint(factory: &impl Factory) {
     let store = factory.create();
     furnish(&store).await;
@@ -99,22 +98,24 @@ pub async fn attempts_are_found_by_event_and_endpoint(factory: &impl Factory) {
         let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
         assert_eq!(found, expect, "{query:?}");
     };
-    let of_event = |number| AttemptQuery { event: Some(EventId::new(NOW, number)), ..all_attempts(1) };
-    let of_endpoint = |number| AttemptQuery { endpoint: Some(endpoint_id(number)), ..all_attempts(1) };
-    check(all_attempts(1), &[3, 2, 1]).await;
-    check(all_attempts(2), &[]).await;
-    check(of_event(1), &[2, 1]).await;
-    check(of_endpoint(11), &[3, 1]).await;
-    check(AttemptQuery { endpoint: Some(endpoint_id(12)), ..of_event(1) }, &[2]).await;
-    check(AttemptQuery { application: application_id(2), ..of_event(1) }, &[]).await;
-    for all in [all_attempts(1), of_endpoint(11)] {
-        check(AttemptQuery { limit: 1, ..all.clone() }, &[3]).await;
-        check(AttemptQuery { from: PageFrom::OlderThan(id(2)), ..all.clone() }, &[1]).await;
-        check(AttemptQuery { from: PageFrom::NewerThan(id(2)), limit: 1, ..all }, &[3]).await;
-    }
-    let found = store.attempt(application_id(1), id(2)).await.expect("a store reads");
+    let event_id = |number| EventId::new(NOW, number);
+    let of_event = |application, endpoint| attempts_of(application, AttemptsOf::Event(event_id(1), endpoint));
+    let of_endpoint = |application| attempts_of(application, AttemptsOf::Endpoint(endpoint_id(11)));
+    check(of_event(1, None), &[2, 1]).await;
+    check(of_event(2, None), &[]).await;
+    check(of_endpoint(1), &[3, 1]).await;
+    check(of_endpoint(2), &[]).await;
+    check(of_event(1, Some(endpoint_id(12))), &[2]).await;
+    check(AttemptQuery { limit: 1, ..of_endpoint(1) }, &[3]).await;
+    check(AttemptQuery { from: PageFrom::OlderThan(id(2)), ..of_endpoint(1) }, &[1]).await;
+    check(AttemptQuery { from: PageFrom::NewerThan(id(1)), limit: 1, ..of_endpoint(1) }, &[3]).await;
+    check(AttemptQuery { limit: 1, ..of_event(1, None) }, &[2]).await;
+    check(AttemptQuery { from: PageFrom::OlderThan(id(2)), ..of_event(1, None) }, &[1]).await;
+    check(AttemptQuery { from: PageFrom::NewerThan(id(1)), limit: 1, ..of_event(1, None) }, &[2]).await;
+    let found = store.attempt(application_id(1), event_id(1), id(2)).await.expect("a store reads");
     assert_eq!(found.map(|attempt| attempt.endpoint), Some(endpoint_id(12)));
-    assert_eq!(store.attempt(application_id(2), id(2)).await, Ok(None));
+    assert_eq!(store.attempt(application_id(2), event_id(1), id(2)).await, Ok(None));
+    assert_eq!(store.attempt(application_id(1), event_id(2), id(2)).await, Ok(None));
 }
 
 /// Types, channels, results and times narrow a page.
@@ -152,11 +153,11 @@ pub async fn filters_narrow_a_page(factory: &impl Factory) {
         let found: Vec<_> = page.iter().map(|attempt| attempt.id.created_at().0 - NOW.0).collect();
         assert_eq!(found, expect, "{query:?}");
     };
-    let of_endpoint = || AttemptQuery { endpoint: Some(endpoint_id(11)), ..all_attempts(1) };
+    let of_endpoint = || attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)));
     check(AttemptQuery { result: Some(AttemptResult::Dropped), ..of_endpoint() }, &[3, 1]).await;
     check(AttemptQuery { result: Some(AttemptResult::Delivered), limit: 1, ..of_endpoint() }, &[4]).await;
     check(AttemptQuery { before: Some(at(3)), ..of_endpoint() }, &[2, 1]).await;
-    check(AttemptQuery { after: Some(at(3)), ..all_attempts(1) }, &[4]).await;
+    check(AttemptQuery { after: Some(at(3)), ..of_endpoint() }, &[4]).await;
 }
 
 /// An attempt comes back with all that was recorded of it.
@@ -186,6 +187,6 @@ pub async fn every_field_of_an_attempt_comes_back(factory: &impl Factory) {
         finish(&store, Finished { delivery: delivery.id, attempt: recorded.clone(), completion }).await;
     }
     let store = factory.reopen(store);
-    let page = store.attempts(all_attempts(1)).await;
+    let page = store.attempts(attempts_of(1, AttemptsOf::Event(plain.event, None))).await;
     assert_eq!(page, Ok(vec![split, full, plain]));
 }

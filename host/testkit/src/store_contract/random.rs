@@ -6,8 +6,8 @@ use hookmill_core::id::DeliveryId;
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    Appended, AttemptRecord, Backlog, Change, Completion, DeliveryState, EndpointCounts, IdempotencyKey,
-    NewDelivery, NewEvent, OrderKey, PendingDelivery,
+    Appended, AttemptRecord, AttemptsOf, Backlog, Change, Completion, DeliveryState, EndpointCounts,
+    IdempotencyKey, NewDelivery, NewEvent, OrderKey, PendingDelivery,
 };
 use hookmill_core::time::UnixMillis;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::fixture::{
     application_id, at, endpoint, endpoint_id, event, finished, furnish, load, name, new_event, prepared,
 };
-use super::history::{all_attempts, all_events};
+use super::history::{all_events, attempts_of};
 use super::{Factory, run};
 use crate::model_store::ModelStore;
 
@@ -49,7 +49,7 @@ struct View {
     backlog: Vec<Backlog>,
     loads: Vec<LoadView>,
     events: Vec<(Event, Vec<DeliveryState>)>,
-    attempts: Vec<AttemptRecord>,
+    attempts: Vec<Vec<AttemptRecord>>,
     counts: Vec<EndpointCounts>,
     endpoints: String,
 }
@@ -151,7 +151,7 @@ async fn call(store: &impl Store, op: &Op, number: u128, now: u64) -> String {
             let events = store.events(all_events(1)).await.expect("a store reads");
             let Some(event) = events.get(*event) else { return String::new() };
             let delivery = NewDelivery { endpoint: endpoint_id(ENDPOINTS[*endpoint]), order_key: None };
-            let result = store.redeliver(event.id, vec![delivery], at(now)).await;
+            let result = store.redeliver(event.application, event.id, vec![delivery], at(now)).await;
             format!("{:?}", result.map(|ids| ascending(&ids)))
         }
         Op::Finish { delivery, completion } => {
@@ -211,17 +211,21 @@ async fn nth_pending(store: &impl Store, index: usize, now: u64) -> Option<Pendi
 
 async fn view(store: &impl Store, now: u64) -> View {
     let mut loads = Vec::new();
-    let mut counts = Vec::new();
+    let (mut counts, mut attempts) = (Vec::new(), Vec::new());
     for endpoint in ENDPOINTS {
         for ordering in [Ordering::Unordered, Ordering::PerKey, Ordering::Strict] {
             let loaded = load(store, endpoint, ordering, at(now)).await;
             loads.push((loaded.deliveries.into_iter().map(without_id).collect(), loaded.next_due));
         }
+        let of_endpoint = attempts_of(1, AttemptsOf::Endpoint(endpoint_id(endpoint)));
+        attempts.push(store.attempts(of_endpoint).await.expect("a store reads"));
         counts.push(store.endpoint_counts(endpoint_id(endpoint)).await.expect("a store reads"));
     }
     let mut events = Vec::new();
     for event in store.events(all_events(1)).await.expect("a store reads") {
-        let states = store.deliveries_of(event.id).await.expect("a store reads");
+        let states = store.deliveries_of(event.application, event.id).await.expect("a store reads");
+        let of_event = attempts_of(1, AttemptsOf::Event(event.id, None));
+        attempts.push(store.attempts(of_event).await.expect("a store reads"));
         events.push(((*event).clone(), states));
     }
     let configuration = store.configuration().await.expect("a store reads");
@@ -230,7 +234,7 @@ async fn view(store: &impl Store, now: u64) -> View {
         backlog: store.backlog().await.expect("a store reads"),
         loads,
         events,
-        attempts: store.attempts(all_attempts(1)).await.expect("a store reads"),
+        attempts,
         counts,
         endpoints: format!("{:?}", configuration.endpoints),
     }

@@ -6,7 +6,7 @@ use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    Appended, Change, Completion, EndpointCounts, IdempotencyKey, NewEvent, RememberedAnswer,
+    Appended, AttemptsOf, Change, Completion, EndpointCounts, IdempotencyKey, NewEvent, RememberedAnswer,
 };
 use hookmill_core::time::UnixMillis;
 
@@ -14,7 +14,7 @@ use super::Factory;
 use super::fixture::{
     NOW, append, at, endpoint_id, event, finish, finished, furnish, load, name, new_event, unordered,
 };
-use super::history::{all_attempts, all_events};
+use super::history::{all_events, attempts_of};
 
 /// Runs retention until nothing old is left; answers how many rows went.
 async fn retain_all(store: &impl Store, before: UnixMillis) -> u64 {
@@ -48,8 +48,8 @@ pub async fn takes_what_is_old_and_finished(factory: &impl Factory) {
     let events = store.events(all_events(1)).await.expect("a store reads");
     let left: Vec<_> = events.iter().map(|event| event.accepted_at()).collect();
     assert_eq!(left, [at(10), at(1)]);
-    assert_eq!(store.attempts(all_attempts(1)).await, Ok(Vec::new()));
-    assert_eq!(store.deliveries_of(old.id).await, Ok(Vec::new()));
+    assert_eq!(store.attempts(attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)))).await, Ok(Vec::new()));
+    assert_eq!(store.deliveries_of(old.application, old.id).await, Ok(Vec::new()));
     let counts = store.endpoint_counts(endpoint_id(11)).await;
     assert_eq!(counts, Ok(EndpointCounts::default()), "its dead letter went along");
     let again = Event { uid: Some(name("old")), ..event(4, 1, at(20)) };
@@ -76,7 +76,10 @@ pub async fn gets_past_what_is_unfinished(factory: &impl Factory) {
     let asked = hookmill_core::port::store::LoadDue { rows_max: 1, ..asked };
     let delivery = store.load_due(asked).await.expect("a store reads").deliveries.remove(0);
     finish(&*store, finished(&delivery, 1, NOW, Completion::Delivered)).await;
-    store.redeliver(delivery.event.id, vec![unordered(12)], NOW).await.expect("a stored event");
+    store
+        .redeliver(delivery.event.application, delivery.event.id, vec![unordered(12)], NOW)
+        .await
+        .expect("a stored event");
     assert_eq!(retain_all(&*store, at(1)).await, 0, "a redelivery is unfinished too");
     let again = load(&*store, 12, Ordering::Unordered, NOW).await.deliveries.remove(0);
     finish(&*store, finished(&again, 2, NOW, Completion::Delivered)).await;
