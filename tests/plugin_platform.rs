@@ -102,6 +102,59 @@ async fn plugins_that_come_with_the_router_need_no_upload() {
     refused.json(&json!({ "settings": { "filter": 7 } })).await.check_refused(422, "settings_invalid");
 }
 
+/// Its owner may trade the fresh instance for speed; nobody else's runs are in it.
+#[tokio::test]
+async fn runs_share_an_instance_only_where_the_owner_wants_it() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let code = "let runs = 0; function handle() { runs += 1; return { body: { runs } }; }";
+    let count = async || setup.deliver(&json!({})).await.0["runs"].clone();
+    setup.use_plugin(json!({ "enabled": true, "code": code })).await;
+    assert_eq!([count().await, count().await], [1, 1]);
+
+    let path = format!("{}/transformation", setup.endpoint.path());
+    let patch = async |change: Value| setup.router.api().call(Method::PATCH, &path).json(&change).await;
+    patch(json!({ "instance": "pooled" })).await.check_refused(422, "instance_unknown");
+    setup.use_plugin(json!({ "instance": "reused" })).await;
+    let shown = setup.router.api().get(&path).await;
+    assert_eq!((&shown["instance"], &shown["code"]), (&json!("reused"), &json!(code)));
+    assert_eq!([count().await, count().await, count().await], [1, 2, 3]);
+
+    // Other settings are another instance, and so is a dry run.
+    setup.use_plugin(json!({ "code": code, "settings": { "region": "eu" } })).await;
+    assert_eq!([count().await, count().await], [1, 2]);
+    let tried =
+        setup.post("/plugin/run", &json!({ "code": code, "event": { "type": "a", "body": {} } })).await;
+    assert_eq!(tried["requests"][0]["body"], json!({ "runs": 1 }), "{tried:#}");
+    setup.use_plugin(json!({ "instance": "fresh" })).await;
+    assert_eq!([count().await, count().await], [1, 1]);
+}
+
+/// Nobody finds out by a failed delivery that a script can't be read.
+#[tokio::test]
+async fn scripts_and_filters_with_syntax_errors_are_refused_when_they_are_set() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let path = format!("{}/transformation", setup.endpoint.path());
+    let patch = async |change: Value| setup.router.api().call(Method::PATCH, &path).json(&change).await;
+    setup.use_plugin(json!({ "code": HANDLERS[0].1 })).await;
+    for (broken, place) in [
+        ("function handler(webhook) {\n  return webhook.;\n}", "script:2:18"),
+        ("let x = 1;", "the script has no handler"),
+        ("const limit = missing.limit;\nfunction handler(webhook) {}", "script:1:15"),
+        ("while (true) {}", "plugin_out_of_fuel"),
+    ] {
+        let refused = patch(json!({ "code": broken })).await;
+        refused.check_refused(422, "settings_refused");
+        let text = refused.expect(422).to_string();
+        assert!(text.contains(place), "{broken}: {text}");
+    }
+    let refused = patch(json!({ "plugin": "jq", "settings": { "filter": "{total: .a |" } })).await;
+    refused.check_refused(422, "settings_refused");
+    let shown = setup.router.api().get(&path).await;
+    assert_eq!(shown["code"], json!(HANDLERS[0].1), "what worked stays");
+    // What only a payload shows is no reason: this one fails at delivery, and only there.
+    setup.use_plugin(json!({ "code": "function handler(webhook) { return webhook.payload.a.b; }" })).await;
+}
+
 /// A plugin is installed when it is first looked at, and only if its samples come out as its manifest says.
 #[tokio::test]
 async fn every_plugin_that_comes_with_the_router_can_be_installed() {

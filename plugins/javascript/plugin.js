@@ -3,7 +3,7 @@
 //! The engine and this program start from a snapshot made when the plugin was built; what is left for a run is to read
 //! the script (`script.js`) and to call its handler in the way of the service that it was written for (`shapes/`).
 
-import { defineTransform } from "@hookmill/plugin";
+import { SETTINGS_CHECK, defineTransform, drop } from "@hookmill/plugin";
 
 import "./missing.js";
 import { handlerOf } from "./script.js";
@@ -14,8 +14,12 @@ import { svix } from "./shapes/svix.js";
 
 const SHAPES = { hookdeck, own, svix, convoy };
 
+/** The script that was read last: an instance that is used again need not read it again. */
+let known;
+
 export const transform = defineTransform((event, target) => {
   const { code, settings = {} } = target.settings;
-  const { shape, handler } = handlerOf(code, settings);
-  return SHAPES[shape](handler, event, target, settings);
+  if (known?.code !== code) known = { code, ...handlerOf(code, settings) };
+  if (event.type === SETTINGS_CHECK) return drop("the script can be read");
+  return SHAPES[known.shape](known.handler, event, target, settings);
 });

@@ -67,6 +67,12 @@ export interface Drop {
   readonly reason: string;
 }
 
+/**
+ * The type of the event that a plugin with `"checks_settings": true` in its manifest is shown when settings are set:
+ * `fail` refuses them, anything else takes them.
+ */
+export const SETTINGS_CHECK: "hookmill.settings.check";
+
 /** The export of a transform, under the name `transform`. */
 export interface Transform {
   run(event: unknown, target: unknown): unknown;

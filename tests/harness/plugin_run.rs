@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hookmill_core::delivery::TransformFailure;
-use hookmill_core::plugin::{InboundRequest, Prepared, ReceiverAnswer, RunCost, World};
+use hookmill_core::plugin::{InboundRequest, InstancePolicy, Prepared, ReceiverAnswer, RunCost, World};
 use hookmill_core::port::plugins::{ClassifierRun, Plugins, RunReport, SourceRun, TransformRun};
 use hookmill_core::time::UnixMillis;
 use hookmill_testkit::store_contract::fixture;
@@ -31,7 +31,8 @@ pub async fn run_once(plugins: &impl Plugins, prepared: &Prepared) -> AnyReport 
     let (settings, secrets, now) = (r#"{"greeting":"hello"}"#.into(), Arc::default(), NOW);
     match prepared.facts.world {
         World::Transform => {
-            let run = TransformRun { digest, event, endpoint, settings, secrets, attempt: 1, now };
+            let instance = InstancePolicy::Fresh;
+            let run = TransformRun { digest, event, endpoint, settings, secrets, attempt: 1, now, instance };
             AnyReport::of(plugins.run(run).await)
         }
         World::Source => {

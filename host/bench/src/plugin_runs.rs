@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use hookmill_core::plugin::PluginDigest;
+use hookmill_core::plugin::{InstancePolicy, PluginDigest};
 use hookmill_core::port::plugins::{Plugins as _, TransformRun};
 use hookmill_core::time::UnixMillis;
 use hookmill_plugin::test;
@@ -26,8 +26,6 @@ use crate::report::{Figure, Quantiles, Target};
 const SIZES: [(usize, &str); 2] = [(512, "0.5 KB"), (10 * 1024, "10 KB")];
 const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
 const WARM_UP_RUNS: u32 = 500;
-/// Runs in one instance, where instances are reused.
-const REUSES: usize = 64;
 
 /// Medians of a fresh instance that takes 0.5 KB, without and with the kernel's list of dirty pages.
 const FRESH_US_MAX: f64 = 45.0;
@@ -82,7 +80,9 @@ pub(crate) async fn measure(
             figures.push(aimed(format!("Rust, fresh, {size}{suffix}, p50"), p50, aim));
             let aim = (is_small && pagemap_scan).then_some(FRESH_SCANNED_P99_US_MAX);
             figures.push(aimed(format!("Rust, fresh, {size}{suffix}, p99"), p99, aim));
-            let reused = reused(&host, &run, runs).map_err(unusable)?;
+            let again = TransformRun { instance: InstancePolicy::Reused, ..run };
+            let reused = warm_then(&host, &again, runs).await.map_err(unusable)?;
+            let reused = Quantiles::in_microseconds(&reused.on_thread_ns);
             let aim = pagemap_scan.then_some(REUSED_OF_NATIVE_MAX * native[index].p50);
             figures.push(aimed(format!("Rust, reused, {size}{suffix}, p50"), reused.p50, aim));
             let awaited = Quantiles::in_microseconds(&found.awaited_ns);
@@ -110,6 +110,10 @@ pub(crate) async fn measure(
             let Quantiles { p50, p99, .. } = Quantiles::in_microseconds(&found.on_thread_ns);
             figures.push(aimed(format!("{name}, fresh, {size}, p50"), p50, aim));
             figures.push(Figure::new(format!("{name}, fresh, {size}, p99"), "us", p99));
+            let again = TransformRun { instance: InstancePolicy::Reused, ..run };
+            let reused = warm_then(&host, &again, runs / 5).await.map_err(unusable)?;
+            let reused = Quantiles::in_microseconds(&reused.on_thread_ns);
+            figures.push(Figure::new(format!("{name}, reused, {size}, p50"), "us", reused.p50));
             remarks.push(format!("{name}, {size}: {} units of fuel a run", found.fuel));
         }
     }
@@ -155,22 +159,6 @@ async fn repeat(host: &WasmHost, run: &TransformRun, times: u32) -> Result<Runs,
     Ok(found)
 }
 
-/// Runs in instances that are used over and over; the first run in each is the one that warms it up.
-fn reused(host: &WasmHost, run: &TransformRun, times: u32) -> Result<Quantiles, String> {
-    let mut times_ns = Quantiles::histogram();
-    for _ in 0..times.div_ceil(REUSES as u32) {
-        let reports = host.run_in_one_instance(run, REUSES);
-        if reports.len() < REUSES {
-            return Err("the plugin can't be run twice in one instance".into());
-        }
-        for report in &reports[1..] {
-            report.result.as_ref().map_err(|failure| format!("{failure:?}"))?;
-            times_ns.saturating_record(u64::try_from(report.cost.wall.as_nanos()).unwrap_or(u64::MAX));
-        }
-    }
-    Ok(Quantiles::in_microseconds(&times_ns))
-}
-
 pub(crate) fn run_of(digest: PluginDigest, bytes: usize, settings: &str) -> TransformRun {
     let mut event = fixture::event(1, 1, NOW);
     event.body = Bytes::from(event::notification(bytes));
@@ -182,6 +170,7 @@ pub(crate) fn run_of(digest: PluginDigest, bytes: usize, settings: &str) -> Tran
         secrets: Arc::default(),
         attempt: 1,
         now: NOW,
+        instance: InstancePolicy::Fresh,
     }
 }
 

@@ -172,6 +172,40 @@ pub struct PluginUse {
     pub binding: PluginBinding,
     /// What happens to a delivery whose run failed for good reason or none.
     pub on_failure: OnTransformFailure,
+    /// Whether its runs may share an instance.
+    pub instance: InstancePolicy,
+}
+
+/// What a run finds in its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum InstancePolicy {
+    /// Each run has an instance of its own: it sees nothing of another, and repeated it gives the same.
+    #[default]
+    Fresh,
+    /// Runs for one endpoint, by one version with the same settings and secrets, may find what an earlier one of them
+    /// left: faster, above all for languages whose runtime takes its time to start, and only as repeatable as the
+    /// plugin makes it. Never shared between endpoints.
+    Reused,
+}
+
+impl InstancePolicy {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Fresh, Self::Reused];
+
+    /// The stable code that the store and the API show.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Reused => "reused",
+        }
+    }
+
+    /// The choice whose [`code`](Self::code) this is.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.code() == code)
+    }
 }
 
 impl PluginBinding {

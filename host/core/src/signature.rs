@@ -17,6 +17,7 @@
 
 pub mod http_message;
 pub mod key;
+pub(crate) mod mac;
 pub mod rotation;
 pub mod verification;
 

@@ -135,6 +135,9 @@ pub(crate) enum EndpointCommand {
         /// Settings for the plugin, as JSON
         #[arg(long, requires = "plugin", value_name = "JSON")]
         settings: Option<String>,
+        /// Let the plugin's runs for this endpoint share an instance: faster, and no longer without memory of each other
+        #[arg(long, requires = "plugin")]
+        reuse_instance: bool,
     },
     /// List the endpoints of an application
     List {

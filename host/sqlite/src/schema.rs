@@ -27,12 +27,13 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_source.sql"),
     include_str!("schema/0003_plugin_platform.sql"),
     include_str!("schema/0004_presets.sql"),
     include_str!("schema/0005_fewer_trees.sql"),
+    include_str!("schema/0006_instance_reuse.sql"),
 ];
 
 /// The version that this program reads and writes.

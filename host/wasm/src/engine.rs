@@ -15,6 +15,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use crate::idle::IDLE_INSTANCES_MAX;
 use crate::limits::{
     BACKTRACE_FRAMES_MAX, CORE_INSTANCES_MAX, EPOCH_TICK, MEMORIES_MAX, RunLimits, TABLE_ELEMENTS_MAX,
     TABLES_MAX, WASM_STACK_BYTES_MAX,
@@ -150,7 +151,8 @@ fn proposals(config: &mut Config) {
 }
 
 fn pooling(threads: usize, limits: &RunLimits, pagemap_scan: bool) -> InstanceAllocationStrategy {
-    let runs = u32::try_from(threads).unwrap_or(u32::MAX).min(1024);
+    // An idle instance keeps its places, so those that run never wait for one.
+    let runs = u32::try_from(threads + IDLE_INSTANCES_MAX).unwrap_or(u32::MAX).min(1024);
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         .total_component_instances(runs * COMPONENT_INSTANCES_PER_RUN)

@@ -3,11 +3,13 @@
 //! An upload goes through `structure` (is it sane?), `compile` (machine code, by a `compile_worker` of its own), `link`
 //! (does it fit what `offer` has?) and rests in `artefact` on disk and in `library` in memory. A run, of one of the
 //! three kinds in `world`, waits in `fair_queue`, gets one of the threads of `workers`, and there a fresh instance in
-//! `run`, which calls the functions in `guest` and nothing else. `fault` names what ended it. `engine` is the
+//! `run`, which calls the functions in `guest` and nothing else; `idle` keeps the instances of endpoints whose owner wants
+//! them used again. `fault` names what ended it. `engine` is the
 //! configuration of wasmtime that all of this rests on; `limits` has every bound.
 //!
 //! What a plugin can't do: open a socket or a file, read a clock, draw a random number that a replay would not draw,
-//! see a secret, see what an earlier run left, hold a thread longer than its wall-clock limit, or hold all threads.
+//! see a secret, see what another endpoint's run left (nor, unless its owner asked for it, what an earlier one of its
+//! own did), hold a thread longer than its wall-clock limit, or hold all threads.
 
 mod artefact;
 mod bindings;
@@ -18,6 +20,7 @@ mod engine;
 mod fair_queue;
 mod fault;
 mod guest;
+mod idle;
 mod json;
 mod library;
 pub mod limits;
@@ -26,6 +29,7 @@ mod manifest;
 mod offer;
 mod run;
 mod run_log;
+mod stopwatch;
 mod structure;
 mod workers;
 mod world;
@@ -135,7 +139,6 @@ pub struct WasmHost {
     workers: Workers,
     preparer: Preparer,
     library: Arc<Library>,
-    runner: Arc<Runner>,
 }
 
 impl WasmHost {
@@ -170,14 +173,7 @@ impl WasmHost {
         let runner = Arc::new(Runner::new(engine, Arc::clone(&library), config.limits, ticker));
         let workers = Workers::start(threads, &runner).map_err(thread_error)?;
         let preparer = Preparer::start(Arc::clone(&library)).map_err(thread_error)?;
-        Ok(Self { workers, preparer, library, runner })
-    }
-
-    /// Runs a transform as often as told in one instance, on the calling thread; ends early where a run fails. It is
-    /// there to measure what a fresh instance costs: what one run leaves in memory, the next one finds.
-    #[must_use]
-    pub fn run_in_one_instance(&self, run: &TransformRun, times: usize) -> Vec<TransformReport> {
-        self.runner.run_in_one_instance(run, times)
+        Ok(Self { workers, preparer, library })
     }
 }
 

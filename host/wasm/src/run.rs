@@ -1,18 +1,20 @@
-//! One run: a fresh store and instance, the limits, the call, and what is said of it afterwards.
+//! One run: a store and an instance, the limits, the call, and what is said of it afterwards.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::plugin::RunCost;
-use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, RunReport};
+use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, RunReport, TransformReport, TransformRun};
 use wasmtime::{Engine, Store};
 
 use crate::engine::Ticker;
 use crate::fault::{fault_of_error, unavailable};
-use crate::guest::{RunState, settle_fuel};
+use crate::guest::{Remains, RunState, settle_fuel};
+use crate::idle::{IdleInstance, IdleInstances, Tenant};
 use crate::library::{Library, LinkedPlugin};
 use crate::limits::{EPOCH_TICK, RunLimits};
+use crate::stopwatch::Stopwatch;
 use crate::world::WorldRun;
 
 /// Runs plugins on whatever thread it is called.
@@ -21,19 +23,17 @@ pub(crate) struct Runner {
     library: Arc<Library>,
     limits: RunLimits,
     ticker: Ticker,
+    idle: IdleInstances,
 }
 
 impl Runner {
     pub(crate) fn new(engine: Engine, library: Arc<Library>, limits: RunLimits, ticker: Ticker) -> Self {
-        Self { engine, library, limits, ticker }
+        Self { engine, library, limits, ticker, idle: IdleInstances::default() }
     }
 
-    /// Runs a plugin once.
-    pub(crate) fn run<R: WorldRun>(&self, run: R) -> RunReport<R::Answer> {
-        let Some(plugin) = self.library.get(run.digest()) else {
-            let detail = "the compiled plugin is not in the cache, it has to be prepared again";
-            return RunReport::not_begun(unavailable(PLUGIN_NOT_LOADED, detail));
-        };
+    /// Runs a plugin once, in an instance that nothing was left in and that nothing is left of.
+    pub(crate) fn run_fresh<R: WorldRun>(&self, run: R) -> RunReport<R::Answer> {
+        let Some(plugin) = self.library.get(run.digest()) else { return not_loaded() };
         let watch = Stopwatch::start();
         let running = self.ticker.running();
         let limits = self.limits_of(&run);
@@ -43,47 +43,47 @@ impl Runner {
         let fuel = fuel_spent(&store, &limits);
         let remains = store.into_data().into_remains();
         drop(running);
-        RunReport {
-            result,
-            cost: RunCost {
-                fuel,
-                fuel_max: limits.fuel,
-                wall: watch.elapsed(),
-                memory_peak_bytes: remains.memory_peak_bytes,
-            },
-            logs: remains.log.into_lines(),
-        }
+        report(result, remains, fuel, &limits, &watch)
     }
 
-    /// Runs a plugin several times in one instance.
-    pub(crate) fn run_in_one_instance<R: WorldRun>(
-        &self,
-        run: &R,
-        times: usize,
-    ) -> Vec<RunReport<R::Answer>> {
-        let Some(plugin) = self.library.get(run.digest()) else { return Vec::new() };
-        let _running = self.ticker.running();
-        let limits = self.limits_of(run);
-        let mut store = self.store(run.clone(), &limits);
-        let guest = match instantiate::<R>(&plugin, &mut store, &limits) {
-            Ok(guest) => guest,
-            Err(failure) => return vec![RunReport::not_begun(failure)],
+    /// Runs a transform once, in an instance that an earlier run of its endpoint left, if there is one; leaves its own
+    /// unless it failed.
+    pub(crate) fn run_reused(&self, run: TransformRun) -> TransformReport {
+        let watch = Stopwatch::start();
+        let running = self.ticker.running();
+        let limits = self.limits_of(&run);
+        let tenant = Tenant::of(&run);
+        let mut instance = match self.idle.take(&tenant) {
+            Some(mut instance) => {
+                instance.store.data_mut().begin_again(run.into_state(limits));
+                fill(&mut instance.store, &limits);
+                instance
+            }
+            None => {
+                let Some(plugin) = self.library.get(run.digest) else { return not_loaded() };
+                let mut store = self.store(run, &limits);
+                match instantiate::<TransformRun>(&plugin, &mut store, &limits) {
+                    Ok(guest) => IdleInstance::new(tenant, store, guest),
+                    Err(failure) => {
+                        let fuel = fuel_spent(&store, &limits);
+                        return report(Err(failure), store.into_data().into_remains(), fuel, &limits, &watch);
+                    }
+                }
+            }
         };
-        let mut reports: Vec<RunReport<R::Answer>> = Vec::with_capacity(times);
-        while reports.len() < times && reports.last().is_none_or(|report| report.result.is_ok()) {
-            let watch = Stopwatch::start();
-            store.data_mut().begin_again(run.clone().into_state(limits));
-            fill(&mut store, &limits);
-            let result = call::<R>(&guest, &mut store, &limits);
-            let cost = RunCost {
-                fuel: fuel_spent(&store, &limits),
-                fuel_max: limits.fuel,
-                wall: watch.elapsed(),
-                memory_peak_bytes: store.data().memory_peak_bytes(),
-            };
-            reports.push(RunReport { result, cost, logs: Vec::new() });
+        let result = call::<TransformRun>(&instance.guest, &mut instance.store, &limits);
+        let fuel = fuel_spent(&instance.store, &limits);
+        let remains = instance.store.data_mut().rest();
+        if result.is_ok() {
+            self.idle.put(instance);
         }
-        reports
+        drop(running);
+        report(result, remains, fuel, &limits, &watch)
+    }
+
+    /// Frees instances that were left long ago; answers whether any is left.
+    pub(crate) fn sweep(&self) -> bool {
+        self.idle.sweep()
     }
 
     /// What this run may use: what is read and written of a large input costs something for each byte.
@@ -113,6 +113,27 @@ fn fuel_spent(store: &Store<RunState>, limits: &RunLimits) -> u64 {
     limits.fuel - store.get_fuel().expect("the engine counts fuel")
 }
 
+fn not_loaded<T>() -> RunReport<T> {
+    let detail = "the compiled plugin is not in the cache, it has to be prepared again";
+    RunReport::not_begun(unavailable(PLUGIN_NOT_LOADED, detail))
+}
+
+fn report<T>(
+    result: Result<T, TransformFailure>,
+    remains: Remains,
+    fuel: u64,
+    limits: &RunLimits,
+    watch: &Stopwatch,
+) -> RunReport<T> {
+    let cost = RunCost {
+        fuel,
+        fuel_max: limits.fuel,
+        wall: watch.elapsed(),
+        memory_peak_bytes: remains.memory_peak_bytes,
+    };
+    RunReport { result, cost, logs: remains.log.into_lines() }
+}
+
 fn instantiate<R: WorldRun>(
     plugin: &LinkedPlugin,
     store: &mut Store<RunState>,
@@ -134,20 +155,6 @@ fn call<R: WorldRun>(
 /// Ticks of the epoch after which a run has had its time. The first may come at once, so there is one more.
 fn ticks(wall: Duration) -> u64 {
     u64::try_from(wall.as_nanos().div_ceil(EPOCH_TICK.as_nanos())).unwrap_or(u64::MAX - 1) + 1
-}
-
-/// Measures what a run took, for its report. Nothing is decided by it.
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "a cost is measured here; no decision hangs on it")]
-    fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
 }
 
 #[cfg(test)]

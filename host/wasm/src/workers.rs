@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::fair_queue::{FairQueue, QueueFull};
 use crate::fault::unavailable;
+use crate::idle::IDLE_MAX;
 use crate::limits::{QUEUED_RUNS_MAX, RUN_THREAD_STACK_BYTES};
 use crate::run::Runner;
 use crate::world::{Owner, WorldRun};
@@ -112,7 +113,7 @@ impl Shared {
 
     fn work(&self, runner: &Runner) {
         let mut finished = None;
-        while let Some((owner, job)) = self.next(finished.take()) {
+        while let Some((owner, job)) = self.next(runner, finished.take()) {
             job(runner);
             finished = Some(owner);
         }
@@ -120,7 +121,7 @@ impl Shared {
 
     /// The next job, or none when the threads are to end. The owner whose job is finished gives its thread back in the
     /// same turn: between the two nobody could see that it has work, and wake another thread for what this one takes.
-    fn next(&self, finished: Option<Owner>) -> Option<(Owner, Job)> {
+    fn next(&self, runner: &Runner, finished: Option<Owner>) -> Option<(Owner, Job)> {
         let mut state = self.lock();
         if let Some(owner) = finished {
             state.queue.finish(&owner);
@@ -146,8 +147,18 @@ impl Shared {
                 state = self.lock();
                 continue;
             }
+            drop(state);
+            let has_idle_instances = runner.sweep();
+            state = self.lock();
+            if state.stopping || state.queue.has_ready() {
+                continue;
+            }
             state.idle += 1;
-            state = self.work.wait(state).expect("nothing panics under this lock");
+            state = if has_idle_instances {
+                self.work.wait_timeout(state, IDLE_MAX).expect("nothing panics under this lock").0
+            } else {
+                self.work.wait(state).expect("nothing panics under this lock")
+            };
             state.idle -= 1;
             state.woken = state.woken.saturating_sub(1);
         }
@@ -168,7 +179,7 @@ impl State {
 /// A bug in the host's functions fails the run, not the thread.
 fn run_caught<R: WorldRun>(runner: &Runner, run: R) -> RunReport<R::Answer> {
     let digest = run.digest();
-    catch_unwind(AssertUnwindSafe(|| runner.run(run))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| run.run_by(runner))).unwrap_or_else(|_| {
         tracing::error!(%digest, "the plugin host panicked in a run");
         RunReport::not_begun(unavailable("plugin_host_failed", "the plugin host failed; please report it"))
     })

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::id::EndpointId;
 use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
-use hookmill_core::plugin::{ClassifierVerdict, PluginDigest, SourceVerdict, TransformOutcome, World};
-use hookmill_core::port::plugins::{ClassifierRun, SourceRun, TransformRun};
+use hookmill_core::plugin::{
+    ClassifierVerdict, InstancePolicy, PluginDigest, SourceVerdict, TransformOutcome, World,
+};
+use hookmill_core::port::plugins::{ClassifierRun, RunReport, SourceRun, TransformReport, TransformRun};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Resource};
 
@@ -14,6 +16,7 @@ use crate::bindings::exports::hookmill::plugin::{classifier, source, transform};
 use crate::fault::{Breach, fault_of_breach};
 use crate::guest::{RunState, finish_classifier};
 use crate::limits::RunLimits;
+use crate::run::Runner;
 use crate::run_log::printable;
 
 /// The one event, request, answer, target or origin of a run has no other number.
@@ -79,6 +82,11 @@ pub(crate) trait WorldRun: Clone + Send + 'static {
     ) -> wasmtime::Result<Self::Guest>;
 
     fn call(guest: &Self::Guest, store: &mut Store<RunState>) -> Answered<Self::Answer>;
+
+    /// Runs it: in a fresh instance, unless the world has others.
+    fn run_by(self, runner: &Runner) -> RunReport<Self::Answer> {
+        runner.run_fresh(self)
+    }
 }
 
 impl WorldRun for TransformRun {
@@ -126,6 +134,13 @@ impl WorldRun for TransformRun {
                 Err(TransformFailure::Permanent { message: bounded(message) })
             }
         })
+    }
+
+    fn run_by(self, runner: &Runner) -> TransformReport {
+        match self.instance {
+            InstancePolicy::Fresh => runner.run_fresh(self),
+            InstancePolicy::Reused => runner.run_reused(self),
+        }
     }
 }
 

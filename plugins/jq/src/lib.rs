@@ -8,7 +8,9 @@ pub mod definitions;
 mod filter;
 mod words;
 
-use hookmill_plugin::{Event, Failure, Outcome, Request, Result, Target, json, serde_json, transform};
+use hookmill_plugin::{
+    Event, Failure, Outcome, Request, Result, SETTINGS_CHECK, Target, json, serde_json, transform,
+};
 use jaq_json::{Val, read, write};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -38,6 +40,9 @@ transform!(reshape, manifest = "../plugin.json");
 pub fn reshape(event: &Event, target: &Target) -> Result<Outcome> {
     let settings: Settings = target.settings()?;
     let filter = Filter::compile(&settings.filter)?;
+    if event.event_type() == SETTINGS_CHECK {
+        return Ok(Outcome::drop("the filter can be compiled"));
+    }
     // jaq takes more than JSON, and as deep as its stack reaches.
     event.json::<IgnoredAny>()?;
     if nesting(event.text()?) > DEPTH_MAX {

@@ -11,28 +11,6 @@ use std::collections::BTreeMap;
 use hookmill_plugin::{Event, Kind, Object, Raw, Request, Result, Target, transform};
 use serde::Deserialize;
 
-/// OsmoX's delivery states by their code, as its source names them (`DeliveryStatus`).
-const DELIVERY_STATUS_NAMES: [(&str, &str); 6] = [
-    ("1", "pending"),
-    ("2", "in-progress"),
-    ("3", "awaiting-confirmation"),
-    ("4", "queued-confirmation"),
-    ("5", "success"),
-    ("6", "failed"),
-];
-
-/// OsmoX's channels by their code, as its source names them (`ChannelType`).
-const CHANNEL_TYPE_NAMES: [(&str, &str); 8] = [
-    ("1", "smtp"),
-    ("2", "mailgun"),
-    ("3", "wa-360dialog"),
-    ("4", "wa-twilio"),
-    ("5", "sms-twilio"),
-    ("6", "sms-plivo"),
-    ("7", "wa-twilio-business"),
-    ("8", "sms-kapsystem"),
-];
-
 /// What stands in the place of a redacted value.
 const REDACTED: &str = "[redacted]";
 
@@ -75,16 +53,14 @@ pub fn reshape(event: &Event, target: &Target) -> Result<Request> {
         transfer(&mut notification, &mut report, name, NUMBER)?;
     }
     if let Some(code) = notification.take("channelType", NUMBER)? {
-        insert_code(&mut report, "channelType", code, &settings.channel_type_names, &CHANNEL_TYPE_NAMES)?;
+        let name = settings.channel_type_names.get(code.get()).map(String::as_str);
+        let name = name.or_else(|| channel_type_name(code.get()));
+        insert_code(&mut report, ["channelType", "channelTypeName"], code, name)?;
     }
     let code = require(&mut notification, "deliveryStatus", NUMBER)?;
-    insert_code(
-        &mut report,
-        "deliveryStatus",
-        code,
-        &settings.delivery_status_names,
-        &DELIVERY_STATUS_NAMES,
-    )?;
+    let name = settings.delivery_status_names.get(code.get()).map(String::as_str);
+    let name = name.or_else(|| delivery_status_name(code.get()));
+    insert_code(&mut report, ["deliveryStatus", "deliveryStatusName"], code, name)?;
     if let Some(to) = content.remove("to") {
         report.insert_raw("to", to);
     }
@@ -117,18 +93,42 @@ fn take_content<'event>(notification: &mut Object<'event>, settings: &Settings) 
 /// Sets a code and, where it has one, its name: `"deliveryStatus": 5, "deliveryStatusName": "success"`.
 fn insert_code<'event>(
     report: &mut Object<'event>,
-    field: &'static str,
+    [code_field, name_field]: [&'static str; 2],
     code: Raw<'event>,
-    names: &BTreeMap<String, String>,
-    built_in: &[(&str, &'static str)],
+    name: Option<&str>,
 ) -> Result<()> {
-    let named = names.get(code.get()).map(String::as_str);
-    let named =
-        named.or_else(|| built_in.iter().find(|(known, _)| *known == code.get()).map(|(_, name)| *name));
-    report.insert_raw(field, code);
-    match named {
-        Some(name) => report.insert(format!("{field}Name"), name),
+    report.insert_raw(code_field, code);
+    match name {
+        Some(name) => report.insert(name_field, name),
         None => Ok(()),
+    }
+}
+
+/// OsmoX's delivery states by their code, as its source names them (`DeliveryStatus`).
+fn delivery_status_name(code: &str) -> Option<&'static str> {
+    match code {
+        "1" => Some("pending"),
+        "2" => Some("in-progress"),
+        "3" => Some("awaiting-confirmation"),
+        "4" => Some("queued-confirmation"),
+        "5" => Some("success"),
+        "6" => Some("failed"),
+        _ => None,
+    }
+}
+
+/// OsmoX's channels by their code, as its source names them (`ChannelType`).
+fn channel_type_name(code: &str) -> Option<&'static str> {
+    match code {
+        "1" => Some("smtp"),
+        "2" => Some("mailgun"),
+        "3" => Some("wa-360dialog"),
+        "4" => Some("wa-twilio"),
+        "5" => Some("sms-twilio"),
+        "6" => Some("sms-plivo"),
+        "7" => Some("wa-twilio-business"),
+        "8" => Some("sms-kapsystem"),
+        _ => None,
     }
 }
 

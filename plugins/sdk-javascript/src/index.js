@@ -7,6 +7,12 @@ import { Fail, Retry, explain } from "./verdict.js";
 
 export { fail, retry } from "./verdict.js";
 
+/**
+ * The type of the event that a plugin with `"checks_settings": true` in its manifest is shown when settings are set:
+ * `fail` refuses them, anything else takes them.
+ */
+export const SETTINGS_CHECK = "hookmill.settings.check";
+
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const REQUEST_KEYS = ["method", "url", "headers", "body", "patch", "partKey"];
 

@@ -1,12 +1,13 @@
-//! An allocator that never gives memory back.
+//! An allocator that frees everything at once.
 //!
-//! An instance lives for one run and then the router clears all its memory at once, so to keep lists of free blocks is
-//! work for nothing. Here an allocation is an addition and a comparison, neighbours in time are neighbours in memory, and
-//! few pages are touched, which is what the router's clearing costs. The last block can still grow, shrink and be given
-//! back in its place: that is how text is built.
+//! Most instances live for one run and then the router clears all their memory, so to keep lists of free blocks is work for
+//! nothing. Here an allocation is an addition and a comparison, neighbours in time are neighbours in memory, and few pages
+//! are touched, which is what the router's clearing costs. The last block can still grow, shrink and be given back in
+//! its place: that is how text is built.
 //!
-//! In an instance that lives for many runs memory would only ever grow: turn the feature `bump-allocator` off there, and
-//! the standard library's allocator takes its place.
+//! Blocks are counted. When none is in use any more, as between two runs in an instance that is used again, all memory is
+//! free again. A plugin that keeps something from run to run keeps the rest from being freed: it uses up memory until the
+//! router gives its instance up, or it turns the feature `bump-allocator` off and has the standard library's allocator.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -26,11 +27,13 @@ unsafe extern "C" {
 }
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump { next: Cell::new(&raw const __heap_base) };
+static ALLOCATOR: Bump = Bump { next: Cell::new(&raw const __heap_base), blocks: Cell::new(0) };
 
 struct Bump {
     /// Everything below is handed out, everything from here on is free.
     next: Cell<*const u8>,
+    /// Blocks that are in use.
+    blocks: Cell<usize>,
 }
 
 // SAFETY: plugins are built without threads.
@@ -58,18 +61,25 @@ impl Bump {
     }
 }
 
-// SAFETY: blocks begin at the alignment asked for and never overlap, since `next` only moves back over the last block.
+// SAFETY: blocks begin at the alignment asked for and never overlap, since `next` only moves back over the last block, or
+// over all of them when none is in use.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let start = self.next.get().addr().next_multiple_of(layout.align());
         match start.checked_add(layout.size()) {
-            Some(end) if self.advance(end) => self.next.get().with_addr(start).cast_mut(),
+            Some(end) if self.advance(end) => {
+                self.blocks.set(self.blocks.get() + 1);
+                self.next.get().with_addr(start).cast_mut()
+            }
             Some(_) | None => ptr::null_mut(),
         }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if self.is_last(block, layout.size()) {
+        self.blocks.set(self.blocks.get() - 1);
+        if self.blocks.get() == 0 {
+            self.next.set(&raw const __heap_base);
+        } else if self.is_last(block, layout.size()) {
             self.next.set(block);
         }
     }
@@ -89,6 +99,7 @@ unsafe impl GlobalAlloc for Bump {
             let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, layout.size());
+                self.dealloc(block, layout);
             }
             moved
         }

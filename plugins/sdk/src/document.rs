@@ -48,12 +48,15 @@ impl<H: BodyHandle> Document<H> {
     }
 
     pub(crate) fn json<'body, T: Deserialize<'body>>(&'body self) -> Result<T> {
-        serde_json::from_str(self.text()?)
-            .map_err(|error| H::failure(format!("{}'s body: {error}", H::OWNER)))
+        serde_json::from_str(self.text()?).map_err(|error| Self::unreadable(&error))
     }
 
     pub(crate) fn object(&self) -> Result<Object<'_>> {
-        self.json()
+        Object::read(self.text()?).map_err(|error| Self::unreadable(&error))
+    }
+
+    fn unreadable(error: &serde_json::Error) -> Failure {
+        H::failure(format!("{}'s body: {error}", H::OWNER))
     }
 
     pub(crate) fn raw(&self, pointer: &str) -> Result<Option<String>> {

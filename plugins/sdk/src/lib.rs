@@ -41,8 +41,9 @@
 //! `plugins/.cargo/config.toml` does with two linker arguments; it halves the cost of a run.
 //!
 //! # Memory
-//! A plugin runs in a new instance for each delivery, so by default this crate's allocator only hands out: see the feature
-//! `bump-allocator`, which is to be turned off where an instance is to live for many runs.
+//! A plugin runs in a new instance for each delivery, so by default this crate's allocator only hands out, and takes back
+//! what was handed out once none of it is in use: see the feature `bump-allocator`, which is to be turned off where a
+//! plugin keeps things from run to run.
 
 #[cfg(all(target_arch = "wasm32", feature = "bump-allocator"))]
 mod allocator;
@@ -53,6 +54,7 @@ mod event;
 mod failure;
 mod form;
 mod host;
+mod json;
 pub mod log;
 mod object;
 mod outcome;
@@ -73,6 +75,10 @@ pub use crate::object::{Kind, Object, Raw};
 pub use crate::outcome::Outcome;
 pub use crate::request::{Body, Header, Method, Request};
 pub use crate::source::{Content, Inbound, NewEvent, Origin, Reply, Verdict};
+
+/// The type of the event that a transform with `"checks_settings": true` in its manifest is shown when settings are set:
+/// a permanent failure refuses them, anything else takes them.
+pub const SETTINGS_CHECK: &str = "hookmill.settings.check";
 
 /// Milliseconds since 1970 when this run was first scheduled. It stands still during the run, and is the same when the
 /// run is repeated.

@@ -4,14 +4,20 @@
 //! next to nothing and keep their exact text: `1.0` stays `1.0`, 20-digit numbers keep their digits, nested objects
 //! their order.
 
+mod fields;
+mod kind;
+mod name;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
-use crate::{Failure, Result};
+use self::fields::Fields;
+pub use self::kind::Kind;
+use crate::{Failure, Result, json};
 
 /// The exact text of one JSON value: of the event, or made by the plugin.
 pub type Raw<'event> = Cow<'event, RawValue>;
@@ -37,21 +43,9 @@ pub type Raw<'event> = Cow<'event, RawValue>;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Object<'event> {
-    /// The pointer to this object, empty for the outermost.
-    pointer: String,
-    fields: Vec<(Cow<'event, str>, Raw<'event>)>,
-}
-
-/// The six kinds of JSON values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "JSON's own names (RFC 8259, 3)")]
-pub enum Kind {
-    Object,
-    Array,
-    String,
-    Number,
-    Bool,
-    Null,
+    /// The names of the fields that lead to this object, none for the outermost.
+    path: Vec<Cow<'event, str>>,
+    fields: Fields<'event>,
 }
 
 impl<'event> Object<'event> {
@@ -66,7 +60,15 @@ impl<'event> Object<'event> {
     /// # Errors
     /// A permanent failure where it is none.
     pub fn parse(text: &'event str) -> Result<Self> {
-        Ok(serde_json::from_str(text)?)
+        Ok(Self::read(text)?)
+    }
+
+    /// Reads the text of a JSON object, and says what is wrong with one that is none.
+    pub(crate) fn read(text: &'event str) -> serde_json::Result<Self> {
+        match Fields::read(text) {
+            Some(fields) => Ok(Self { path: Vec::new(), fields }),
+            None => serde_json::from_str(text),
+        }
     }
 
     /// The text of the object without blanks between its fields.
@@ -74,7 +76,12 @@ impl<'event> Object<'event> {
     /// # Errors
     /// None that a plugin can cause.
     pub fn to_json(&self) -> Result<String> {
-        Ok(serde_json::to_string(self)?)
+        Ok(self.text()?)
+    }
+
+    /// The text of the object, whose fields are text already: they are only put together.
+    pub(crate) fn text(&self) -> serde_json::Result<String> {
+        self.fields.text()
     }
 
     /// How many fields there are.
@@ -86,18 +93,18 @@ impl<'event> Object<'event> {
     /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields.len() == 0
     }
 
     /// The fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
-        self.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+        self.fields.iter()
     }
 
     /// The text of a field; of the last one where a name came twice.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&RawValue> {
-        self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.as_ref())
+        self.fields.get(name).map(|(_, value)| value)
     }
 
     /// A field as a type of the plugin's own; none where there is no such field.
@@ -125,10 +132,12 @@ impl<'event> Object<'event> {
     /// # Errors
     /// A permanent failure where the field is no object.
     pub fn object(&self, name: &str) -> Result<Option<Object<'_>>> {
-        self.expect(name, &[Kind::Object])?;
-        let Some(value) = self.raw(name) else { return Ok(None) };
-        let object: Object<'_> = serde_json::from_str(value.get())?;
-        Ok(Some(Object { pointer: self.pointer_to(name), fields: object.fields }))
+        let Some((name, value)) = self.fields.get(name) else { return Ok(None) };
+        check(&self.path, name, value, &[Kind::Object])?;
+        let mut object = Object::read(value.get())?;
+        object.path.extend(self.path.iter().map(|name| Cow::Borrowed(name.as_ref())));
+        object.path.push(Cow::Borrowed(name));
+        Ok(Some(object))
     }
 
     /// Takes a field out, if it is of one of these kinds; none where there is no such field.
@@ -136,8 +145,8 @@ impl<'event> Object<'event> {
     /// # Errors
     /// A permanent failure where the field is of another kind.
     pub fn take(&mut self, name: &str, kinds: &[Kind]) -> Result<Option<Raw<'event>>> {
-        self.expect(name, kinds)?;
-        Ok(self.remove(name))
+        let taken = self.fields.take(name, |value| check(&self.path, name, value, kinds))?;
+        Ok(taken.map(|(_, value)| value))
     }
 
     /// Takes a nested object out; none where there is no such field.
@@ -145,12 +154,15 @@ impl<'event> Object<'event> {
     /// # Errors
     /// A permanent failure where the field is no object.
     pub fn take_object(&mut self, name: &str) -> Result<Option<Object<'event>>> {
-        let object: Object<'event> = match self.take(name, &[Kind::Object])? {
-            None => return Ok(None),
-            Some(Cow::Borrowed(value)) => serde_json::from_str(value.get())?,
-            Some(Cow::Owned(value)) => serde_json::from_str::<Object<'_>>(value.get())?.into_owned(),
+        let is_object = |value: &RawValue| check(&self.path, name, value, &[Kind::Object]);
+        let Some((name, value)) = self.fields.take(name, is_object)? else { return Ok(None) };
+        let mut object = match value {
+            Cow::Borrowed(value) => Object::read(value.get())?,
+            Cow::Owned(value) => Object::read(value.get())?.into_owned(),
         };
-        Ok(Some(Object { pointer: self.pointer_to(name), fields: object.fields }))
+        object.path.clone_from(&self.path);
+        object.path.push(name);
+        Ok(Some(object))
     }
 
     /// Checks that a field, if it is there, is of one of these kinds.
@@ -158,37 +170,25 @@ impl<'event> Object<'event> {
     /// # Errors
     /// A permanent failure where it is of another.
     pub fn expect(&self, name: &str, kinds: &[Kind]) -> Result<()> {
-        let Some(kind) = self.raw(name).map(Kind::of) else { return Ok(()) };
-        if kinds.contains(&kind) {
-            return Ok(());
+        match self.raw(name) {
+            Some(value) => check(&self.path, name, value, kinds),
+            None => Ok(()),
         }
-        let expected: Vec<String> = kinds.iter().map(Kind::to_string).collect();
-        Err(self.failure(name, format_args!("expected {}, found {kind}", expected.join(" or "))))
     }
 
     /// Takes a field out, whatever it is.
     pub fn remove(&mut self, name: &str) -> Option<Raw<'event>> {
-        self.keep_last(name);
-        let index = self.fields.iter().position(|(field, _)| field == name)?;
-        Some(self.fields.remove(index).1)
+        self.fields.take(name, |_| Ok(())).ok()?.map(|(_, value)| value)
     }
 
     /// Keeps the fields whose name the function agrees to.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.fields.retain(|(name, _)| keep(name));
+    pub fn retain(&mut self, keep: impl FnMut(&str) -> bool) {
+        self.fields.retain(keep);
     }
 
     /// Gives a field another name, in its place; answers whether there was one. A field that had the new name goes.
     pub fn rename(&mut self, from: &str, to: impl Into<Cow<'event, str>>) -> bool {
-        let to = to.into();
-        if !self.keep_last(from) {
-            return false;
-        }
-        self.fields.retain(|(name, _)| name == from || *name != to);
-        if let Some(field) = self.fields.iter_mut().find(|(name, _)| name == from) {
-            field.0 = to;
-        }
-        true
+        self.fields.rename(from, to.into())
     }
 
     /// Sets a field to a value of the plugin's own: in its place, or at the end.
@@ -200,51 +200,46 @@ impl<'event> Object<'event> {
         name: impl Into<Cow<'event, str>>,
         value: &T,
     ) -> Result<()> {
-        let value = to_raw_value(value)?;
+        let value = json::raw_value(value)?;
         self.insert_raw(name, Cow::Owned(value));
         Ok(())
     }
 
     /// Sets a field to a text that is JSON already: in its place, or at the end.
     pub fn insert_raw(&mut self, name: impl Into<Cow<'event, str>>, value: Raw<'event>) {
-        let name = name.into();
-        self.keep_last(&name);
-        match self.fields.iter_mut().find(|(field, _)| *field == name) {
-            Some(field) => field.1 = value,
-            None => self.fields.push((name, value)),
-        }
+        self.fields.set(name.into(), value);
     }
 
     /// A permanent failure about one field, named by its pointer.
     #[must_use]
     pub fn failure(&self, name: &str, what: impl fmt::Display) -> Failure {
-        Failure::permanent(format!("{}: {what}", self.pointer_to(name)))
-    }
-
-    /// Of fields with this name, keeps the last, which is the one that counts; answers whether there is one. Otherwise a
-    /// receiver that counts the first one would see what the plugin replaced.
-    fn keep_last(&mut self, name: &str) -> bool {
-        let count = self.fields.iter().filter(|(field, _)| field == name).count();
-        if count > 1 {
-            let mut seen = 0;
-            self.fields.retain(|(field, _)| {
-                seen += usize::from(field == name);
-                field != name || seen == count
-            });
-        }
-        count > 0
+        failure(&self.path, name, what)
     }
 
     fn into_owned(self) -> Object<'static> {
-        let owned = |(name, value): (Cow<'_, str>, Raw<'_>)| {
-            (Cow::Owned(name.into_owned()), Cow::Owned(value.into_owned()))
-        };
-        Object { pointer: self.pointer, fields: self.fields.into_iter().map(owned).collect() }
+        let owned = |name: Cow<'_, str>| Cow::Owned(name.into_owned());
+        Object { path: self.path.into_iter().map(owned).collect(), fields: self.fields.into_owned() }
     }
+}
 
-    fn pointer_to(&self, name: &str) -> String {
-        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+/// Checks that the value of a field is of one of these kinds.
+fn check(path: &[Cow<'_, str>], name: &str, value: &RawValue, kinds: &[Kind]) -> Result<()> {
+    let kind = Kind::of(value);
+    if kinds.contains(&kind) {
+        return Ok(());
     }
+    let expected: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+    Err(failure(path, name, format_args!("expected {}, found {kind}", expected.join(" or "))))
+}
+
+/// A failure that begins with the pointer to a field (RFC 6901). It is put together only here: few runs fail.
+fn failure(path: &[Cow<'_, str>], name: &str, what: impl fmt::Display) -> Failure {
+    let mut reason = String::new();
+    for name in path.iter().map(AsRef::as_ref).chain([name]) {
+        reason.push('/');
+        reason.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    }
+    Failure::permanent(format!("{reason}: {what}"))
 }
 
 /// The error's words without its ` at line 1 column 2`, which counts from the field and would mislead.
@@ -256,37 +251,9 @@ fn without_location(error: &serde_json::Error) -> String {
     }
 }
 
-impl Kind {
-    /// The kind of a value, which its first character tells.
-    #[must_use]
-    pub fn of(value: &RawValue) -> Self {
-        match value.get().as_bytes().first() {
-            Some(b'{') => Self::Object,
-            Some(b'[') => Self::Array,
-            Some(b'"') => Self::String,
-            Some(b't' | b'f') => Self::Bool,
-            Some(b'n') => Self::Null,
-            Some(_) | None => Self::Number,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Object => "an object",
-            Self::Array => "an array",
-            Self::String => "a string",
-            Self::Number => "a number",
-            Self::Bool => "true or false",
-            Self::Null => "null",
-        })
-    }
-}
-
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.fields.iter().map(|(name, value)| (name, value)))
+        self.fields.serialize(serializer)
     }
 }
 
@@ -304,7 +271,7 @@ impl<'de: 'event, 'event> Deserialize<'de> for Object<'event> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut object = Object::new();
                 while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    object.fields.push((name, Cow::Borrowed(value)));
+                    object.fields.push(name, Cow::Borrowed(value));
                 }
                 Ok(object)
             }
@@ -403,6 +370,33 @@ mod tests {
         check(object.object("list").map(drop), "/list: expected an object, found an array");
         check(object.take_object("list").map(drop), "/list: expected an object, found an array");
         assert_eq!(object.len(), 2, "what was refused stays");
+    }
+
+    #[test]
+    fn failures_name_the_way_to_the_field() {
+        let mut object = Object::parse(r#"{"a~":{"b/":{"c":1}}}"#).unwrap();
+        let expected = Err(Failure::permanent("/a~0/b~1/d: missing"));
+        let looked_at = object.object("a~").unwrap().unwrap();
+        assert_eq!(looked_at.object("b/").unwrap().unwrap().require::<u8>("d"), expected);
+        let mut taken = object.take_object("a~").unwrap().unwrap();
+        assert_eq!(taken.take_object("b/").unwrap().unwrap().require::<u8>("d"), expected);
+    }
+
+    #[test]
+    fn objects_are_written_alike_wherever_they_are() {
+        let check = |text: &str| {
+            let object = Object::parse(text).unwrap();
+            let expected = serde_json::to_string(&object).unwrap();
+            let request = crate::Request::new().json(&object).unwrap();
+            assert_eq!(request.body.text(), Some(expected.as_str()));
+            let mut outer = Object::new();
+            outer.insert("directly", &object).unwrap();
+            outer.insert("in a list", &[&object]).unwrap();
+            let expected = format!(r#"{{"directly":{expected},"in a list":[{expected}]}}"#);
+            assert_eq!(outer.to_json(), Ok(expected));
+        };
+        check("{}");
+        check(r#"{ "a" : [1, 2] , "a\n" : {"b": 1.0} }"#);
     }
 
     #[test]

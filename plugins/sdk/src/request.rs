@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Result, json};
 
 /// One HTTP request to the endpoint.
 ///
@@ -159,9 +159,9 @@ impl Request {
     ///
     /// # Errors
     /// Where the value is none that JSON can express, for example a map whose keys are no strings.
-    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self> {
-        let text = serde_json::to_string(value)?;
-        Ok(self.header("content-type", "application/json").text(text))
+    pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self> {
+        self.body = Body::Text(json::text(value)?);
+        Ok(self.header("content-type", "application/json"))
     }
 
     /// Sends this text as UTF-8. The content type stays the event's unless a header sets it.
@@ -185,7 +185,7 @@ impl Request {
     /// # Errors
     /// Where the value is none that JSON can express.
     pub fn merge_patch<T: Serialize + ?Sized>(mut self, patch: &T) -> Result<Self> {
-        self.body = Body::Patch(serde_json::to_string(patch)?);
+        self.body = Body::Patch(json::text(patch)?);
         Ok(self)
     }
 

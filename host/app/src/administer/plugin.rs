@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use hookmill_core::canary::{Canary, CanaryPercent, Worse};
+use hookmill_core::delivery::TransformFailure;
 use hookmill_core::limits::{PLUGIN_BYTES_MAX, PLUGIN_VERSIONS_MAX, PLUGINS_MAX};
-use hookmill_core::manifest::Manifest;
+use hookmill_core::manifest::{Manifest, settings_check};
 use hookmill_core::plugin::{
     ComponentBytes, PluginBinding, PluginDigest, PluginFacts, PluginInterface, PluginName, PluginVersion,
 };
@@ -140,14 +141,32 @@ impl App {
         let Some(text) = self.plugin_interface(version).await?.manifest else { return Ok(()) };
         // It was checked when it was uploaded; a rule that is newer must not make the plugin unusable.
         let Ok(manifest) = Manifest::parse(&text) else { return Ok(()) };
-        let Some(schema) = manifest.settings_schema else { return Ok(()) };
-        schema.validate(&binding.settings).map_err(|error| {
-            let name = &binding.plugin;
-            AppError::invalid(
-                "settings_invalid",
-                format!("the plugin `{name}` refuses its settings: {error}"),
-            )
-        })
+        if let Some(schema) = &manifest.settings_schema {
+            schema.validate(&binding.settings).map_err(|error| {
+                let name = &binding.plugin;
+                AppError::invalid(
+                    "settings_invalid",
+                    format!("the plugin `{name}` refuses its settings: {error}"),
+                )
+            })?;
+        }
+        if manifest.checks_settings { self.show_settings(version, binding).await } else { Ok(()) }
+    }
+
+    /// Shows settings to the plugin itself, in a run that delivers nothing. Where the host can't run it, the first
+    /// delivery will tell.
+    async fn show_settings(&self, version: PluginDigest, binding: &PluginBinding) -> Result<(), AppError> {
+        let report = self.run_transform(settings_check(version, binding)).await;
+        let refusal = match report.result {
+            Ok(_) | Err(TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. }) => {
+                return Ok(());
+            }
+            Err(TransformFailure::Permanent { message }) => message,
+            Err(TransformFailure::Fault { code, detail }) => format!("{code}: {detail}"),
+        };
+        let name = &binding.plugin;
+        let message = format!("the plugin `{name}` can't work with these settings: {refusal}");
+        Err(AppError::invalid("settings_refused", message))
     }
 
     /// Ends the trial of a version that does worse than the current one.

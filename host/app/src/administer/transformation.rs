@@ -3,7 +3,7 @@
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::{ApplicationId, EndpointId};
-use hookmill_core::plugin::{PluginUse, World};
+use hookmill_core::plugin::{InstancePolicy, PluginUse, World};
 
 use super::binding::BindingPatch;
 use super::{Edit, conflict};
@@ -20,6 +20,8 @@ pub struct TransformationPatch {
     pub unbind: bool,
     /// What happens when the plugin fails.
     pub on_failure: Option<OnTransformFailure>,
+    /// Whether runs may share an instance.
+    pub instance: Option<InstancePolicy>,
 }
 
 impl App {
@@ -91,9 +93,10 @@ impl Edit<'_> {
         };
         let kept = configured.filter(|used| used.binding.plugin == binding.plugin);
         let on_failure = patch.on_failure.or(kept.map(|used| used.on_failure)).unwrap_or_default();
+        let instance = patch.instance.or(kept.map(|used| used.instance)).unwrap_or_default();
         let was_enabled = current.active().is_some();
         let enabled = patch.enabled.unwrap_or(was_enabled || kept.is_none());
-        let used = PluginUse { binding, on_failure };
+        let used = PluginUse { binding, on_failure, instance };
         Ok(if enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
     }
 }

@@ -217,6 +217,7 @@ impl Attempt {
             attempt: self.attempts_made(),
             // The same at every run of this delivery, so that its output is.
             now: self.delivery.event.accepted_at(),
+            instance: used.instance,
         };
         (Some(digest), self.app.run_transform(run).await)
     }

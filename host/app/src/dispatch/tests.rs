@@ -15,8 +15,8 @@ use hookmill_core::endpoint::{
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::plugin::{
-    PluginBinding, PluginDigest, PluginInterface, PluginUse, PluginVersion, RunCost, TransformOutcome,
-    World as PluginWorld,
+    InstancePolicy, PluginBinding, PluginDigest, PluginInterface, PluginUse, PluginVersion, RunCost,
+    TransformOutcome, World as PluginWorld,
 };
 use hookmill_core::policy::Policy;
 use hookmill_core::port::Store;
@@ -174,6 +174,7 @@ fn plugin(on_failure: OnTransformFailure) -> Transformation {
             ..PluginBinding::new("shaper".parse().unwrap())
         },
         on_failure,
+        instance: InstancePolicy::Fresh,
     })
 }
 

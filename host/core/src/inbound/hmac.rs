@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_PAD_INDIFFERENT};
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderName;
-use sha1::Sha1;
-use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 use super::template::{Part, Parts, Template};
 use super::{Refusal, SignedRequest};
 use crate::plugin::Secret;
+pub use crate::signature::mac::Algorithm;
 use crate::signature::verification::{check_age, whole_number};
 use crate::time::UnixMillis;
 
@@ -62,17 +60,6 @@ pub struct RawHmacScheme {
     pub timestamp: Option<(String, TimestampUnit)>,
     /// The header that has the delivery's id, where the signature covers one.
     pub id_header: Option<String>,
-}
-
-/// The hash of an HMAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// HMAC-SHA1, which old providers still use; as a MAC it is not broken.
-    Sha1,
-    /// HMAC-SHA256.
-    Sha256,
-    /// HMAC-SHA512.
-    Sha512,
 }
 
 /// How a signature is written.
@@ -195,25 +182,6 @@ impl HmacScheme {
 }
 
 impl Algorithm {
-    /// Every choice.
-    pub const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
-
-    /// The stable name that the store and the API show.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Sha1 => "sha1",
-            Self::Sha256 => "sha256",
-            Self::Sha512 => "sha512",
-        }
-    }
-
-    /// The choice whose [`code`](Self::code) this is.
-    #[must_use]
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.code() == code)
-    }
-
     /// Whether any of the given signatures is by any of the secrets over this text. Takes the same time whichever.
     pub(super) fn check(
         self,
@@ -229,14 +197,6 @@ impl Algorithm {
             }
         }
         if bool::from(matched) { Ok(()) } else { Err(Refusal::SignatureMismatch) }
-    }
-
-    fn mac(self, secret: &[u8], signed: &[&[u8]]) -> Vec<u8> {
-        match self {
-            Self::Sha1 => mac::<Hmac<Sha1>>(secret, signed),
-            Self::Sha256 => mac::<Hmac<Sha256>>(secret, signed),
-            Self::Sha512 => mac::<Hmac<Sha512>>(secret, signed),
-        }
     }
 
     #[cfg(test)]
@@ -311,14 +271,6 @@ impl TimestampUnit {
 /// A part of the request that the signature covers.
 fn part<'a>(request: &SignedRequest<'a>, name: &HeaderName) -> Result<&'a str, Refusal> {
     request.header(name).ok_or_else(|| Refusal::PartMissing { place: format!("`{name}`") })
-}
-
-fn mac<M: Mac + KeyInit>(secret: &[u8], signed: &[&[u8]]) -> Vec<u8> {
-    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    for piece in signed {
-        mac.update(piece);
-    }
-    mac.finalize().into_bytes().to_vec()
 }
 
 fn header(field: &'static str, name: &str) -> Result<HeaderName, InvalidScheme> {

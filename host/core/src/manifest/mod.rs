@@ -38,7 +38,7 @@ pub use self::diff::{DIFF_POINTER_BYTES_MAX, DIFFERENCES_MAX, Difference, json_d
 pub use self::error::{ManifestError, ManifestFault};
 pub use self::expectation::Expectation;
 use self::reader::{Node, Object};
-pub use self::sample::{Sample, SampleInput, SampleReport, SampleRun};
+pub use self::sample::{Sample, SampleInput, SampleReport, SampleRun, settings_check};
 pub use self::schema::{SETTINGS_FAILURES_MAX, SettingsError, SettingsFailure, SettingsSchema};
 pub use self::schema_cost::{SCHEMA_BYTES_MAX, SCHEMA_COST_MAX, SCHEMA_DEPTH_MAX, SchemaFault};
 pub use self::verdict::SampleDiff;
@@ -62,8 +62,21 @@ pub const SAMPLES_MAX: usize = 32;
 pub const SAMPLE_SECRET_PREFIX: &str = "sample-secret-";
 
 /// The keys, in the order in which [`Manifest::to_json`] writes them.
-const KEYS: &[&str] =
-    &["manifest", "name", "version", "description", "world", "settings_schema", "secrets", "samples"];
+const KEYS: &[&str] = &[
+    "manifest",
+    "name",
+    "version",
+    "description",
+    "world",
+    "settings_schema",
+    "checks_settings",
+    "secrets",
+    "samples",
+];
+
+/// The type of the event that a plugin with [`Manifest::checks_settings`] is shown when an endpoint's settings are set:
+/// it answers with a permanent failure where they are of no use to it, with anything else where they are.
+pub const SETTINGS_CHECK_EVENT: &str = "hookmill.settings.check";
 
 /// A checked manifest.
 #[derive(Debug, Clone)]
@@ -78,6 +91,9 @@ pub struct Manifest {
     pub world: World,
     /// What its settings look like; any JSON where there is none.
     pub settings_schema: Option<SettingsSchema>,
+    /// Whether the plugin looks at settings itself when they are set, by [`SETTINGS_CHECK_EVENT`]: what no schema can
+    /// tell, such as whether a script can be read. Transforms only.
+    pub checks_settings: bool,
     /// Secrets that it uses by name.
     pub secrets: Vec<WantedSecret>,
     /// Inputs, and what it makes of them.
@@ -112,6 +128,11 @@ impl Manifest {
         }
         let world = root.need("world")?.parsed()?;
         let settings_schema = root.get("settings_schema").map(|node| read_schema(&node)).transpose()?;
+        let checks_settings = match root.get("checks_settings") {
+            Some(node) if world == World::Transform => node.truth()?,
+            Some(node) => return Err(node.broken("only a transform checks its settings itself")),
+            None => false,
+        };
         let secrets = read_secrets(&root)?;
         let samples = read_samples(&root, world, &secrets, settings_schema.as_ref())?;
         Ok(Self {
@@ -120,6 +141,7 @@ impl Manifest {
             description: root.need("description")?.text(0..=DESCRIPTION_CHARS_MAX)?.to_owned(),
             world,
             settings_schema,
+            checks_settings,
             secrets,
             samples,
             document: canonical(&document),

@@ -100,6 +100,10 @@ impl<'a> Node<'a> {
         Ok(text)
     }
 
+    pub(super) fn truth(&self) -> Result<bool, ManifestError> {
+        self.value.as_bool().ok_or_else(|| self.fault(ManifestFault::Type { expected: "true or false" }))
+    }
+
     pub(super) fn whole_number(&self) -> Result<u64, ManifestError> {
         self.value
             .as_u64()

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
+use super::SETTINGS_CHECK_EVENT;
 use super::body;
 use super::error::{ManifestError, ManifestFault};
 use super::expectation::{Expectation, read_headers};
@@ -20,7 +21,10 @@ use crate::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transforma
 use crate::event::{Channels, ContentType, Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId};
 use crate::limits::{EVENT_CHANNELS_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
-use crate::plugin::{BoundSecrets, InboundRequest, LogLine, PluginDigest, ReceiverAnswer, RunCost, World};
+use crate::plugin::{
+    BoundSecrets, InboundRequest, InstancePolicy, LogLine, PluginBinding, PluginDigest, ReceiverAnswer,
+    RunCost, World,
+};
 use crate::policy::Policy;
 use crate::port::plugins::{
     ClassifierReport, ClassifierRun, SourceReport, SourceRun, TransformReport, TransformRun,
@@ -139,6 +143,17 @@ impl SampleReport {
     }
 }
 
+/// The run that shows a plugin the settings and secrets that it is to work with ([`SETTINGS_CHECK_EVENT`]).
+#[must_use]
+pub fn settings_check(digest: PluginDigest, binding: &PluginBinding) -> TransformRun {
+    let event = serde_json::json!({ "type": SETTINGS_CHECK_EVENT, "body": {} });
+    let input = serde_json::Map::from_iter([("event".to_owned(), event)]);
+    let sample =
+        Sample::input_only(&input, World::Transform, None).expect("an event is all that a sample needs");
+    let SampleRun::Transform(run) = sample.run(digest) else { unreachable!("the world is a transform's") };
+    TransformRun { settings: Arc::clone(&binding.settings), secrets: Arc::clone(&binding.secrets), ..run }
+}
+
 impl Sample {
     /// The sample's settings, JSON text.
     #[must_use]
@@ -159,6 +174,7 @@ impl Sample {
                 secrets,
                 attempt,
                 now,
+                instance: InstancePolicy::Fresh,
             }),
             SampleInput::Source { source, request } => {
                 SampleRun::Source(SourceRun { digest, source, request, settings, secrets, now })

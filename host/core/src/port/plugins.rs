@@ -8,8 +8,8 @@ use crate::delivery::TransformFailure;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::plugin::{
-    BoundSecrets, ClassifierVerdict, ComponentBytes, InboundRequest, LogLine, PluginDigest, Prepared,
-    ReceiverAnswer, RunCost, SourceVerdict, TransformOutcome,
+    BoundSecrets, ClassifierVerdict, ComponentBytes, InboundRequest, InstancePolicy, LogLine, PluginDigest,
+    Prepared, ReceiverAnswer, RunCost, SourceVerdict, TransformOutcome,
 };
 use crate::port::PortFuture;
 use crate::time::UnixMillis;
@@ -54,6 +54,8 @@ pub struct TransformRun {
     pub attempt: u32,
     /// What the plugin sees as the present: the moment the run was first scheduled.
     pub now: UnixMillis,
+    /// What the run finds in its memory.
+    pub instance: InstancePolicy,
 }
 
 /// One run of a source plugin.

@@ -6,8 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest, Sha256};
+
+use super::mac::Algorithm;
 
 /// What a signature by one key adds to a message, as members of the two headers' dictionaries without their label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +26,8 @@ pub struct HttpMessageSignature {
 #[must_use]
 pub fn sign(secret: &[u8], key_id: &str, created: u64, components: &[(&str, &str)]) -> HttpMessageSignature {
     let input = signature_parameters(key_id, created, components);
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    mac.update(signature_base(&input, components).as_bytes());
-    let signature = format!(":{}:", STANDARD.encode(mac.finalize().into_bytes()));
+    let mac = Algorithm::Sha256.mac(secret, &[signature_base(&input, components).as_bytes()]);
+    let signature = format!(":{}:", STANDARD.encode(mac));
     HttpMessageSignature { input, signature }
 }
 

@@ -29,8 +29,17 @@ const VERIFICATION_COLUMNS: [Column; 5] = [
 
 pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) -> Result<(), Failure> {
     match command {
-        EndpointCommand::Create { receiver, app, uid, types, verification, plugin, settings } => {
-            let plugin_use = plugin.map(|plugin| plugin_use(plugin, settings)).transpose()?;
+        EndpointCommand::Create {
+            receiver,
+            app,
+            uid,
+            types,
+            verification,
+            plugin,
+            settings,
+            reuse_instance,
+        } => {
+            let plugin_use = plugin.map(|plugin| plugin_use(plugin, settings, reuse_instance)).transpose()?;
             let event_types = (!types.is_empty()).then_some(types);
             let verification = verification.map(method_name);
             let new = json!({ "url": receiver, "uid": uid, "eventTypes": event_types, "verification": verification });
@@ -119,11 +128,13 @@ struct PluginUse {
     plugin: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Box<RawValue>>,
+    instance: &'static str,
 }
 
-fn plugin_use(plugin: String, settings: Option<String>) -> Result<PluginUse, Failure> {
+fn plugin_use(plugin: String, settings: Option<String>, reuse_instance: bool) -> Result<PluginUse, Failure> {
     let settings = settings.map(RawValue::from_string).transpose().map_err(|error| {
         Failure::new(Exit::Usage, "settings_not_json", format!("the settings are no JSON: {error}"))
     })?;
-    Ok(PluginUse { plugin, settings })
+    let instance = if reuse_instance { "reused" } else { "fresh" };
+    Ok(PluginUse { plugin, settings, instance })
 }

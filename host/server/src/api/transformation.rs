@@ -8,6 +8,7 @@ use hookmill_app::administer::binding::BindingPatch;
 use hookmill_app::administer::transformation::TransformationPatch;
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::Transformation;
+use hookmill_core::plugin::InstancePolicy;
 use hookmill_core::plugin::JAVASCRIPT_PLUGIN;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ struct TransformationIn<'a> {
     #[serde(default)]
     secrets: BTreeMap<String, Option<String>>,
     on_failure: Option<String>,
+    instance: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +53,8 @@ struct TransformationOut<'a> {
     /// Names of the secrets that are bound.
     secrets: Vec<&'a str>,
     on_failure: &'static str,
+    /// Whether each run has an instance of its own, or may find what an earlier one left.
+    instance: &'static str,
 }
 
 impl<'a> TransformationOut<'a> {
@@ -67,6 +71,7 @@ impl<'a> TransformationOut<'a> {
             code: script,
             secrets: binding.map(|binding| binding.secrets.names().collect()).unwrap_or_default(),
             on_failure: used.map(|used| used.on_failure).unwrap_or_default().code(),
+            instance: used.map(|used| used.instance).unwrap_or_default().code(),
         }
     }
 }
@@ -94,6 +99,7 @@ impl TransformationIn<'_> {
                 secrets: fields::plugin_secrets(self.secrets)?,
             },
             on_failure: self.on_failure.as_deref().map(on_failure).transpose()?,
+            instance: self.instance.as_deref().map(instance).transpose()?,
         })
     }
 }
@@ -117,6 +123,13 @@ fn on_failure(code: &str) -> Result<OnTransformFailure, ApiError> {
     OnTransformFailure::from_code(code).ok_or_else(|| {
         let codes = OnTransformFailure::ALL.map(OnTransformFailure::code).join("`, `");
         ApiError::field("onFailure", "on_failure_unknown", format!("this is one of `{codes}`"))
+    })
+}
+
+fn instance(code: &str) -> Result<InstancePolicy, ApiError> {
+    InstancePolicy::from_code(code).ok_or_else(|| {
+        let codes = InstancePolicy::ALL.map(InstancePolicy::code).join("`, `");
+        ApiError::field("instance", "instance_unknown", format!("this is one of `{codes}`"))
     })
 }
 

@@ -15,7 +15,9 @@ use hookmill_core::event::Name;
 use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::pattern::EventPattern;
-use hookmill_core::plugin::{BoundSecrets, PluginBinding, PluginDigest, PluginName, PluginUse};
+use hookmill_core::plugin::{
+    BoundSecrets, InstancePolicy, PluginBinding, PluginDigest, PluginName, PluginUse,
+};
 use hookmill_core::port::Entropy;
 use hookmill_core::seal::SealKey;
 use hookmill_core::signature::{EarlierKey, SigningKey, SigningKeys};
@@ -143,10 +145,10 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
          INSERT INTO endpoint (
              id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since, composition, verification
+             classifier, failed_since, unverified_since, composition, verification, plugin_instance
          ) VALUES (
              ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-             ?23
+             ?23, ?24
          )
          ON CONFLICT (id) DO UPDATE SET
              application = excluded.application,
@@ -170,7 +172,8 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
              failed_since = excluded.failed_since,
              unverified_since = excluded.unverified_since,
              composition = excluded.composition,
-             verification = excluded.verification",
+             verification = excluded.verification,
+             plugin_instance = excluded.plugin_instance",
     )?
     .execute(params![
         endpoint.id.to_bytes(),
@@ -199,6 +202,7 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
             .composition()
             .map(|composition| composition::seal(sealer, endpoint.id, composition)),
         endpoint.verification.map(HandshakeMethod::code),
+        plugin.map(|plugin| plugin.instance).unwrap_or_default().code(),
     ])
 }
 
@@ -207,7 +211,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
              plugin, plugin_enabled, plugin_pinned, plugin_settings, plugin_on_failure, policy, created_at, updated_at,
-             classifier, failed_since, unverified_since, composition, verification
+             classifier, failed_since, unverified_since, composition, verification, plugin_instance
          FROM endpoint ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -276,6 +280,7 @@ fn read_transformation(
     let plugin: Option<PluginName> = parsed_option(TABLE, row.get::<_, Option<String>>(10)?.as_deref())?;
     let Some(plugin) = plugin else { return Ok(Transformation::None) };
     let on_failure: String = row.get(14)?;
+    let instance: String = row.get(23)?;
     let used = PluginUse {
         binding: PluginBinding {
             plugin,
@@ -285,6 +290,8 @@ fn read_transformation(
         },
         on_failure: OnTransformFailure::from_code(&on_failure)
             .ok_or_else(|| DbError::row(TABLE, format!("unknown failure policy {on_failure:?}")))?,
+        instance: InstancePolicy::from_code(&instance)
+            .ok_or_else(|| DbError::row(TABLE, format!("unknown instance policy {instance:?}")))?,
     };
     let is_enabled: bool = row.get(11)?;
     Ok(if is_enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })

@@ -17,8 +17,8 @@ use hookmill_core::id::KeyId;
 use hookmill_core::key::{ApiKey, KeyHash, Scope};
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{
-    BoundSecrets, PluginBinding, PluginDigest, PluginInterface, PluginName, PluginUse, PluginVersion, Secret,
-    World,
+    BoundSecrets, InstancePolicy, PluginBinding, PluginDigest, PluginInterface, PluginName, PluginUse,
+    PluginVersion, Secret, World,
 };
 use hookmill_core::policy::{
     BodyHmacKey, Concurrency, DisableRule, Ordering, Overrides, Policy, Rate, SignatureScheme, SuccessRule,
@@ -394,6 +394,7 @@ fn full_endpoint() -> Endpoint {
         transformation: Transformation::Disabled(PluginUse {
             binding: binding("transform-token"),
             on_failure: OnTransformFailure::DeadLetter,
+            instance: InstancePolicy::Reused,
         }),
         classifier: Some(binding("classifier-token")),
         policy: full_policy(),

@@ -16,6 +16,8 @@ pub(super) trait Draft {
 
 /// The drafts of one kind of a run; a handle's number is a place among them.
 pub(super) struct Drafts<T> {
+    /// The place of the first; those before it were an earlier run's in the same instance.
+    first: u32,
     slots: Vec<Option<T>>,
     live: usize,
     body_bytes: usize,
@@ -23,7 +25,7 @@ pub(super) struct Drafts<T> {
 
 impl<T> Default for Drafts<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), live: 0, body_bytes: 0 }
+        Self { first: 0, slots: Vec::new(), live: 0, body_bytes: 0 }
     }
 }
 
@@ -34,20 +36,34 @@ impl<T: Draft> Drafts<T> {
             return Err(T::too_many(max));
         }
         self.live += 1;
-        let place = u32::try_from(self.slots.len()).expect("calls of the host are bounded");
+        let place = self.next_place();
         self.slots.push(Some(draft));
         Ok(place)
     }
 
+    /// No drafts, for a run whose instance may still hold handles below this place: they are none of its own.
+    pub(super) fn beginning_at(first: u32) -> Self {
+        Self { first, ..Self::default() }
+    }
+
+    /// The place of the next draft.
+    pub(super) fn next_place(&self) -> u32 {
+        let count = u32::try_from(self.slots.len()).expect("calls of the host are bounded");
+        self.first.saturating_add(count)
+    }
+
+    fn slot(&mut self, place: u32) -> Option<&mut Option<T>> {
+        self.slots.get_mut(place.checked_sub(self.first)? as usize)
+    }
+
     /// Wasmtime hands out handles of this store only, and none twice after it was dropped.
     pub(super) fn get(&mut self, place: u32) -> Result<&mut T, Breach> {
-        self.slots.get_mut(place as usize).and_then(Option::as_mut).ok_or(Breach::Handle)
+        self.slot(place).and_then(Option::as_mut).ok_or(Breach::Handle)
     }
 
     /// Takes a draft out.
     pub(super) fn remove(&mut self, place: u32) -> Result<T, Breach> {
-        let slot = self.slots.get_mut(place as usize).and_then(Option::take);
-        let draft = slot.ok_or(Breach::Handle)?;
+        let draft = self.slot(place).and_then(Option::take).ok_or(Breach::Handle)?;
         self.live -= 1;
         self.body_bytes -= draft.body_bytes();
         Ok(draft)

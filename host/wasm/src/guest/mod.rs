@@ -18,6 +18,7 @@ mod wasi;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
 use hookmill_core::plugin::{
     BoundSecrets, ClassifierVerdict, LogLevel, PluginDigest, SourceVerdict, TransformOutcome,
@@ -55,13 +56,16 @@ pub(crate) struct RunState {
     digest: PluginDigest,
     now: UnixMillis,
     settings_text: Arc<str>,
-    settings: LazyJson,
+    /// None until the plugin asks for a part of the settings.
+    settings: Option<LazyJson>,
     secrets: Arc<BoundSecrets>,
     limits: RunLimits,
     calls: u32,
     /// Fuel that the host function under way has spent and the store was not charged for yet.
     fuel_owed: u64,
     memory: MemoryMeter,
+    /// Where the drafts of the next run in this instance begin.
+    next_draft: u32,
     /// None until the plugin draws a number.
     random: Option<SeededRandom>,
     output: Output,
@@ -110,23 +114,42 @@ impl RunState {
             subject,
             digest,
             now,
-            settings: LazyJson::new("settings", bytes::Bytes::copy_from_slice(settings.as_bytes())),
+            settings: None,
             settings_text: settings,
             secrets,
             limits,
             calls: 0,
             fuel_owed: 0,
             memory: MemoryMeter::default(),
+            next_draft: 0,
             random: None,
             output: Output::default(),
             log: RunLog::default(),
         }
     }
 
-    /// Begins another run in the same instance, whose memory is counted on.
+    /// Begins another run of a transform in the same instance, whose memory is counted on.
     pub(crate) fn begin_again(&mut self, fresh: Self) {
         let memory = std::mem::take(&mut self.memory);
-        *self = Self { memory, ..fresh };
+        let next_draft = self.next_draft;
+        *self = Self { memory, next_draft, ..fresh };
+        *self.requests() = Drafts::beginning_at(next_draft);
+    }
+
+    /// Ends a run whose instance may be used again: nothing of the run is held on to.
+    pub(crate) fn rest(&mut self) -> Remains {
+        self.next_draft = self.requests().next_place();
+        self.subject = Subject::Idle;
+        self.settings = None;
+        self.random = None;
+        let mut log = std::mem::take(&mut self.log);
+        std::mem::take(&mut self.output).finish(&mut log);
+        Remains { memory_peak_bytes: self.memory.peak_bytes as u64, log }
+    }
+
+    /// Bytes of linear memory, which never shrinks.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.bytes
     }
 
     /// Turns what a transform returned into what the router sends.
@@ -153,11 +176,6 @@ impl RunState {
             source::Verdict::Reply(reply) => self.inbound().take_reply(&reply).map(SourceVerdict::Reply),
             source::Verdict::Reject(reason) => Ok(SourceVerdict::Reject(bounded(&reason))),
         }
-    }
-
-    /// Bytes of linear memory at their most.
-    pub(crate) fn memory_peak_bytes(&self) -> u64 {
-        self.memory.peak_bytes as u64
     }
 
     /// What the report needs.
@@ -214,13 +232,17 @@ impl RunState {
     }
 
     fn settings_out(&mut self) -> wasmtime::Result<String> {
-        let settings = Arc::clone(&self.settings_text);
-        self.text_out(&settings)
+        self.enter(self.settings_text.len())?;
+        Ok(self.settings_text.as_ref().to_owned())
     }
 
     fn setting_out(&mut self, pointer: &str) -> wasmtime::Result<JsonAnswer> {
         self.enter(pointer.len())?;
-        let found = self.settings.find(pointer);
+        let text = &self.settings_text;
+        let settings = self
+            .settings
+            .get_or_insert_with(|| LazyJson::new("settings", Bytes::copy_from_slice(text.as_bytes())));
+        let found = settings.find(pointer);
         Ok(self.json_out(found))
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Subject {
     Transform(Delivery, Drafts<RequestDraft>),
     Source(Inbound),
     Classifier(Delivery, Answer),
+    /// Nothing, between two runs.
+    Idle,
 }
 
 /// An event and where it goes.
@@ -52,6 +54,7 @@ impl Subject {
                 SeededRandom::of_delivery(delivery.event.id, delivery.endpoint.id, digest)
             }
             Self::Source(inbound) => SeededRandom::of_request(&inbound.source, &inbound.request, now, digest),
+            Self::Idle => unreachable!("nothing runs between two runs"),
         }
     }
 }
@@ -82,28 +85,34 @@ impl RunState {
     pub(super) fn delivery(&mut self) -> &mut Delivery {
         match &mut self.subject {
             Subject::Transform(delivery, _) | Subject::Classifier(delivery, _) => delivery,
-            Subject::Source(_) => unreachable!("the world of sources has no events"),
+            Subject::Source(_) | Subject::Idle => unreachable!("the world of sources has no events"),
         }
     }
 
     pub(super) fn requests(&mut self) -> &mut Drafts<RequestDraft> {
         match &mut self.subject {
             Subject::Transform(_, requests) => requests,
-            Subject::Source(_) | Subject::Classifier(..) => unreachable!("only transforms make requests"),
+            Subject::Source(_) | Subject::Classifier(..) | Subject::Idle => {
+                unreachable!("only transforms make requests")
+            }
         }
     }
 
     pub(super) fn inbound(&mut self) -> &mut Inbound {
         match &mut self.subject {
             Subject::Source(inbound) => inbound,
-            Subject::Transform(..) | Subject::Classifier(..) => unreachable!("only sources see requests"),
+            Subject::Transform(..) | Subject::Classifier(..) | Subject::Idle => {
+                unreachable!("only sources see requests")
+            }
         }
     }
 
     pub(super) fn answer(&mut self) -> &mut Answer {
         match &mut self.subject {
             Subject::Classifier(_, answer) => answer,
-            Subject::Transform(..) | Subject::Source(_) => unreachable!("only classifiers see answers"),
+            Subject::Transform(..) | Subject::Source(_) | Subject::Idle => {
+                unreachable!("only classifiers see answers")
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use hookmill_core::delivery::TransformFailure;
 use hookmill_core::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transformation};
 use hookmill_core::event::{Channels, ContentType, Event};
 use hookmill_core::id::{ApplicationId, EndpointId, EventId};
-use hookmill_core::plugin::{PluginDigest, TransformOutcome};
+use hookmill_core::plugin::{InstancePolicy, PluginDigest, TransformOutcome};
 use hookmill_core::policy::Policy;
 use hookmill_core::port::Plugins;
 use hookmill_core::port::plugins::{PluginRejected, RunReport, TransformReport, TransformRun};
@@ -194,6 +194,7 @@ pub(crate) fn run_of(digest: PluginDigest, body: &str) -> TransformRun {
         secrets: Arc::default(),
         attempt: 1,
         now: UnixMillis(1_795_309_323_000),
+        instance: InstancePolicy::Fresh,
     }
 }
 

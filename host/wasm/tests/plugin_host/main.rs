@@ -8,6 +8,7 @@
 mod cache;
 mod guest;
 mod hostile;
+mod reuse;
 mod runs;
 mod secrets;
 mod uploads;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::limits::SOURCE_EVENTS_MAX;
-use crate::plugin::PluginDigest;
+use crate::plugin::{PluginBinding, PluginDigest};
 
 /// Any small JSON, with awkward keys.
 pub(super) fn any_json() -> impl Strategy<Value = Value> {
@@ -143,6 +143,25 @@ fn a_transforms_run_has_all_that_the_sample_says() {
     assert_eq!(run.secrets.get("slack_token").unwrap().expose(), b"sample-secret-slack_token");
     let SampleRun::Transform(again) = parse(&manifest).unwrap().samples[0].run(digest) else { panic!() };
     assert_eq!((&again.event, again.endpoint.id), (&run.event, run.endpoint.id), "each time the same");
+}
+
+#[test]
+fn a_transform_may_look_at_settings_itself() {
+    let mut manifest = transform();
+    assert!(!parse(&manifest).unwrap().checks_settings);
+    manifest["checks_settings"] = json!(true);
+    assert!(parse(&manifest).unwrap().checks_settings);
+    manifest["checks_settings"] = json!("yes");
+    assert_eq!(parse(&manifest).unwrap_err().pointer, "/checks_settings");
+    let mut manifest = source();
+    manifest["checks_settings"] = json!(true);
+    assert_eq!(parse(&manifest).unwrap_err().pointer, "/checks_settings");
+
+    let binding =
+        PluginBinding { settings: r#"{"a":1}"#.into(), ..PluginBinding::new("jq".parse().unwrap()) };
+    let run = settings_check(PluginDigest::of(b"jq"), &binding);
+    assert_eq!((run.event.event_type.as_str(), &*run.event.body), (SETTINGS_CHECK_EVENT, &b"{}"[..]));
+    assert_eq!((&*run.settings, run.attempt), (r#"{"a":1}"#, 1));
 }
 
 #[test]
