@@ -52,3 +52,25 @@ fn hot_queries_use_the_index_that_was_made_for_them() {
     check(history[8], "USING PRIMARY KEY (event=? AND id=?)");
     check(history[12], "USING INTEGER PRIMARY KEY (rowid>?)");
 }
+
+/// SQLite checks a value against a list of more than two by making a table of the list, at each insertion.
+#[test]
+fn hot_insertions_make_no_tables() {
+    let directory = Directory::new();
+    let db = connection::open_writer(&directory.next_file()).unwrap();
+    for table in ["event", "delivery", "attempt", "idempotency_key"] {
+        let columns: Vec<String> = {
+            let mut statement =
+                db.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let places = vec!["?"; columns.len()].join(", ");
+        let sql = format!("EXPLAIN INSERT INTO {table} ({}) VALUES ({places})", columns.join(", "));
+        let mut statement = db.prepare(&sql).unwrap();
+        let parameters = vec![rusqlite::types::Null; columns.len()];
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(1))
+            .unwrap();
+        assert!(rows.map(Result::unwrap).all(|step| step != "OpenEphemeral"), "{table}");
+    }
+}
