@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod generator;
 mod http1;
+mod native_json;
 mod null_router;
 mod plugin_library;
 mod plugin_runs;

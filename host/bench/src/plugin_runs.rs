@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::error::BenchError;
 use crate::event;
+use crate::native_json;
 use crate::report::{Figure, Quantiles, Target};
 
 const SIZES: [(usize, &str); 2] = [(512, "0.5 KB"), (10 * 1024, "10 KB")];
@@ -36,7 +37,7 @@ const JAVASCRIPT_US_MAX: [f64; 2] = [250.0, 600.0];
 const JQ_US_MAX: [Option<f64>; 2] = [Some(250.0), None];
 /// 99th percentile of a fresh instance in Rust that takes 0.5 KB, with the kernel's list of dirty pages.
 const FRESH_SCANNED_P99_US_MAX: f64 = 60.0;
-/// A warm instance against native code.
+/// A warm instance against native code that does the same with serde_json's values.
 const REUSED_OF_NATIVE_MAX: f64 = 2.5;
 
 const JAVASCRIPT_SETTINGS: &str = r#"{"code":"function handle(event) { const report = event.json(); report.reference = report.id; delete report.id; return { body: report, headers: { 'x-kind': 'report' } }; }"}"#;
@@ -59,6 +60,8 @@ pub(crate) async fn measure(
     let (mut figures, mut remarks) = (Vec::new(), Vec::new());
     let native: Vec<Quantiles> =
         SIZES.iter().map(|(bytes, _)| native(&event::notification(*bytes), runs)).collect();
+    let same_code: Vec<Quantiles> =
+        SIZES.iter().map(|(bytes, _)| native_plugin(&event::notification(*bytes), runs)).collect();
     for pagemap_scan in [false, true] {
         if pagemap_scan && !pagemap_scan_is_used() {
             remarks.push("PAGEMAP_SCAN is not used here: an older kernel, or swap is active".into());
@@ -92,8 +95,9 @@ pub(crate) async fn measure(
             ));
         }
     }
-    for ((_, size), native) in SIZES.into_iter().zip(&native) {
-        figures.push(Figure::new(format!("the same code, native, {size}, p50"), "us", native.p50));
+    for ((_, size), (native, same_code)) in SIZES.into_iter().zip(native.iter().zip(&same_code)) {
+        figures.push(Figure::new(format!("serde_json, native, {size}, p50"), "us", native.p50));
+        figures.push(Figure::new(format!("the plugin's code, native, {size}, p50"), "us", same_code.p50));
     }
     let beside = plugin.parent().unwrap_or(Path::new("."));
     let javascript = JAVASCRIPT_US_MAX.map(Some);
@@ -174,8 +178,20 @@ pub(crate) fn run_of(digest: PluginDigest, bytes: usize, settings: &str) -> Tran
     }
 }
 
-/// The plugin's own function as native code: the same work without a sandbox.
+/// The plugin's work as native code, with serde_json's values.
 fn native(notification: &str, runs: u32) -> Quantiles {
+    let mut times_ns = Quantiles::histogram();
+    for _ in 0..runs {
+        let started_ns = clock::now_ns();
+        let report = native_json::report(std::hint::black_box(notification));
+        times_ns.saturating_record(clock::now_ns() - started_ns);
+        std::hint::black_box(report).expect("the notification is one");
+    }
+    Quantiles::in_microseconds(&times_ns)
+}
+
+/// The plugin's own function as native code: what the SDK does without a sandbox.
+fn native_plugin(notification: &str, runs: u32) -> Quantiles {
     let mut times_ns = Quantiles::histogram();
     for _ in 0..runs {
         let (event, target) = (test::event(notification), test::target("{}"));
