@@ -148,12 +148,14 @@ async fn a_project_in_c_delivers() {
 
 #[tokio::test]
 async fn sources_and_classifiers_pass_their_samples() {
-    for world in ["source", "classifier"] {
-        let author = Author::of("javascript", world).await;
-        let built = author.succeed(&["plugin", "build", NAME]).await;
-        assert_eq!(built["world"], world);
-        let tested = author.succeed(&["plugin", "test", NAME]).await;
-        assert_eq!(tested["samples"].as_array().unwrap().len(), 3, "{tested}");
+    for language in ["javascript", "rust"] {
+        for world in ["source", "classifier"] {
+            let author = Author::of(language, world).await;
+            let built = author.succeed(&["plugin", "build", NAME]).await;
+            assert_eq!(built["world"], world);
+            let tested = author.succeed(&["plugin", "test", NAME]).await;
+            assert_eq!(tested["samples"].as_array().unwrap().len(), 3, "{language}: {tested}");
+        }
     }
 }
 

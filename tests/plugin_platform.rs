@@ -1,5 +1,8 @@
 //! Plugins as their users meet them: tried, promoted, put on trial, taken back, and those that come with the router.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hookmill_testkit::receiver::{Answer, Behaviour, Receiver};
 use hookmill_tests::api::{Endpoint, quick_retries, text};
 use hookmill_tests::router::{DataDir, Router};
@@ -236,6 +239,48 @@ async fn versions_are_promoted_tried_taken_back_and_deleted() {
     assert!(shown["imports"].to_string().contains("hookmill:plugin"), "{shown:#}");
     api.call(Method::DELETE, &version(&second)).reply().await.expect_status(204);
     api.call(Method::GET, &version(&second)).reply().await.check_refused(404, "not_found");
+}
+
+/// What is on its way when the version changes arrives all the same, once, shaped by one of the two.
+#[tokio::test]
+async fn nothing_is_lost_when_versions_change_under_load() {
+    const SENDERS: usize = 4;
+    const CHANGES: usize = 20;
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let api = setup.router.api();
+    let first = api.upload_plugin("speaker", plugin::saying("1")).await;
+    setup.use_plugin(json!({ "plugin": "speaker" })).await;
+    let second = api.upload_plugin("speaker", plugin::saying("2")).await;
+    let is_over = AtomicBool::new(false);
+    let send = async || {
+        let mut sent = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            api.send(&setup.endpoint.application, "order.paid", "{}").await;
+            sent += 1;
+        }
+        sent
+    };
+    let change = async || {
+        for number in 0..CHANGES {
+            let version = if number % 2 == 0 { &first } else { &second };
+            let changed = setup.post("/plugin/speaker/rollback", &json!({ "version": version })).await;
+            assert_eq!(&changed["version"], version);
+            // The next one comes in the middle of what this one shapes.
+            setup.receiver.wait_for(setup.receiver.requests().len() + SENDERS).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let senders = futures_util::future::join_all((0..SENDERS).map(|_| send()));
+    let (sent, ()) = futures_util::future::join(senders, change()).await;
+    let arrived = setup.receiver.wait_for(sent.iter().sum()).await;
+    let ids: BTreeSet<_> = arrived
+        .iter()
+        .map(|request| request.headers["webhook-id"].clone())
+        .map(|id| id.to_str().map(str::to_owned).expect("ids are text"))
+        .collect();
+    assert_eq!((ids.len(), arrived.len()), (sent.iter().sum(), sent.iter().sum()));
+    let said: BTreeSet<_> = arrived.iter().map(|request| request.body.clone()).collect();
+    assert_eq!(said.into_iter().collect::<Vec<_>>(), ["1", "2"]);
 }
 
 #[tokio::test]

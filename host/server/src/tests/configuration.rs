@@ -199,13 +199,13 @@ async fn plugins_are_uploaded_used_and_rolled_back() {
     assert_eq!(rolled.json()["version"], second["version"]);
 
     let transformation = format!("{endpoint}/transformation");
-    let unset = json!({"enabled": false, "plugin": null, "version": null, "settings": null, "code": null, "secrets": [], "onFailure": "hold"});
+    let unset = json!({"enabled": false, "plugin": null, "version": null, "settings": null, "code": null, "secrets": [], "onFailure": "hold", "instance": "fresh"});
     assert_eq!(world.call("GET", &transformation, "").await.json(), unset);
     let patch = r#"{"plugin": "reshape", "settings": {"b": 1, "a": 2}, "onFailure": "bypass"}"#;
     let patched = world.call("PATCH", &transformation, patch).await.json();
     let set = json!({
         "enabled": true, "plugin": "reshape", "version": null, "settings": {"b": 1, "a": 2}, "code": null, "secrets": [],
-        "onFailure": "bypass",
+        "onFailure": "bypass", "instance": "fresh",
     });
     assert_eq!(patched, set);
     assert_eq!(world.call("GET", &transformation, "").await.json(), set);
