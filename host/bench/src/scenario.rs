@@ -1,5 +1,7 @@
 //! What is measured: each scenario starts its routers afresh, loads them, and turns what came of it into figures.
 
+mod neighbour;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,12 +28,6 @@ const PLUGIN_NAME: &str = "osmox-notification";
 const RATES: [u32; 2] = [300, 1_000];
 const EVENTS_MAX: u64 = 5_000_000;
 const WARM_UP: Extent = Extent { connections: CONNECTIONS, seconds: 1.0, events_max: 20_000 };
-
-/// Events a second to each of the two endpoints.
-const NEIGHBOUR_RATE: u32 = 300;
-const NEIGHBOUR_SECONDS_MIN: u32 = 15;
-/// How much the 99th percentile may rise because of the neighbour.
-const NEIGHBOUR_RISE_MAX: f64 = 1.2;
 
 const BACKLOG_EVENTS: u64 = 10_000;
 const BACKLOG_ENDPOINTS: u64 = 10;
@@ -266,51 +262,6 @@ impl Bench {
             remarks.push(remark);
         }
         Ok((figures, remarks))
-    }
-
-    /// Paced deliveries of one application while another one's endpoint is flooded: with events that it takes as they
-    /// are, and with a plugin that loops without end.
-    async fn neighbour(&self) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
-        let (beside_none, _) = self.paced_beside(None).await?;
-        let looping = hookmill_tests::plugin::looping();
-        let (beside_loop, remark) = self.paced_beside(Some(&looping)).await?;
-        let figure = |what: &str, ms: f64| Figure::new(format!("{NEIGHBOUR_RATE}/s, {what}"), "ms", ms);
-        let figures = vec![
-            figure("beside a busy endpoint, p50", beside_none.p50),
-            figure("beside a busy endpoint, p99", beside_none.p99),
-            figure("beside an endless loop, p50", beside_loop.p50),
-            figure("beside an endless loop, p99", beside_loop.p99)
-                .target(Target::AtMost(beside_none.p99 * NEIGHBOUR_RISE_MAX)),
-        ];
-        Ok((figures, vec![remark]))
-    }
-
-    async fn paced_beside(&self, plugin: Option<&[u8]>) -> Result<(Quantiles, String), BenchError> {
-        let receiver = Receiver::start(Manner::Answers).await?;
-        let others = Receiver::start(Manner::Answers).await?;
-        let (data, mut router) = self.start_router().await?;
-        let application = Application::create(&router).await?;
-        application.add_endpoint(receiver.address).await?;
-        let other = Application::create(&router).await?;
-        let endpoint = other.add_endpoint(others.address).await?;
-        if let Some(component) = plugin {
-            other.transform(&endpoint, "neighbour", component).await?;
-        }
-        let (target, other) =
-            (application.target(&router, PAYLOAD_BYTES), other.target(&router, PAYLOAD_BYTES));
-        let numbers = Numbers::default();
-        // Long enough that the plugin's first runs, before its breaker opens, are not all that is measured.
-        let seconds = self.fixed_rate_seconds.max(NEIGHBOUR_SECONDS_MIN);
-        // Longer than the measured load, which ends it.
-        let flood = generator::fixed_rate(&other, &numbers, NEIGHBOUR_RATE, 2 * seconds);
-        let measured = tokio::select! {
-            measured = self.paced(&target, &receiver, NEIGHBOUR_RATE, seconds) => measured,
-            flooded = flood => Err(flooded.err().unwrap_or(BenchError::Proc { path: "flood".into() })),
-        };
-        router.still_runs()?;
-        router.kill().await;
-        drop(data);
-        measured
     }
 
     async fn backlog(&self) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
