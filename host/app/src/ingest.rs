@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hookmill_core::event::{Channels, ContentType, Event, Name};
 use hookmill_core::id::{EndpointId, EventId};
 use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
+use hookmill_core::manifest::SETTINGS_CHECK_EVENT;
 use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{
     Appended, AttemptTrigger, EventLookup, IdempotencyKey, NewDelivery, NewEvent, PendingDelivery, order_key,
@@ -104,7 +105,7 @@ impl App {
     /// Routes one event, stores it with its deliveries, and hands those to the dispatcher.
     ///
     /// # Errors
-    /// A body over the limit, a full queue or disk.
+    /// A body over the limit, a type that is the router's own, a full queue or disk.
     pub(crate) async fn take(
         &self,
         routes: &Routes,
@@ -112,6 +113,12 @@ impl App {
         identity: Identity,
     ) -> Result<Taken, AppError> {
         check_body(&incoming.body)?;
+        if incoming.event_type.as_str() == SETTINGS_CHECK_EVENT {
+            let message = format!(
+                "events of the type `{SETTINGS_CHECK_EVENT}` are the router's own; name it otherwise"
+            );
+            return Err(AppError::invalid("event_type_reserved", message));
+        }
         let event = Arc::new(Event {
             id: EventId::new(self.clock.now(), self.entropy.id_bits()),
             application: routes.application.id,

@@ -54,6 +54,8 @@ pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     if version == SCHEMA_VERSION {
         return Ok(());
     }
+    // An index is built of a sorted list, which for a long history is larger than memory.
+    db.pragma_update(None, "temp_store", "FILE")?;
     let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version as usize) {
         if !is_new {
@@ -64,6 +66,7 @@ pub(crate) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     tx.commit()?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
 

@@ -151,8 +151,8 @@ fn proposals(config: &mut Config) {
 }
 
 fn pooling(threads: usize, limits: &RunLimits, pagemap_scan: bool) -> InstanceAllocationStrategy {
-    // An idle instance keeps its places, so those that run never wait for one.
-    let runs = u32::try_from(threads + IDLE_INSTANCES_MAX).unwrap_or(u32::MAX).min(1024);
+    // An idle instance keeps its places, also while it is being dropped, so those that run never wait for one.
+    let runs = u32::try_from(threads + 2 * IDLE_INSTANCES_MAX).unwrap_or(u32::MAX).min(1024);
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         .total_component_instances(runs * COMPONENT_INSTANCES_PER_RUN)

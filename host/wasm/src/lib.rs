@@ -4,8 +4,8 @@
 //! (does it fit what `offer` has?) and rests in `artefact` on disk and in `library` in memory. A run, of one of the
 //! three kinds in `world`, waits in `fair_queue`, gets one of the threads of `workers`, and there a fresh instance in
 //! `run`, which calls the functions in `guest` and nothing else; `idle` keeps the instances of endpoints whose owner wants
-//! them used again. `fault` names what ended it. `engine` is the
-//! configuration of wasmtime that all of this rests on; `limits` has every bound.
+//! them used again. `fault` names what ended a run. `engine` is the configuration of wasmtime that all of this rests on;
+//! `limits` has every bound.
 //!
 //! What a plugin can't do: open a socket or a file, read a clock, draw a random number that a replay would not draw,
 //! see a secret, see what another endpoint's run left (nor, unless its owner asked for it, what an earlier one of its

@@ -47,14 +47,16 @@ impl Runner {
     }
 
     /// Runs a transform once, in an instance that an earlier run of its endpoint left, if there is one; leaves its own
-    /// unless it failed.
+    /// unless it failed. What fails there may have failed of what was left, so it is run once more in a fresh one.
     pub(crate) fn run_reused(&self, run: TransformRun) -> TransformReport {
         let watch = Stopwatch::start();
         let running = self.ticker.running();
         let limits = self.limits_of(&run);
         let tenant = Tenant::of(&run);
+        let mut once_more = None;
         let mut instance = match self.idle.take(&tenant) {
             Some(mut instance) => {
+                once_more = Some(run.clone());
                 instance.store.data_mut().begin_again(run.into_state(limits));
                 fill(&mut instance.store, &limits);
                 instance
@@ -72,6 +74,10 @@ impl Runner {
             }
         };
         let result = call::<TransformRun>(&instance.guest, &mut instance.store, &limits);
+        if let (Err(TransformFailure::Fault { .. }), Some(run)) = (&result, once_more) {
+            drop((instance, running));
+            return self.run_fresh(run);
+        }
         let fuel = fuel_spent(&instance.store, &limits);
         let remains = instance.store.data_mut().rest();
         if result.is_ok() {

@@ -52,7 +52,10 @@ impl Edit<'_> {
             binding.secrets = Arc::new(changed_secrets(&binding.secrets, patch.secrets)?);
         }
         self.check_binding(&binding, world)?;
-        self.unchecked.push(binding.clone());
+        // What stays as it was is not refused now: whoever turns a failing plugin off must be able to.
+        if current != Some(&binding) {
+            self.unchecked.push(binding.clone());
+        }
         Ok(Some(binding))
     }
 

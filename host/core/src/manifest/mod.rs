@@ -75,7 +75,8 @@ const KEYS: &[&str] = &[
 ];
 
 /// The type of the event that a plugin with [`Manifest::checks_settings`] is shown when an endpoint's settings are set:
-/// it answers with a permanent failure where they are of no use to it, with anything else where they are.
+/// it answers with a permanent failure where they are of no use to it (a trap says so too), with anything else where they
+/// are. No event of a sender may have this type.
 pub const SETTINGS_CHECK_EVENT: &str = "hookmill.settings.check";
 
 /// A checked manifest.

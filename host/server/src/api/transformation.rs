@@ -8,8 +8,7 @@ use hookmill_app::administer::binding::BindingPatch;
 use hookmill_app::administer::transformation::TransformationPatch;
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::Transformation;
-use hookmill_core::plugin::InstancePolicy;
-use hookmill_core::plugin::JAVASCRIPT_PLUGIN;
+use hookmill_core::plugin::{InstancePolicy, JAVASCRIPT_PLUGIN};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -169,7 +168,9 @@ pub(super) fn placed(error: hookmill_app::AppError) -> ApiError {
         }
         "plugin_version_unknown" => ApiError::field("version", error.code, error.message),
         "plugin_world_wrong" => ApiError::field("plugin", error.code, error.message),
-        "settings_too_large" | "settings_invalid" => ApiError::field("settings", error.code, error.message),
+        "settings_too_large" | "settings_invalid" | "settings_refused" => {
+            ApiError::field("settings", error.code, error.message)
+        }
         "too_many_plugin_secrets" => ApiError::field("secrets", error.code, error.message),
         _ => ApiError::from(error),
     }

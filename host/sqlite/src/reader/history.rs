@@ -76,7 +76,7 @@ const MANUAL_OF_EVENT: &str = "/* history::deliveries_of: manual */
 const DEAD_OF_EVENT: &str = "/* history::deliveries_of: dead */
     SELECT number, endpoint, attempts_made, reason FROM dead_letter WHERE event = ?1";
 const OLD_EVENTS: &str = "/* history::old_events */
-    SELECT number, id < ?2, id < ?2 AND NOT EXISTS (
+    SELECT number, id < ?2 OR id > ?5, id < ?2 AND NOT EXISTS (
             SELECT 1 FROM delivery
             WHERE delivery.number > event.number
                 AND delivery.number < event.number + (event.deliveries + 1) * ?3
@@ -294,7 +294,8 @@ pub(crate) struct OldEvents {
 /// Looks at old events with numbers after `after`, the oldest first; at those of removed tenants before all others.
 ///
 /// Numbers grow with time but for the moment between an event's acceptance and its commit, and for clocks that were
-/// set back: a look ends where it finds no old event at all, and what it missed is old enough in the next pass.
+/// set back. So the last look is the one that finds nothing old; what seems to be younger than the last event of all was
+/// accepted by a clock that was wrong, and says nothing of those behind it.
 pub(crate) fn old_events(
     db: &Connection,
     before: UnixMillis,
@@ -311,8 +312,14 @@ pub(crate) fn old_events(
         return Ok(OldEvents { finished: removed, last: after });
     }
     let below = EventId::new(before, 0).to_bytes();
+    let newest: Option<[u8; 16]> = db
+        .prepare_cached(
+            "/* history::old_events: newest */ SELECT id FROM event ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([], |row| row.get(0))
+        .optional()?;
     let mut statement = db.prepare_cached(OLD_EVENTS)?;
-    let mut rows = statement.query(params![after.unwrap_or_default(), below, NUMBER_STEP, limit])?;
+    let mut rows = statement.query(params![after.unwrap_or_default(), below, NUMBER_STEP, limit, newest])?;
     let (mut finished, mut last, mut has_old) = (Vec::new(), None, false);
     while let Some(row) = rows.next()? {
         last = Some(row.get(0)?);

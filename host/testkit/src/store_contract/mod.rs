@@ -74,6 +74,7 @@ macro_rules! store_contract {
             history::every_field_of_an_attempt_comes_back,
             retention::takes_what_is_old_and_finished,
             retention::gets_past_what_is_unfinished,
+            retention::gets_past_what_a_wrong_clock_dated,
             retention::forgets_old_keys,
             source::a_source_has_its_name_alone_and_goes_with_its_tenant,
             source::every_field_of_a_source_comes_back,

@@ -6,7 +6,8 @@ use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    Appended, AttemptsOf, Change, Completion, EndpointCounts, IdempotencyKey, NewEvent, RememberedAnswer,
+    Appended, AttemptsOf, Change, Completion, EndpointCounts, EventQuery, IdempotencyKey, NewEvent,
+    RememberedAnswer,
 };
 use hookmill_core::time::UnixMillis;
 
@@ -54,6 +55,22 @@ pub async fn takes_what_is_old_and_finished(factory: &impl Factory) {
     assert_eq!(counts, Ok(EndpointCounts::default()), "its dead letter went along");
     let again = Event { uid: Some(name("old")), ..event(4, 1, at(20)) };
     append(&store, new_event(again, &[])).await;
+}
+
+/// Events of a clock that ran ahead stay, and hold up none of those that came after it was set right.
+pub async fn gets_past_what_a_wrong_clock_dated(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let ahead = u128::try_from(RETENTION_ROWS_MAX).expect("a small number");
+    for number in 1..=ahead {
+        append(&store, new_event(event(number, 1, at(1_000_000)), &[])).await;
+    }
+    append(&store, new_event(event(ahead + 1, 1, at(1)), &[])).await;
+    append(&store, new_event(event(ahead + 2, 1, at(20)), &[])).await;
+    assert_eq!(retain_all(&store, at(10)).await, 1);
+    let query = EventQuery { before: Some(at(100)), ..all_events(1) };
+    let left = store.events(query).await.expect("a store reads");
+    assert_eq!(left.iter().map(|event| event.accepted_at()).collect::<Vec<_>>(), [at(20)]);
 }
 
 /// Old events that are unfinished hold up neither those behind them nor their own end.

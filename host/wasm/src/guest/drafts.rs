@@ -61,6 +61,11 @@ impl<T: Draft> Drafts<T> {
         self.slot(place).and_then(Option::as_mut).ok_or(Breach::Handle)
     }
 
+    /// Whether this place was an earlier run's.
+    pub(super) fn is_earlier(&self, place: u32) -> bool {
+        place < self.first
+    }
+
     /// Takes a draft out.
     pub(super) fn remove(&mut self, place: u32) -> Result<T, Breach> {
         let draft = self.slot(place).and_then(Option::take).ok_or(Breach::Handle)?;

@@ -283,7 +283,10 @@ impl HostRequest for RunState {
     }
 
     fn drop(&mut self, request: Resource<RequestHandle>) -> wasmtime::Result<()> {
-        self.requests().remove(request.rep())?;
+        // A handle that an earlier run in this instance kept: what it was of is gone, and may be given back.
+        if !self.requests().is_earlier(request.rep()) {
+            self.requests().remove(request.rep())?;
+        }
         Ok(())
     }
 }

@@ -89,9 +89,9 @@ async fn each_run_has_the_whole_budget() {
 }
 
 #[tokio::test]
-async fn a_handle_of_an_earlier_run_is_none() {
+async fn what_an_earlier_run_left_fails_no_run() {
     let host = TestHost::new();
-    // The first run keeps a request to itself, the second one fills it in beside a new one.
+    // The first run keeps a request to itself; the next one in its instance fills that in, which is refused.
     let plugin = module(
         "",
         r#"(if (i32.eqz (i32.load8_u (i32.const 512)))
@@ -101,9 +101,29 @@ async fn a_handle_of_an_earlier_run_is_none() {
            (call $deliver (call $request))"#,
     );
     let digest = host.upload(&plugin).await.unwrap();
-    assert_eq!(request_of(&host.host.run(reused(digest, "{}")).await).body, RequestBody::Original);
-    let report = host.host.run(reused(digest, "{}")).await;
-    assert_eq!(fault_of(&report).0, "plugin_handle_invalid", "{report:?}");
+    for _ in 0..3 {
+        assert_eq!(request_of(&host.host.run(reused(digest, "{}")).await).body, RequestBody::Original);
+    }
+}
+
+#[tokio::test]
+async fn a_handle_of_an_earlier_run_can_be_given_back() {
+    let host = TestHost::new();
+    // Each run counts itself, gives back the request that the one before it made, and makes another.
+    let plugin = module(
+        "",
+        r#"(i32.store8 (i32.const 512) (i32.add (i32.load8_u (i32.const 512)) (i32.const 1)))
+           (i32.store8 (i32.const 256) (i32.add (i32.load8_u (i32.const 512)) (i32.const 96)))
+           (if (i32.load (i32.const 600)) (then (call $drop_request (i32.load (i32.const 600)))))
+           (i32.store (i32.const 600) (call $request))
+           (local.set $r (call $request))
+           (call $set_body (local.get $r) (i32.const 256) (i32.const 1))
+           (call $deliver (local.get $r))"#,
+    );
+    let digest = host.upload(&plugin).await.unwrap();
+    for expect in ["a", "b", "c"] {
+        assert_eq!(host.count(reused(digest, "{}")).await, expect);
+    }
 }
 
 #[tokio::test]
