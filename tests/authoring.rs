@@ -201,6 +201,11 @@ async fn a_dry_run_shows_what_would_be_sent() {
         assert_eq!(pointers, ["/id", "/subject", "/reference", "/title"], "{ran}");
         assert!(ran["fuel"].as_u64().unwrap() > 0 && ran["memoryPeakBytes"].as_u64().unwrap() > 0, "{ran}");
     }
+    // Events may be larger than manifests.
+    let large = json!({ "id": 1, "subject": "x".repeat(400_000) }).to_string();
+    std::fs::write(author.home.path().join("ticket.json"), large).unwrap();
+    let ran = author.succeed(&[&run[..], &["--local"]].concat()).await;
+    assert_eq!(ran["requests"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

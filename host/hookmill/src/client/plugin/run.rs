@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
-use hookmill_core::manifest::{Difference, Manifest, json_diff};
+use hookmill_core::manifest::{Difference, Sample, json_diff};
 use hookmill_core::plugin::{PluginDigest, PluginName, World};
 use http::Method;
 use serde_json::{Value, json};
@@ -39,8 +39,8 @@ pub(super) async fn run(client: &Client, json: bool, arguments: RunPlugin) -> Re
         let host = LocalHost::start()?;
         let prepared = host.prepare(component).await?;
         let world = prepared.facts.world;
-        let input = manifest_of(world, given(world, event_type, &body, &settings));
-        run_here(&host, prepared.digest, &input, &body).await?
+        let input = given(world, event_type, &body, &settings);
+        run_here(&host, prepared.digest, world, &input, &body).await?
     };
     print(json, &ran, || shown(Paint::new(), &ran));
     // A verdict such as "retry" is an outcome, too; only a run without one has failed.
@@ -80,27 +80,16 @@ fn given(world: World, event_type: &str, body: &[u8], settings: &Value) -> Value
     json!({ "settings": settings, key: carrier })
 }
 
-/// A manifest whose one sample is this run: what a plugin is given is built by the same code as for samples.
-fn manifest_of(world: World, mut sample: Value) -> Value {
-    sample["name"] = "run".into();
-    sample["expect"] = match world {
-        World::Transform => json!({ "drop": "" }),
-        World::Source => json!({ "reject": "" }),
-        World::Classifier => json!({ "delivered": true }),
-    };
-    let (name, world) = ("run", world.as_str());
-    json!({ "manifest": 1, "name": name, "version": "0", "description": "", "world": world, "samples": [sample] })
-}
-
 async fn run_here(
     host: &LocalHost,
     digest: PluginDigest,
+    world: World,
     input: &Value,
     body: &[u8],
 ) -> Result<Value, Failure> {
-    let manifest = Manifest::parse(input.to_string().as_bytes())
+    let input = input.as_object().expect("it was made as one");
+    let sample = Sample::input_only(input, world, None)
         .map_err(|error| Failure::new(Exit::Usage, error.code(), error.to_string()))?;
-    let sample = manifest.samples.first().expect("it was made with one");
     let run = host.run(sample.run(digest)).await;
     let mut ran = run.to_json();
     if let Some(fault) = run.fault() {
@@ -181,9 +170,9 @@ mod tests {
     fn every_world_is_given_what_was_pasted() {
         for world in World::ALL {
             for body in [&br#"{"id": 7}"#[..], b"no JSON"] {
-                let input = manifest_of(world, given(world, "a.b", body, &json!({})));
-                let manifest = Manifest::parse(input.to_string().as_bytes()).unwrap();
-                assert_eq!(manifest.samples.len(), 1, "{world}");
+                let input = given(world, "a.b", body, &json!({}));
+                let sample = Sample::input_only(input.as_object().unwrap(), world, None).unwrap();
+                assert_eq!(sample.settings(), "{}", "{world}");
             }
         }
     }
