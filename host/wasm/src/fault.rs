@@ -3,6 +3,7 @@
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
 use hookmill_core::plugin::World;
+use hookmill_core::port::plugins::PLUGIN_DEADLINE;
 use thiserror::Error;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
@@ -89,7 +90,7 @@ pub(crate) fn fault_of_error(error: &wasmtime::Error, limits: &RunLimits) -> Tra
             fault("plugin_out_of_fuel", format!("more than {} of fuel{place}", limits.fuel))
         }
         Some(Trap::Interrupt) => {
-            fault("plugin_deadline", format!("more than {} ms{place}", limits.wall.as_millis()))
+            fault(PLUGIN_DEADLINE, format!("more than {} ms{place}", limits.wall.as_millis()))
         }
         Some(Trap::StackOverflow) => {
             fault("plugin_stack_overflow", format!("more than {WASM_STACK_BYTES_MAX} bytes of stack{place}"))

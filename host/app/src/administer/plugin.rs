@@ -13,7 +13,7 @@ use hookmill_core::manifest::{Manifest, settings_check};
 use hookmill_core::plugin::{
     ComponentBytes, PluginBinding, PluginDigest, PluginFacts, PluginInterface, PluginName, PluginVersion,
 };
-use hookmill_core::port::plugins::PluginRejected;
+use hookmill_core::port::plugins::{PLUGIN_DEADLINE, PluginRejected};
 use hookmill_core::port::store::Change;
 use hookmill_core::route::{PluginEntry, RoutingTable};
 use hookmill_core::source::Intake;
@@ -167,7 +167,7 @@ impl App {
                 return Ok(());
             }
             // Time is no measure of settings: it passes faster on a busy machine.
-            Err(TransformFailure::Fault { code: "plugin_deadline", .. }) => return Ok(()),
+            Err(TransformFailure::Fault { code: PLUGIN_DEADLINE, .. }) => return Ok(()),
             Err(TransformFailure::Permanent { message }) => message,
             Err(TransformFailure::Fault { code, detail }) => format!("{code}: {detail}"),
         };

@@ -96,6 +96,10 @@ impl Edit<'_> {
         let instance = patch.instance.or(kept.map(|used| used.instance)).unwrap_or_default();
         let was_enabled = current.active().is_some();
         let enabled = patch.enabled.unwrap_or(was_enabled || kept.is_none());
+        // Settings that stay as they were may not fit what the plugin has become meanwhile.
+        if enabled && !was_enabled && self.unchecked.last() != Some(&binding) {
+            self.unchecked.push(binding.clone());
+        }
         let used = PluginUse { binding, on_failure, instance };
         Ok(if enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
     }

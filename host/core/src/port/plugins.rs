@@ -17,6 +17,8 @@ use crate::time::UnixMillis;
 /// Code of [`TransformFailure::Unavailable`] where the host has neither the compiled form of a version nor its bytes:
 /// [`Plugins::prepare`] it again.
 pub const PLUGIN_NOT_LOADED: &str = "plugin_not_loaded";
+/// The code of a run that had no more time: it says as much of the machine as of the plugin.
+pub const PLUGIN_DEADLINE: &str = "plugin_deadline";
 
 /// Checks, compiles and runs plugins, within limits.
 pub trait Plugins: Send + Sync {

@@ -17,6 +17,7 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 /// RFC 9421: signatures by label.
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+
 /// Adds the signature of a scheme.
 pub(super) fn sign(
     request: &mut OutgoingRequest,
