@@ -142,9 +142,7 @@ impl RunState {
         self.subject = Subject::Idle;
         self.settings = None;
         self.random = None;
-        let mut log = std::mem::take(&mut self.log);
-        std::mem::take(&mut self.output).finish(&mut log);
-        Remains { memory_peak_bytes: self.memory.peak_bytes as u64, log }
+        self.remains()
     }
 
     /// Bytes of linear memory, which never shrinks.
@@ -180,8 +178,13 @@ impl RunState {
 
     /// What the report needs.
     pub(crate) fn into_remains(mut self) -> Remains {
-        self.output.finish(&mut self.log);
-        Remains { memory_peak_bytes: self.memory.peak_bytes as u64, log: self.log }
+        self.remains()
+    }
+
+    fn remains(&mut self) -> Remains {
+        let mut log = std::mem::take(&mut self.log);
+        std::mem::take(&mut self.output).finish(&mut log);
+        Remains { memory_peak_bytes: self.memory.peak_bytes as u64, log }
     }
 
     /// Counts one call of the host that copies so many bytes.
