@@ -26,6 +26,7 @@ pub mod dry_run;
 mod error;
 pub mod history;
 pub mod ingest;
+pub mod memory;
 mod metrics;
 pub mod operational;
 pub mod payload_check;

@@ -32,6 +32,7 @@ pub mod retry;
 pub mod route;
 pub mod schedule;
 pub mod seal;
+pub mod share;
 pub mod signature;
 pub mod source;
 #[cfg(test)]
