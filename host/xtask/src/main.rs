@@ -6,7 +6,9 @@
 
 mod binaries;
 mod clock;
+mod debian;
 mod plugins;
+mod prerequisites;
 mod receivers;
 mod steps;
 mod suite;
@@ -21,6 +23,7 @@ use clap::{Parser, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
+use crate::prerequisites::{Machine, Need};
 use crate::steps::{Failure, Steps, cargo, tool};
 use crate::suite::Profile;
 
@@ -86,13 +89,15 @@ fn main() -> ExitCode {
         Command::Tidy => tidy(&root, &mut steps),
         Command::Bench(passed) => bench(&root, &mut steps, &passed.arguments),
         Command::Fuzz(passed) => fuzz(&root, &mut steps, &passed.arguments),
-        Command::Plugins => build_plugins(&root, &mut steps),
+        Command::Plugins => build_all_plugins(&root, &mut steps),
     };
     steps.finish(outcome)
 }
 
 fn demo(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failure> {
-    build_plugins(root, steps)?;
+    let machine = look_for(root, steps, Need::OF_DEMO)?;
+    machine.require(Need::Compiler)?;
+    build_plugins(root, steps, &machine)?;
     steps.step("build the router", || binaries::build_programs(root))?;
     steps.step("run the demo", || {
         let plugins = plugins_directory(root);
@@ -104,18 +109,19 @@ fn demo(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failu
 }
 
 fn test(root: &Path, steps: &mut Steps, profile: Profile, filter: &[String]) -> Result<(), Failure> {
-    build_plugins(root, steps)?;
+    let machine = look_for(root, steps, Need::OF_TESTS)?;
+    build_plugins(root, steps, &machine)?;
     steps.step("build the router, and the broken one that the crash test must catch", || {
         binaries::prepare_binaries(root)
     })?;
-    steps.step("fetch the official signature verifiers", || verifiers::prepare(root))?;
-    steps.step("fetch what the example receivers need", || receivers::prepare(root))?;
     // Each suite runs, whatever came of the one before: one run shows all that is broken.
-    let mut suites = vec![steps.step("test the router", || suite::run_host(root, profile, filter))];
+    let mut suites = vec![steps.step("test the router", || suite::run_host(root, profile, filter, &machine))];
     if filter.is_empty() {
         suites.push(steps.step("test the examples in the documentation", || suite::run_documentation(root)));
         suites.push(steps.step("test the plugins on this machine", || suite::run_plugins(root)));
-        suites.push(steps.step("test the plugins in JavaScript", || suite::run_javascript(root)));
+        if machine.has(Need::Node) {
+            suites.push(steps.step("test the plugins in JavaScript", || suite::run_javascript(root)));
+        }
     }
     println!("\nlogs: {}", suite::log_directory(root).display());
     let mut total = suite::Counts::default();
@@ -123,7 +129,17 @@ fn test(root: &Path, steps: &mut Steps, profile: Profile, filter: &[String]) -> 
         total = total + counts?;
     }
     println!("tests: {total}");
+    if !machine.left_out().is_empty() {
+        println!("left out, for want of what they need:");
+        for (missing, tests) in machine.left_out() {
+            println!("    {missing}: {}", tests.join(", "));
+        }
+    }
     Ok(())
+}
+
+fn look_for(root: &Path, steps: &mut Steps, needs: &[Need]) -> Result<Machine, Failure> {
+    steps.step("look for what is needed", || Machine::prepare(root, needs))
 }
 
 fn lint(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
@@ -149,7 +165,7 @@ fn tidy(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
 }
 
 fn bench(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failure> {
-    build_plugins(root, steps)?;
+    build_all_plugins(root, steps)?;
     steps.step("build the router and the load generator", || binaries::build_programs(root))?;
     steps.step("measure", || {
         let generator = binaries::release_directory(root).join("hookmill-bench");
@@ -158,7 +174,7 @@ fn bench(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Fail
 }
 
 fn fuzz(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failure> {
-    build_plugins(root, steps)?;
+    build_all_plugins(root, steps)?;
     steps.step("build the fuzzer", || binaries::build_programs(root))?;
     steps.step("feed random modules to the plugin host", || {
         let fuzzer = binaries::release_directory(root).join("plugin-fuzzer");
@@ -166,9 +182,17 @@ fn fuzz(root: &Path, steps: &mut Steps, passed: &[OsString]) -> Result<(), Failu
     })
 }
 
-fn build_plugins(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
+/// Builds them, or fails where the machine lacks what they need.
+fn build_all_plugins(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
+    let machine = look_for(root, steps, Need::OF_DEMO)?;
+    machine.require(Need::Compiler)?;
+    machine.require(Need::Node)?;
+    build_plugins(root, steps, &machine)
+}
+
+fn build_plugins(root: &Path, steps: &mut Steps, machine: &Machine) -> Result<(), Failure> {
     steps.step("build the plugins", || {
-        let built = plugins::build_all(root).map_err(Failure::of)?;
+        let built = plugins::build_all(root, machine).map_err(Failure::of)?;
         let mut table = Table::new();
         table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["plugin", "bytes", "file"]);
         for plugin in built {

@@ -15,6 +15,8 @@ use std::process::{Command, Stdio};
 
 use cargo_metadata::{CrateType, MetadataCommand};
 
+use crate::debian;
+use crate::prerequisites::{Machine, Need};
 use crate::steps::{self, answers, cargo, tool};
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -51,7 +53,14 @@ pub(crate) struct BuiltPlugin {
     pub(crate) bytes: u64,
 }
 
-/// What compiles the plugins.
+/// What compiles and links the plugins in Rust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Toolchain {
+    compiler: Compiler,
+    /// The linker to name to the compiler; none where it finds one itself.
+    linker: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Compiler {
     /// The one that cargo takes anyway; it has the target.
@@ -60,17 +69,32 @@ enum Compiler {
     Debian,
 }
 
-/// Builds every plugin that `plugins/` has, and leaves nothing else in `plugins/target/plugins`. Quick where nothing
-/// changed, because cargo is.
-pub(crate) fn build_all(root: &Path) -> Result<Vec<BuiltPlugin>, String> {
+/// Looks for what compiles plugins, and installs it where that needs nobody's consent.
+///
+/// # Errors
+/// There is none; the text says how to get one.
+pub(crate) fn find_toolchain(root: &Path) -> Result<Toolchain, String> {
     let workspace = root.join("plugins");
-    let names = plugin_names(&workspace)?;
     let compiler = find_compiler(&workspace)?;
     let linker = find_linker(&workspace, &compiler)?;
-    steps::run(&mut build_command(&workspace, &names, &compiler, linker))
-        .map_err(|failure| failure.to_string())?;
-    let mut plugins = collect(&workspace, &names)?;
-    plugins.extend(javascript::build_all(&workspace)?);
+    Ok(Toolchain { compiler, linker })
+}
+
+/// Builds every plugin that `plugins/` has and the machine can build, and leaves nothing else in
+/// `plugins/target/plugins`. Quick where nothing changed, because cargo is.
+pub(crate) fn build_all(root: &Path, machine: &Machine) -> Result<Vec<BuiltPlugin>, String> {
+    let workspace = root.join("plugins");
+    let mut plugins = Vec::new();
+    if let Some(toolchain) = &machine.toolchain {
+        let names = plugin_names(&workspace)?;
+        steps::run(&mut build_command(&workspace, &names, toolchain))
+            .map_err(|failure| failure.to_string())?;
+        plugins = collect(&workspace, &names)?;
+    }
+    if machine.has(Need::Node) {
+        plugins.extend(javascript::build_all(&workspace)?);
+    }
+    create_collected(&workspace)?;
     remove_others(&collected_directory(&workspace), &plugins)?;
     plugins.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(plugins)
@@ -109,14 +133,11 @@ fn find_compiler(workspace: &Path) -> Result<Compiler, String> {
         return Ok(Compiler::Own);
     }
     if debian_compiler_is_there()
-        || (install(workspace, &DEBIAN_COMPILER_PACKAGES) && debian_compiler_is_there())
+        || (debian::install(workspace, &DEBIAN_COMPILER_PACKAGES) && debian_compiler_is_there())
     {
         return Ok(Compiler::Debian);
     }
-    Err(format!(
-        "no compiler for {TARGET}: run `rustup target add {TARGET}`, or on Debian `apt-get install {}` as root",
-        DEBIAN_COMPILER_PACKAGES.join(" ")
-    ))
+    Err(format!("no compiler for {TARGET}"))
 }
 
 fn own_compiler_has_target(workspace: &Path) -> bool {
@@ -129,7 +150,6 @@ fn debian_compiler_is_there() -> bool {
     Path::new(DEBIAN_RUSTC).is_file() && Path::new(DEBIAN_LIBRARY).is_dir()
 }
 
-/// The linker to name to the compiler; none where it finds one itself.
 fn find_linker(workspace: &Path, compiler: &Compiler) -> Result<Option<PathBuf>, String> {
     let own = printed_path(tool("rustc", workspace).args(["--print", "sysroot"]))
         .and_then(|sysroot| linker_in(&sysroot));
@@ -144,12 +164,11 @@ fn find_linker(workspace: &Path, compiler: &Compiler) -> Result<Option<PathBuf>,
         return Ok(elsewhere);
     }
     let debian = PathBuf::from(DEBIAN_LINKER);
-    if debian.is_file() || (install(workspace, &[DEBIAN_LINKER_PACKAGE]) && debian.is_file()) {
+    if debian.is_file() || (debian::install(workspace, &[DEBIAN_LINKER_PACKAGE]) && debian.is_file()) {
         return Ok(Some(debian));
     }
     Err(format!(
-        "no linker for {TARGET}: no toolchain here has `rust-lld`; install one that has, or on Debian \
-         `apt-get install {DEBIAN_LINKER_PACKAGE}` as root"
+        "no linker for {TARGET}: no toolchain here has `rust-lld`, and Debian's {DEBIAN_LINKER_PACKAGE} is not here"
     ))
 }
 
@@ -177,28 +196,7 @@ fn rustup_home() -> Option<PathBuf> {
     std::env::var_os("RUSTUP_HOME").map(PathBuf::from).or_else(default)
 }
 
-/// Installs packages where that is possible without asking anybody: as root, where there is `apt-get`.
-fn install(workspace: &Path, packages: &[&str]) -> bool {
-    let is_root = printed_path(tool("id", workspace).arg("-u")).is_some_and(|user| user == Path::new("0"));
-    if !is_root || !answers(tool("apt-get", workspace).arg("--version")) {
-        return false;
-    }
-    let mut install = tool("apt-get", workspace);
-    install
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(packages);
-    // The lists of packages may be old or missing on a bare machine: fetch them and try once more.
-    steps::run(&mut install).is_ok()
-        || (steps::run(tool("apt-get", workspace).arg("update")).is_ok() && steps::run(&mut install).is_ok())
-}
-
-fn build_command(
-    workspace: &Path,
-    names: &[String],
-    compiler: &Compiler,
-    linker: Option<PathBuf>,
-) -> Command {
+fn build_command(workspace: &Path, names: &[String], toolchain: &Toolchain) -> Command {
     let mut command = cargo(workspace);
     for setting in FOREIGN_SETTINGS {
         command.env_remove(setting);
@@ -207,7 +205,7 @@ fn build_command(
     for name in names {
         command.args(["--package", name]);
     }
-    match compiler {
+    match toolchain.compiler {
         Compiler::Own => {}
         Compiler::Debian => {
             // Compiling the standard library is not stable yet; this one belongs to exactly this compiler.
@@ -217,19 +215,24 @@ fn build_command(
                 .args(["-Z", "build-std=std,panic_abort"]);
         }
     }
-    if let Some(linker) = linker {
+    if let Some(linker) = &toolchain.linker {
         command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     }
     command
+}
+
+fn create_collected(workspace: &Path) -> Result<PathBuf, String> {
+    let collected = collected_directory(workspace);
+    std::fs::create_dir_all(&collected)
+        .map_err(|error| format!("create {}: {error}", collected.display()))?;
+    Ok(collected)
 }
 
 /// Copies what cargo built under the plugins' own names. A file that has the same bytes already is left alone, so that
 /// the router, which carries some of them, is not built again for nothing.
 fn collect(workspace: &Path, names: &[String]) -> Result<Vec<BuiltPlugin>, String> {
     let built = workspace.join("target").join(TARGET).join("release");
-    let collected = collected_directory(workspace);
-    std::fs::create_dir_all(&collected)
-        .map_err(|error| format!("create {}: {error}", collected.display()))?;
+    let collected = create_collected(workspace)?;
     let mut plugins = Vec::new();
     for name in names {
         let from = built.join(name.replace('-', "_")).with_extension("wasm");
@@ -287,7 +290,11 @@ mod tests {
     #[test]
     fn the_routers_settings_stay_away_from_the_plugins() {
         let workspace = Path::new("plugins");
-        let command = build_command(workspace, &["one".to_owned()], &Compiler::Debian, Some("/lld".into()));
+        let command = build_command(
+            workspace,
+            &["one".to_owned()],
+            &Toolchain { compiler: Compiler::Debian, linker: Some("/lld".into()) },
+        );
         let settings: BTreeMap<&OsStr, Option<&OsStr>> = command.get_envs().collect();
         let check = |name: &str, expect: Option<Option<&str>>| {
             assert_eq!(
@@ -301,7 +308,7 @@ mod tests {
         check("RUSTC_BOOTSTRAP", Some(Some("1")));
         check("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", Some(Some("/lld")));
         assert!(command.get_args().any(|argument| argument == "build-std=std,panic_abort"));
-        let command = build_command(workspace, &[], &Compiler::Own, None);
+        let command = build_command(workspace, &[], &Toolchain { compiler: Compiler::Own, linker: None });
         assert!(command.get_envs().all(|(_, value)| value.is_none()), "{command:?}");
     }
 

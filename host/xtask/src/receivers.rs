@@ -16,14 +16,8 @@ const NODE_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 const NODE_INSTALLED: &str = "node_modules/.package-lock.json";
 
 /// Fetches what is not there yet.
-pub(crate) fn prepare(root: &Path) -> Result<(), Failure> {
-    let directory = target_directory(root).join("receivers");
-    prepare_python(root, &directory.join("python"))?;
-    prepare_node(root, &directory.join("node"))?;
-    check_php(root)
-}
-
-fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
+pub(crate) fn prepare_python(root: &Path) -> Result<(), Failure> {
+    let environment = &directory(root).join("python");
     let files = PYTHON_RECEIVERS.map(|name| receiver(root, name).join("requirements.txt"));
     let mut wanted = String::new();
     for file in &files {
@@ -32,7 +26,6 @@ fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
     let installed = environment.join("requirements.txt");
     let python = answers(tool(environment.join("bin/python"), root).arg("--version"));
     if python && read(&installed).is_ok_and(|installed| installed == wanted) {
-        println!("    Python: present");
         return Ok(());
     }
     let arguments = files.iter().flat_map(|file| [Path::new("--requirement"), file.as_path()]);
@@ -40,14 +33,15 @@ fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
     write(&installed, &wanted)
 }
 
-fn prepare_node(root: &Path, environment: &Path) -> Result<(), Failure> {
+/// Fetches what is not there yet.
+pub(crate) fn prepare_node(root: &Path) -> Result<(), Failure> {
+    let environment = &directory(root).join("node");
     let mut files = Vec::new();
     for name in NODE_FILES {
         files.push((environment.join(name), read(&receiver(root, NODE_RECEIVER).join(name))?));
     }
     let is_current = |(copy, wanted): &(PathBuf, String)| read(copy).is_ok_and(|copy| copy == *wanted);
     if environment.join(NODE_INSTALLED).is_file() && files.iter().all(is_current) {
-        println!("    Node.js: present");
         return Ok(());
     }
     if environment.exists() {
@@ -60,15 +54,8 @@ fn prepare_node(root: &Path, environment: &Path) -> Result<(), Failure> {
     steps::run(tool("npm", environment).args(["ci", "--no-audit", "--no-fund", "--silent"]))
 }
 
-fn check_php(root: &Path) -> Result<(), Failure> {
-    if answers(tool("php", root).args(["-r", "new PDO('sqlite::memory:');"])) {
-        println!("    PHP: present");
-        return Ok(());
-    }
-    Err(Failure::of(
-        "`php` does not answer or has no SQLite, and the receiver in PHP needs both: install PHP 8.1 or newer, on \
-         Debian by `apt-get install php-cli php-sqlite3` as root",
-    ))
+fn directory(root: &Path) -> PathBuf {
+    target_directory(root).join("receivers")
 }
 
 fn receiver(root: &Path, name: &str) -> PathBuf {

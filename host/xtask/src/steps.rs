@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_tools_exit_code_becomes_ours() {
         let check = |script: &str, expect: u8| {
-            let mut shell = tool("sh", Path::new("."));
+            let mut shell = tool("/bin/sh", Path::new("."));
             let outcome = run(shell.arg("-c").arg(script));
             assert_eq!(outcome.map_err(|failure| failure.code()).err().unwrap_or(0), expect, "{script}");
         };

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use crate::binaries::target_directory;
+use crate::prerequisites::Machine;
 use crate::steps::{self, Failure, answers, cargo, line_of, tool};
 
 /// How many tests ran.
@@ -53,17 +54,34 @@ impl Profile {
     }
 }
 
-/// Tests everything in the router's workspace, or what `filter` names.
-pub(crate) fn run_host(root: &Path, profile: Profile, filter: &[String]) -> Result<Counts, Failure> {
+/// Tests everything in the router's workspace, or what `filter` names, but for what the machine can't run.
+pub(crate) fn run_host(
+    root: &Path,
+    profile: Profile,
+    filter: &[String],
+    machine: &Machine,
+) -> Result<Counts, Failure> {
     let mut command = cargo(root);
+    let left_out: Vec<&str> =
+        machine.left_out().iter().flat_map(|(_, tests)| tests.iter().copied()).collect();
     if nextest_is_there(root) {
-        command.args(["nextest", "run", "--profile", profile.name()]);
+        command
+            .args(["nextest", "run", "--profile", profile.name(), "--release", "--workspace"])
+            .args(filter);
+        if !left_out.is_empty() {
+            command.arg("--filterset").arg(all_but(&left_out));
+        }
     } else {
         println!("    note: cargo-nextest could not be installed, `cargo test` takes its place");
-        command.args(["test", "--no-fail-fast"]);
+        command.args(["test", "--no-fail-fast", "--release", "--workspace"]).args(filter).arg("--");
+        command.args(left_out.iter().flat_map(|name| ["--skip", *name]));
     }
-    command.args(["--release", "--workspace"]).args(filter);
     run_counted(root, "router", &mut command)
+}
+
+/// What nextest runs: all but the process tests whose names begin so.
+fn all_but(left_out: &[&str]) -> String {
+    format!("not (package(hookmill-tests) and test(/^({})/))", left_out.join("|"))
 }
 
 /// Tests the examples in the documentation, which nextest leaves out.
@@ -228,7 +246,7 @@ mod tests {
     fn output_is_kept_counted_and_its_exit_code_passed_on() {
         let root = tempfile::tempdir().unwrap();
         let check = |script: &str, expect: Result<Counts, u8>| {
-            let mut shell = Command::new("sh");
+            let mut shell = Command::new("/bin/sh");
             let outcome = run_counted(root.path(), "sample", shell.arg("-c").arg(script));
             assert_eq!(outcome.map_err(|failure| failure.code()), expect, "{script}");
         };

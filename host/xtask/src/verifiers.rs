@@ -5,7 +5,7 @@
 //! a script that resolves modules from `node/node_modules` imports `standardwebhooks`.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::binaries::target_directory;
 use crate::steps::{self, Failure, answers, tool};
@@ -13,13 +13,6 @@ use crate::steps::{self, Failure, answers, tool};
 /// The versions whose verdict counts.
 const PYTHON_PACKAGES: [&str; 2] = ["standardwebhooks==1.1.0", "svix==1.99.1"];
 const NODE_PACKAGE: &str = "standardwebhooks@1.1.1";
-
-/// Fetches what is not there yet.
-pub(crate) fn prepare(root: &Path) -> Result<(), Failure> {
-    let directory = target_directory(root).join("verifiers");
-    prepare_python(root, &directory.join("python"))?;
-    prepare_node(root, &directory.join("node"))
-}
 
 /// Makes a new environment with these packages, given in the words of `pip install`.
 pub(crate) fn make_python_environment(
@@ -32,22 +25,28 @@ pub(crate) fn make_python_environment(
     steps::run(tool(environment.join("bin/python"), root).args(install).args(packages))
 }
 
-fn prepare_python(root: &Path, environment: &Path) -> Result<(), Failure> {
+/// Fetches what is not there yet.
+pub(crate) fn prepare_python(root: &Path) -> Result<(), Failure> {
+    let environment = &directory(root).join("python");
     let python = environment.join("bin/python");
     if answers(tool(&python, root).args(["-c", "import standardwebhooks, svix"])) {
-        println!("    Python: present");
         return Ok(());
     }
     make_python_environment(root, environment, PYTHON_PACKAGES)
 }
 
-fn prepare_node(root: &Path, environment: &Path) -> Result<(), Failure> {
+/// Fetches what is not there yet.
+pub(crate) fn prepare_node(root: &Path) -> Result<(), Failure> {
+    let environment = &directory(root).join("node");
     std::fs::create_dir_all(environment)
         .map_err(|error| Failure::of(format!("create {}: {error}", environment.display())))?;
     if answers(tool("node", environment).args(["-e", "require('standardwebhooks')"])) {
-        println!("    Node.js: present");
         return Ok(());
     }
     let install = ["install", "--no-audit", "--no-fund", "--silent", NODE_PACKAGE, "--prefix"];
     steps::run(tool("npm", root).args(install).arg(environment))
+}
+
+fn directory(root: &Path) -> PathBuf {
+    target_directory(root).join("verifiers")
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::{BuiltPlugin, collected_directory};
-use crate::steps::{self, answers, tool};
+use crate::steps::{self, tool};
 
 /// The kit, which is a part of each plugin.
 const KIT: &str = "sdk-javascript";
@@ -33,14 +33,6 @@ pub(super) fn build_all(workspace: &Path) -> Result<Vec<BuiltPlugin>, String> {
     let scripts = scripts(workspace)?;
     if scripts.is_empty() {
         return Ok(Vec::new());
-    }
-    for program in ["node", "npm"] {
-        if !answers(tool(program, workspace).arg("--version")) {
-            return Err(format!(
-                "`{program}` does not answer, and plugins in JavaScript need it: install Node.js 20.6 or newer with npm, \
-                 on Debian by `apt-get install nodejs npm` as root"
-            ));
-        }
     }
     if !is_newer(&workspace.join(INSTALLED), &[workspace.join(LOCK)])? {
         steps::run(tool("npm", workspace).arg("ci")).map_err(|failure| failure.to_string())?;

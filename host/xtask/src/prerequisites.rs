@@ -1,0 +1,256 @@
+//! What the tests and the demo need of the machine beyond Rust and a C compiler, in one place.
+//!
+//! All of it is looked for before anything is built. What is missing is installed where that needs nobody's consent, on
+//! Debian and its children as root; what still is missing afterwards is told once: for which tests, why, and how to get
+//! it. Those tests are then left out and listed. Where the environment variable `CI` is set nothing may be left out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::process::Stdio;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+
+use crate::binaries::target_directory;
+use crate::plugins::{self, Toolchain};
+use crate::steps::{Failure, answers, tool};
+use crate::{debian, receivers, verifiers};
+
+/// Something that has to be on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// A compiler for WebAssembly.
+    Compiler,
+    /// Node.js with npm, and the packages that are fetched with it.
+    Node,
+    /// Python with `venv`, and the packages that are fetched with it.
+    Python,
+    /// PHP with SQLite.
+    Php,
+    /// What judges Prometheus' rules.
+    Promtool,
+}
+
+/// What is said of a need.
+struct Row {
+    name: &'static str,
+    purpose: &'static str,
+    /// How to get it by hand.
+    hint: &'static str,
+    /// Beginnings of the names of the process tests that can't run without it.
+    tests: &'static [&'static str],
+}
+
+impl Need {
+    /// What `cargo xtask test` looks for.
+    pub(crate) const OF_TESTS: &[Self] =
+        &[Self::Compiler, Self::Node, Self::Python, Self::Php, Self::Promtool];
+    /// What `cargo xtask demo` looks for.
+    pub(crate) const OF_DEMO: &[Self] = &[Self::Compiler, Self::Node];
+
+    fn row(self) -> Row {
+        match self {
+            Self::Compiler => Row {
+                name: "WebAssembly compiler",
+                purpose: "the plugins in Rust, and all tests that run them",
+                hint: "rustup target add wasm32-unknown-unknown; on Debian: apt-get install rustc-web rust-web-src",
+                tests: COMPILER_TESTS,
+            },
+            Self::Node => Row {
+                name: "Node.js 20.6 with npm",
+                purpose: "the plugins in JavaScript, an official verifier, a receiver",
+                hint: "on Debian: apt-get install nodejs npm",
+                tests: NODE_TESTS,
+            },
+            Self::Python => Row {
+                name: "Python 3 with venv",
+                purpose: "official verifiers and clients, receivers, a guide's own code",
+                hint: "on Debian: apt-get install python3 python3-venv",
+                tests: PYTHON_TESTS,
+            },
+            Self::Php => Row {
+                name: "PHP 8.1 with SQLite",
+                purpose: "a receiver",
+                hint: "on Debian: apt-get install php-cli php-sqlite3",
+                tests: PHP_TESTS,
+            },
+            Self::Promtool => Row {
+                name: "promtool",
+                purpose: "the alert rules, judged by Prometheus itself",
+                hint: "on Debian it is in the package prometheus: apt-get install prometheus",
+                tests: PROMTOOL_TESTS,
+            },
+        }
+    }
+
+    /// Sees to it that it is there; answers why it is not.
+    fn provide(self, root: &Path) -> Result<(), String> {
+        match self {
+            // Looked for by `prepare`, which keeps what is found.
+            Self::Compiler => Ok(()),
+            Self::Node => {
+                let found = || ["node", "npm"].iter().all(|name| answers(tool(name, root).arg("--version")));
+                provide_program(root, found, &["nodejs", "npm"])?;
+                let fetched = verifiers::prepare_node(root).and_then(|()| receivers::prepare_node(root));
+                fetched.map_err(|failure| failure.to_string())
+            }
+            Self::Python => {
+                let found = || answers(tool("python3", root).args(["-c", "import ensurepip, venv"]));
+                provide_program(root, found, &["python3", "python3-venv"])?;
+                let fetched = verifiers::prepare_python(root).and_then(|()| receivers::prepare_python(root));
+                fetched.map_err(|failure| failure.to_string())
+            }
+            Self::Php => {
+                let found = || answers(tool("php", root).args(["-r", "new PDO('sqlite::memory:');"]));
+                provide_program(root, found, &["php-cli", "php-sqlite3"])
+            }
+            Self::Promtool => provide_promtool(root),
+        }
+    }
+}
+
+/// What was found, and what was not.
+#[derive(Debug, Default)]
+pub(crate) struct Machine {
+    /// What compiles plugins to WebAssembly.
+    pub(crate) toolchain: Option<Toolchain>,
+    missing: BTreeMap<Need, String>,
+}
+
+impl Machine {
+    /// Looks for these needs and installs what may be installed.
+    ///
+    /// # Errors
+    /// Something is missing, and the environment variable `CI` is set.
+    pub(crate) fn prepare(root: &Path, needs: &[Need]) -> Result<Self, Failure> {
+        let mut machine = Self::default();
+        for need in needs {
+            let provided = match need {
+                Need::Compiler => plugins::find_toolchain(root).map(|found| machine.toolchain = Some(found)),
+                Need::Node | Need::Python | Need::Php | Need::Promtool => need.provide(root),
+            };
+            match provided {
+                Ok(()) => println!("    {}: present", need.row().name),
+                Err(why) => {
+                    println!("    {}: missing", need.row().name);
+                    machine.missing.insert(*need, why);
+                }
+            }
+        }
+        if !machine.missing.is_empty() {
+            println!("\n{machine}");
+            if std::env::var_os("CI").is_some_and(|value| !value.is_empty()) {
+                return Err(Failure::of(
+                    "nothing may be left out where CI is set; what is missing stands above",
+                ));
+            }
+        }
+        Ok(machine)
+    }
+
+    /// Whether it was looked for and is there.
+    pub(crate) fn has(&self, need: Need) -> bool {
+        !self.missing.contains_key(&need)
+    }
+
+    /// Fails where this is missing.
+    pub(crate) fn require(&self, need: Need) -> Result<(), Failure> {
+        match self.missing.get(&need) {
+            None => Ok(()),
+            Some(why) => Err(Failure::of(format!("{}: {why}; {}", need.row().name, need.row().hint))),
+        }
+    }
+
+    /// The tests that have to be left out, by what they lack: its name, and beginnings of their names.
+    pub(crate) fn left_out(&self) -> Vec<(&'static str, &'static [&'static str])> {
+        self.missing.keys().map(|need| (need.row().name, need.row().tests)).collect()
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["missing", "needed for", "why", "how to get it"]);
+        for (need, why) in &self.missing {
+            let row = need.row();
+            table.add_row([row.name, row.purpose, why, row.hint]);
+        }
+        write!(formatter, "{table}")
+    }
+}
+
+/// Looks for a program and, where it is missing, installs these packages and looks again.
+fn provide_program(root: &Path, found: impl Fn() -> bool, packages: &[&str]) -> Result<(), String> {
+    if found() || (debian::install(root, packages) && found()) { Ok(()) } else { Err("not found".to_owned()) }
+}
+
+/// `promtool` on the `PATH`, or in `target/tools`, where it is unpacked out of the package of Prometheus: installed whole,
+/// that starts a service.
+fn provide_promtool(root: &Path) -> Result<(), String> {
+    let tools = target_directory(root).join("tools");
+    let unpacked = tools.join("usr/bin/promtool");
+    let found = || {
+        [Path::new("promtool"), &unpacked]
+            .into_iter()
+            .any(|program| answers(tool(program, root).arg("--version").stdin(Stdio::null())))
+    };
+    if found() {
+        return Ok(());
+    }
+    if !debian::is_there(root) {
+        return Err("not found".to_owned());
+    }
+    std::fs::create_dir_all(&tools).map_err(|error| format!("create {}: {error}", tools.display()))?;
+    debian::unpack(&tools, "prometheus")?;
+    if found() { Ok(()) } else { Err("the package of Prometheus does not have it".to_owned()) }
+}
+
+const COMPILER_TESTS: &[&str] = &[
+    "authoring::",
+    "bad_plugins::an_upload_that_is_cut_off_leaves_nothing",
+    "main_job::a_whatsapp_status_becomes",
+    "main_job::an_osmox_notification_becomes",
+    "plugin_platform::",
+    "sources::reports_of_providers_become_notifications",
+];
+const NODE_TESTS: &[&str] = &["authoring::", "plugin_platform::", "receivers::express", "verifiers::"];
+const PYTHON_TESTS: &[&str] = &[
+    "authoring::a_project_in_python_delivers",
+    "mifumo::the_guides_own_function_verifies_each_payload",
+    "receivers::django",
+    "receivers::fastapi",
+    "receivers::flask",
+    "svix_client::",
+    "verifiers::",
+];
+const PHP_TESTS: &[&str] = &["receivers::php"];
+const PROMTOOL_TESTS: &[&str] = &["metrics::"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_with_its_purpose_and_its_cure() {
+        let missing = BTreeMap::from([(Need::Php, "not found".to_owned())]);
+        let machine = Machine { toolchain: None, missing };
+        let table = machine.to_string();
+        for part in ["PHP 8.1", "a receiver", "not found", "apt-get install php-cli"] {
+            assert!(table.contains(part), "{part}: {table}");
+        }
+        assert!(!machine.has(Need::Php) && machine.has(Need::Node));
+        assert!(machine.require(Need::Node).is_ok());
+        let failure = machine.require(Need::Php).unwrap_err().to_string();
+        assert!(failure.contains("apt-get install php-cli php-sqlite3"), "{failure}");
+        assert_eq!(machine.left_out(), [("PHP 8.1 with SQLite", PHP_TESTS)]);
+    }
+
+    #[test]
+    fn each_need_has_tests_that_are_left_out_without_it() {
+        for need in Need::OF_TESTS {
+            assert!(!need.row().tests.is_empty(), "{need:?}");
+        }
+    }
+}
