@@ -5,7 +5,7 @@
 //!   has one application with one endpoint, and can be restarted.
 //! - [`VirtualReceiver`] stands where HTTP would: it answers as it is told, takes as long as it is told, and notes when
 //!   each request arrived.
-//! - [`VirtualClock`] is the wall clock: it goes with tokio's paused time, and may be made to jump.
+//! - [`VirtualClock`] goes with tokio's paused time; its wall clock may be made to jump.
 //!
 //! # How time passes
 //! A test says `#[tokio::test(start_paused = true)]`. Tokio then moves its time to the next timer as soon as no task can
@@ -82,7 +82,11 @@ impl VirtualRouter {
     /// If the terms contradict each other.
     pub async fn start(preset: Preset, overrides: Overrides) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let clock = Arc::new(VirtualClock { began: Instant::now(), jumped_millis: AtomicI64::new(0) });
+        let clock = Arc::new(VirtualClock {
+            began: Instant::now(),
+            jumped_millis: AtomicI64::new(0),
+            anchored_millis: AtomicI64::new(0),
+        });
         let receiver = Arc::new(VirtualReceiver::new(Arc::clone(&clock)));
         let entropy = Arc::new(CountingEntropy::default());
         let running = run(directory.path(), &clock, &receiver, &entropy).await;
@@ -177,6 +181,7 @@ async fn run(
     receiver: &Arc<VirtualReceiver>,
     entropy: &Arc<CountingEntropy>,
 ) -> Running {
+    clock.anchor();
     let seal_key = SealKey::new([7; 32]);
     let store = SqliteStore::open(&directory.join("store.sqlite"), seal_key, entropy.clone());
     let store = Arc::new(store.expect("the store opens"));
@@ -191,6 +196,7 @@ async fn run(
         request_origin: Default::default(),
         dispatcher,
         bundle: Default::default(),
+        keep_request_bodies: false,
     };
     let app = Arc::new(App::load(parts).await.expect("the configuration is read"));
     let shutdown = CancellationToken::new();
@@ -231,12 +237,26 @@ async fn configure(app: &App, preset: Preset, overrides: Overrides) -> (Applicat
 pub struct VirtualClock {
     began: Instant,
     jumped_millis: AtomicI64,
+    /// How far the wall clock had jumped when the router was started last: its steady clock began there.
+    anchored_millis: AtomicI64,
+}
+
+impl VirtualClock {
+    /// A process begins.
+    fn anchor(&self) {
+        self.anchored_millis.store(self.jumped_millis.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> UnixMillis {
         let now = START.after(self.began.elapsed());
         UnixMillis(now.0.saturating_add_signed(self.jumped_millis.load(Ordering::SeqCst)))
+    }
+
+    fn steady(&self) -> UnixMillis {
+        let anchor = START.0.saturating_add_signed(self.anchored_millis.load(Ordering::SeqCst));
+        UnixMillis(anchor).after(self.began.elapsed())
     }
 }
 

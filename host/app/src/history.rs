@@ -54,12 +54,12 @@ pub enum Standing {
     Done,
     /// It was not tried yet.
     Pending {
-        /// When it is.
+        /// When it is, as the wall clock will show it.
         due: UnixMillis,
     },
     /// It failed and is tried again.
     Retrying {
-        /// When it is.
+        /// When it is, as the wall clock will show it.
         due: UnixMillis,
     },
     /// It failed for good.
@@ -224,7 +224,7 @@ impl App {
         endpoint: EndpointId,
     ) -> Result<(), AppError> {
         let endpoint = routes.endpoints.get(&endpoint).ok_or_else(|| AppError::not_found("endpoint"))?;
-        let due = self.clock.now();
+        let due = self.steady();
         let order_key = order_key(endpoint.policy.effective().ordering, event);
         let delivery = NewDelivery { endpoint: endpoint.id, order_key };
         let ids = self.store.redeliver(event.application, event.id, vec![delivery], due).await?;
@@ -251,7 +251,7 @@ impl App {
             DeliveryStatus::Dead(_) => None,
         });
         if let Some((attempts_made, due)) = waiting {
-            let untried = attempts_made == 0;
+            let (untried, due) = (attempts_made == 0, self.moment().shown(due));
             return Ok(Some(if untried { Standing::Pending { due } } else { Standing::Retrying { due } }));
         }
         let latest = self.latest_attempt(event, endpoint).await?;

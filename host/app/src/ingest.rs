@@ -139,8 +139,10 @@ impl App {
                 order_key: order_key(endpoint.policy.effective().ordering, &event),
             })
             .collect();
+        let accepted = self.steady();
         let new = NewEvent {
             event: Arc::clone(&event),
+            accepted,
             deliveries: deliveries.clone(),
             idempotency_key: identity.idempotency_key,
             fingerprint: identity.fingerprint,
@@ -154,7 +156,7 @@ impl App {
                     order_key: delivery.order_key,
                     attempts_made: 0,
                     trigger: AttemptTrigger::Scheduled,
-                    due: event.accepted_at(),
+                    due: accepted,
                     prepared: None,
                 });
                 self.dispatcher.appended(pending.collect());

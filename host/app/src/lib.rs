@@ -7,6 +7,7 @@
 //! made in `hookmill-core`; here they are carried out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use hookmill_core::address::AddressPolicy;
@@ -16,7 +17,7 @@ use hookmill_core::id::EndpointId;
 use hookmill_core::port::store::Change;
 use hookmill_core::port::{Clock, Entropy, Plugins, Store, Transport};
 use hookmill_core::route::RoutingTable;
-use hookmill_core::time::UnixMillis;
+use hookmill_core::time::{Moment, UnixMillis};
 use tokio::sync::Mutex;
 
 pub mod administer;
@@ -44,12 +45,17 @@ use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
 use crate::verify::Handshakes;
 
+/// By how much a clock may have gone back over a restart without a word: machines differ by so much from each other.
+const CLOCK_BACK_TOLD: Duration = Duration::from_secs(5);
+
 /// The ports and the current configuration.
 pub struct App {
     store: Arc<dyn Store>,
     plugins: Arc<dyn Plugins>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
+    /// By how much steady time, which goes on over restarts, is ahead of the clock of this process.
+    steady_lead: Duration,
     entropy: Arc<dyn Entropy>,
     address_policy: AddressPolicy,
     request_origin: RequestOrigin,
@@ -59,6 +65,7 @@ pub struct App {
     changing: Mutex<()>,
     dispatcher: DispatcherHandle,
     bundle: Bundle,
+    keep_request_bodies: bool,
     metrics: Metrics,
 }
 
@@ -82,6 +89,8 @@ pub struct AppParts {
     pub dispatcher: DispatcherHandle,
     /// Plugins that come with the router.
     pub bundle: Bundle,
+    /// Whether the attempt log keeps the bodies of the requests that it keeps.
+    pub keep_request_bodies: bool,
 }
 
 impl App {
@@ -92,11 +101,21 @@ impl App {
     pub async fn load(parts: AppParts) -> Result<Self, AppError> {
         let table = RoutingTable::new(parts.store.configuration().await?);
         let metrics = Metrics::new(parts.clock.now());
+        // A wall clock that was set back since must make nothing wait longer: steady time goes on from where it was.
+        let kept = parts.store.kept_time().await?.unwrap_or_default();
+        let steady_lead = kept.since(parts.clock.steady());
+        if steady_lead > CLOCK_BACK_TOLD {
+            tracing::warn!(
+                seconds = steady_lead.as_secs(),
+                "the clock is behind what it showed before the last stop; waits go on as if it were not"
+            );
+        }
         Ok(Self {
             store: parts.store,
             plugins: parts.plugins,
             transport: parts.transport,
             clock: parts.clock,
+            steady_lead,
             entropy: parts.entropy,
             address_policy: parts.address_policy,
             request_origin: parts.request_origin,
@@ -105,6 +124,7 @@ impl App {
             changing: Mutex::new(()),
             dispatcher: parts.dispatcher,
             bundle: parts.bundle,
+            keep_request_bodies: parts.keep_request_bodies,
             metrics,
         })
     }
@@ -126,10 +146,22 @@ impl App {
         &self.metrics
     }
 
-    /// The present moment.
+    /// The present moment, as people and receivers are told.
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// The present moment in steady time, by which everything waits. It never goes back, not over a restart either.
+    #[must_use]
+    pub fn steady(&self) -> UnixMillis {
+        self.clock.steady().after(self.steady_lead)
+    }
+
+    /// The present moment on both clocks.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.now(), steady: self.steady() }
     }
 
     /// Turns off an endpoint that is gone or failed.
@@ -201,7 +233,7 @@ fn apply_to_table(table: &mut RoutingTable, change: Change, touched: &mut Vec<En
             touched.push(id);
             table.remove_endpoint(id);
         }
-        Change::RestartDeliveries(id) => touched.push(id),
+        Change::RestartDeliveries(id, _) => touched.push(id),
         Change::PutSource(source) => table.put_source(*source),
         Change::DeleteSource(id) => table.remove_source(id),
         Change::PutEventType(definition) => {

@@ -20,7 +20,7 @@ use hookmill_core::plugin::{InboundRequest, PluginBinding, SourceEvent, SourceRe
 use hookmill_core::port::plugins::SourceRun;
 use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
 use hookmill_core::source::{EventTypeFrom, Intake, Source, SourceState, Verification};
-use hookmill_core::time::UnixMillis;
+use hookmill_core::time::{Moment, UnixMillis};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sha2::{Digest, Sha256};
@@ -49,16 +49,16 @@ impl App {
     /// # Errors
     /// No such source or a disabled one, a request that is not to be believed or not understood, a full queue or disk.
     pub async fn receive(&self, source: &str, request: InboundRequest) -> Result<SourceReply, AppError> {
-        let now = self.now();
+        let Moment { wall: now, steady } = self.moment();
         let source =
             self.table().source_named(source).cloned().ok_or_else(|| AppError::not_found("source"))?;
         if source.state == SourceState::Disabled {
             return Err(AppError::new(ErrorKind::Forbidden, "source_disabled", "this source is disabled"));
         }
-        let authentic = examine(&source, &request, now)?;
+        let authentic = examine(&source, &request, Moment { wall: now, steady })?;
         let body_hash: [u8; 32] = Sha256::digest(&request.body).into();
         if let Some(signature) = &authentic.unbound_signature {
-            self.bind_signature(scoped(&source, "signature", signature), body_hash, now).await?;
+            self.bind_signature(scoped(&source, "signature", signature), body_hash, steady).await?;
         }
         if let Some(challenge) = authentic.challenge {
             return Ok(plain_text(challenge));
@@ -143,13 +143,13 @@ impl App {
 }
 
 /// Believes a request or not, and reads what the rest needs to know of it.
-fn examine(source: &Source, request: &InboundRequest, now: UnixMillis) -> Result<Authentic, AppError> {
+fn examine(source: &Source, request: &InboundRequest, now: Moment) -> Result<Authentic, AppError> {
     let url = source.called_url(&request.path, &request.query);
     let signed = SignedRequest::new(&request.method, &url, &request.headers, &request.body);
     let verifier = source.verification.verifier();
     if let Verification::Signed { verifier, secrets } = &source.verification {
-        let secrets: Vec<_> = secrets.active(now).collect();
-        inbound::verify(verifier, &secrets, &signed, now, source.replay_window.get())
+        let secrets: Vec<_> = secrets.active(now.steady).collect();
+        inbound::verify(verifier, &secrets, &signed, now.wall, source.replay_window.get())
             .map_err(|refusal| refused(&refusal))?;
     }
     let challenge = verifier.and_then(|verifier| inbound::handshake(verifier, &signed));

@@ -4,7 +4,7 @@
 //! [edit](crate::administer::Edit) that follows takes the consent only for what was asked. Nothing is kept of a handshake
 //! that is not passed: it is asked for again, by whoever wants the endpoint verified.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +14,12 @@ use hookmill_core::id::{ApplicationId, EndpointId, EventId};
 
 use crate::{App, AppError, ErrorKind};
 
-/// Handshakes under way at once, of all endpoints.
+/// Handshakes under way at once, of all endpoints. An application has no more of them than it leaves free: of one that is
+/// alone half of them, so that whoever comes next finds some.
 const HANDSHAKES_MAX: usize = 64;
+/// How long one handshake takes at most, however long the endpoint's deliveries may: an answer that is a text or a few
+/// headers needs no more, and what hangs gives its place back.
+const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// What came of a handshake.
 #[derive(Debug)]
@@ -30,9 +34,9 @@ pub struct HandshakeReport {
     pub result: Result<Consent, Refusal>,
 }
 
-/// The endpoints whose handshake is under way.
+/// The endpoints whose handshake is under way, and whose they are.
 #[derive(Debug, Default)]
-pub(crate) struct Handshakes(Mutex<BTreeSet<EndpointId>>);
+pub(crate) struct Handshakes(Mutex<HashMap<EndpointId, ApplicationId>>);
 
 /// One of them. Dropped, it is over.
 struct UnderWay<'a> {
@@ -41,20 +45,29 @@ struct UnderWay<'a> {
 }
 
 impl Handshakes {
-    fn begin(&self, endpoint: EndpointId) -> Result<UnderWay<'_>, AppError> {
+    fn begin(&self, application: ApplicationId, endpoint: EndpointId) -> Result<UnderWay<'_>, AppError> {
         let mut under_way = self.lock();
-        if under_way.len() >= HANDSHAKES_MAX {
-            let message = format!("{HANDSHAKES_MAX} endpoints are being verified, the most at once");
-            return Err(AppError::new(ErrorKind::Busy(Duration::from_secs(1)), "overloaded", message));
-        }
-        if !under_way.insert(endpoint) {
+        if under_way.contains_key(&endpoint) {
             let message = "this endpoint is being verified already: wait for the end of that";
             return Err(AppError::new(ErrorKind::Conflict, "verification_under_way", message));
         }
+        let own = under_way.values().filter(|owner| **owner == application).count();
+        let free = HANDSHAKES_MAX.saturating_sub(under_way.len());
+        if own >= free {
+            let message = match free {
+                0 => format!("{HANDSHAKES_MAX} endpoints are being verified, the most at once"),
+                _ => format!(
+                    "{own} endpoints of this application are being verified, as many as it may while {free} more can \
+                     be in all: wait for the end of one"
+                ),
+            };
+            return Err(AppError::new(ErrorKind::Busy(Duration::from_secs(1)), "overloaded", message));
+        }
+        under_way.insert(endpoint, application);
         Ok(UnderWay { handshakes: self, endpoint })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<EndpointId>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, ApplicationId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,13 +96,13 @@ impl App {
             .filter(|endpoint| endpoint.application == application)
             .ok_or_else(|| AppError::not_found("endpoint"))?;
         let method = method_of(&endpoint, method)?;
-        let _under_way = self.handshakes.begin(id)?;
+        let _under_way = self.handshakes.begin(application, id)?;
         let terms = endpoint.policy.effective();
         let handshake = self.handshake(method, &endpoint);
         let request = handshake
-            .request(&endpoint, self.now())
+            .request(&endpoint, self.moment())
             .map_err(|error| AppError::invalid(error.code(), error.to_string()))?;
-        let outcome = self.transport.send(request, terms.timeout.get()).await;
+        let outcome = self.transport.send(request, terms.timeout.get().min(HANDSHAKE_TIMEOUT_MAX)).await;
         let (status, result) = (outcome.status(), handshake.judge(&outcome, terms));
         let endpoint = match &result {
             Ok(consent) => {
@@ -147,6 +160,10 @@ mod tests {
         EndpointId::new(UnixMillis(1), number)
     }
 
+    fn application(number: u128) -> ApplicationId {
+        ApplicationId::new(UnixMillis(1), number)
+    }
+
     fn code(begun: Result<UnderWay<'_>, AppError>) -> Option<&'static str> {
         begun.err().map(|error| error.code)
     }
@@ -154,22 +171,39 @@ mod tests {
     #[test]
     fn an_endpoint_is_asked_once_at_a_time() {
         let handshakes = Handshakes::default();
-        let first = handshakes.begin(endpoint(1)).unwrap();
-        assert_eq!(code(handshakes.begin(endpoint(1))), Some("verification_under_way"));
-        assert_eq!(code(handshakes.begin(endpoint(2))), None);
+        let begin = |number| handshakes.begin(application(1), endpoint(number));
+        let first = begin(1).unwrap();
+        assert_eq!(code(begin(1)), Some("verification_under_way"));
+        assert_eq!(code(begin(2)), None);
         drop(first);
-        assert_eq!(code(handshakes.begin(endpoint(1))), None);
+        assert_eq!(code(begin(1)), None);
     }
 
     #[test]
-    fn there_are_few_handshakes_at_once() {
+    fn handshakes_of_one_application_leave_places_for_the_others() {
         let handshakes = Handshakes::default();
-        let mut under_way = Vec::new();
-        for number in 0..HANDSHAKES_MAX {
-            under_way.push(handshakes.begin(endpoint(number as u128)).unwrap());
-        }
-        assert_eq!(code(handshakes.begin(endpoint(1000))), Some("overloaded"));
-        under_way.pop();
-        assert_eq!(code(handshakes.begin(endpoint(1000))), None);
+        let mut number = 0;
+        let mut take_all = |owner| {
+            let mut taken = Vec::new();
+            loop {
+                number += 1;
+                match handshakes.begin(application(owner), endpoint(number)) {
+                    Ok(under_way) => taken.push(under_way),
+                    Err(error) => {
+                        assert_eq!(error.code, "overloaded");
+                        return taken;
+                    }
+                }
+            }
+        };
+        let first = take_all(1);
+        assert_eq!(first.len(), HANDSHAKES_MAX / 2, "half are left by one who hangs");
+        let others: Vec<_> = (2..=4).map(|owner| take_all(owner).len()).collect();
+        assert!(others.iter().all(|count| *count >= 16), "{others:?}: each gives its places back");
+        let second = take_all(2);
+        let third = take_all(3);
+        assert!(!second.is_empty() && !third.is_empty());
+        drop(first);
+        assert!(!take_all(1).is_empty());
     }
 }

@@ -38,3 +38,4 @@ pub mod source;
 #[cfg(test)]
 mod test_values;
 pub mod time;
+pub mod trace;

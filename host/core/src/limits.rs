@@ -77,6 +77,10 @@ pub const RESPONSE_BODY_BYTES_MAX: usize = 16 << 10;
 pub const RESPONSE_KEPT_BYTES_MAX: usize = 1 << 10;
 /// Bytes of a failure's detail that the attempt log keeps.
 pub const FAILURE_DETAIL_BYTES_MAX: usize = 512;
+/// Bytes of what a plugin says of its own failure, with the lines of its stack, that are kept.
+pub const PLUGIN_FAILURE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a sent body that the attempt log keeps, where the operator wants bodies kept.
+pub const SENT_BODY_KEPT_BYTES_MAX: usize = 16 << 10;
 /// One attempt, from connect to the last byte of the answer (Standard Webhooks recommends 15 to 30 s).
 pub const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 /// The longest timeout that an endpoint may ask for.

@@ -17,7 +17,7 @@ use crate::address::DeliveryUrl;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::plugin::{BoundSecrets, SecretName};
-use crate::time::UnixMillis;
+use crate::time::Moment;
 
 /// Standard Webhooks: the message's identity, the same for all of its attempts.
 pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -183,14 +183,14 @@ pub fn build(
     event: &Event,
     prepared: &PreparedRequest,
     secrets: &BoundSecrets,
-    now: UnixMillis,
+    now: Moment,
 ) -> Result<OutgoingRequest, BuildError> {
     check_url(endpoint, &prepared.url)?;
     let policy = endpoint.policy.effective();
     let body = prepared.body_of(event);
     let message_id = message_id(event, prepared.part.as_ref());
-    let timestamp = now.as_secs();
-    let signature = endpoint.signing.sign(&message_id, timestamp, &body, now);
+    let timestamp = now.wall.as_secs();
+    let signature = endpoint.signing.sign(&message_id, timestamp, &body, now.steady);
 
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(USER_AGENT, USER_AGENT_VALUE);

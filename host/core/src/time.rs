@@ -1,4 +1,4 @@
-//! Wall-clock time as an argument.
+//! Time as an argument.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,6 +35,33 @@ impl UnixMillis {
     }
 }
 
+/// One moment on both [clocks](crate::port::Clock).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// For people, ids and signatures.
+    pub wall: UnixMillis,
+    /// For waits, and for whatever lasts for a while.
+    pub steady: UnixMillis,
+}
+
+impl Moment {
+    /// A moment on two clocks that agree, as they do until the wall clock is set.
+    #[must_use]
+    pub fn undisturbed(at: UnixMillis) -> Self {
+        Self { wall: at, steady: at }
+    }
+
+    /// What the wall clock will show at a moment of the steady clock, if nobody sets it until then.
+    #[must_use]
+    pub fn shown(self, steady: UnixMillis) -> UnixMillis {
+        if steady >= self.steady {
+            UnixMillis(self.wall.0.saturating_add(steady.0 - self.steady.0))
+        } else {
+            UnixMillis(self.wall.0.saturating_sub(self.steady.0 - steady.0))
+        }
+    }
+}
+
 impl fmt::Display for UnixMillis {
     /// RFC 3339 with milliseconds, for example `2026-11-22T01:02:03.004Z`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,6 +85,14 @@ mod tests {
     fn prints_rfc_3339_with_milliseconds() {
         assert_eq!(UnixMillis(1_795_309_323_004).to_string(), "2026-11-22T01:02:03.004Z");
         assert_eq!(UnixMillis(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn waits_are_shown_as_the_wall_clock_will_show_their_end() {
+        let jumped_back = Moment { wall: UnixMillis(1000), steady: UnixMillis(86_400_000) };
+        assert_eq!(jumped_back.shown(UnixMillis(86_403_000)), UnixMillis(4000));
+        assert_eq!(jumped_back.shown(UnixMillis(86_399_500)), UnixMillis(500));
+        assert_eq!(jumped_back.shown(UnixMillis(0)), UnixMillis(0));
     }
 
     #[test]

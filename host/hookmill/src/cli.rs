@@ -206,6 +206,17 @@ pub(crate) struct DoctorArguments {
 pub(crate) enum EventCommand {
     /// Send an event
     Send(SendArguments),
+    /// Show an event's timeline: each attempt, where it went, what was sent, and what its plugins wrote
+    Show(ShowArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// The application, by id or uid
+    #[arg(long)]
+    pub(crate) app: String,
+    /// The event, by id or by your own id of it
+    pub(crate) event: String,
 }
 
 #[derive(Debug, Args)]

@@ -3,15 +3,19 @@
 //! This is the one file of the binary that may ask for any of them; everything else takes a
 //! [`Clock`](hookmill_core::port::Clock), an [`Entropy`](hookmill_core::port::Entropy) or a value.
 
-use std::time::{Instant, SystemTime};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::time::UnixMillis;
 use rand::RngExt as _;
 
-/// The machine's wall clock.
+/// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SystemClock;
+
+/// What both clocks showed when the process first asked for steady time.
+static BEGINNING: OnceLock<(UnixMillis, Duration)> = OnceLock::new();
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is given")]
@@ -19,6 +23,17 @@ impl Clock for SystemClock {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         UnixMillis::default().after(since_1970)
     }
+
+    fn steady(&self) -> UnixMillis {
+        let (wall, began) = *BEGINNING.get_or_init(|| (self.now(), since_boot()));
+        wall.after(since_boot().saturating_sub(began))
+    }
+}
+
+/// Time since the machine was started, in which it was suspended included: a wait goes on while its lid is closed.
+fn since_boot() -> Duration {
+    let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(passed).unwrap_or_default()
 }
 
 /// The operating system's entropy.
@@ -71,6 +86,14 @@ mod tests {
         let mut secret = [0; 32];
         SystemEntropy.fill(&mut secret);
         assert_ne!(secret, [0; 32]);
+    }
+
+    #[test]
+    fn steady_time_begins_with_the_wall_clock_and_never_goes_back() {
+        let began = SystemClock.steady();
+        let times: Vec<UnixMillis> = (0..100).map(|_| SystemClock.steady()).collect();
+        assert!(times.is_sorted() && times[0] >= began);
+        assert!(began <= SystemClock.now().after(Duration::from_secs(1)));
     }
 
     #[test]

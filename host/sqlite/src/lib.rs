@@ -163,6 +163,14 @@ impl Store for SqliteStore {
         Box::pin(self.writer.complete(finished))
     }
 
+    fn keep_time(&self, steady: UnixMillis) {
+        self.writer.keep_time(steady);
+    }
+
+    fn kept_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>> {
+        Box::pin(self.history.read(history::kept_time))
+    }
+
     fn commit_soon(&self) {
         self.writer.hurry();
     }
@@ -219,7 +227,8 @@ impl Store for SqliteStore {
     }
 
     fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::attempts(db, &query)))
+        let sealer = self.sealer.clone();
+        Box::pin(self.history.read(move |db| history::attempts(db, &sealer, &query)))
     }
 
     fn attempt(
@@ -228,7 +237,8 @@ impl Store for SqliteStore {
         event: EventId,
         id: AttemptId,
     ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::attempt(db, application, event, id)))
+        let sealer = self.sealer.clone();
+        Box::pin(self.history.read(move |db| history::attempt(db, &sealer, application, event, id)))
     }
 
     fn deliveries_of(

@@ -7,8 +7,8 @@
 //! - `delivery` holds unfinished rows only. A finished one is deleted and leaves a row in `attempt`.
 //! - `attempt` lies by event and id, which sort by time, and has one index by endpoint: each page of history is one walk
 //!   of one tree, and each attempt is written into two.
-//! - Secrets are in `endpoint.secrets`, `endpoint.composition`, `source.secrets` and `delivery.prepared_body`, sealed; the
-//!   row's id is the seal's context.
+//! - Secrets are in `endpoint.secrets`, `endpoint.composition`, `source.secrets`, `delivery.prepared_body`,
+//!   `endpoint_address.url`, `attempt.url` and `attempt.trace`, sealed; the row's id is the seal's context.
 
 use rusqlite::Connection;
 
@@ -27,13 +27,15 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_source.sql"),
     include_str!("schema/0003_plugin_platform.sql"),
     include_str!("schema/0004_presets.sql"),
     include_str!("schema/0005_fewer_trees.sql"),
     include_str!("schema/0006_instance_reuse.sql"),
+    include_str!("schema/0007_steady_time.sql"),
+    include_str!("schema/0008_attempt_trace.sql"),
 ];
 
 /// The version that this program reads and writes.

@@ -25,30 +25,38 @@ use hookmill_core::time::UnixMillis;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    wall: AtomicU64,
+    steady: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn at(now: UnixMillis) -> Self {
-        Self(AtomicU64::new(now.0))
+        Self { wall: AtomicU64::new(now.0), steady: AtomicU64::new(now.0) }
     }
 
-    /// Moves it on.
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.wall.fetch_add(millis, Ordering::SeqCst);
+        self.steady.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Sets it, forwards or back.
+    /// Sets the wall clock, forwards or back; no time passes.
     pub fn set(&self, now: UnixMillis) {
-        self.0.store(now.0, Ordering::SeqCst);
+        self.wall.store(now.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::SeqCst))
+        UnixMillis(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> UnixMillis {
+        UnixMillis(self.steady.load(Ordering::SeqCst))
     }
 }
 

@@ -38,6 +38,10 @@ impl Clock for NoClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(0)
     }
+
+    fn steady(&self) -> UnixMillis {
+        self.now()
+    }
 }
 
 struct NoNames;

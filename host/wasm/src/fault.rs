@@ -1,7 +1,7 @@
 //! How a run can fail, each way with its own stable code and a message that names the limit.
 
 use hookmill_core::delivery::TransformFailure;
-use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
+use hookmill_core::limits::PLUGIN_FAILURE_BYTES_MAX;
 use hookmill_core::plugin::World;
 use hookmill_core::port::plugins::PLUGIN_DEADLINE;
 use thiserror::Error;
@@ -66,12 +66,12 @@ impl Breach {
 
 /// The host could not run the plugin.
 pub(crate) fn unavailable(code: &'static str, detail: impl AsRef<str>) -> TransformFailure {
-    TransformFailure::Unavailable { code, detail: printable(detail.as_ref(), FAILURE_DETAIL_BYTES_MAX) }
+    TransformFailure::Unavailable { code, detail: printable(detail.as_ref(), PLUGIN_FAILURE_BYTES_MAX) }
 }
 
 /// The plugin trapped or broke a rule.
 pub(crate) fn fault(code: &'static str, detail: impl AsRef<str>) -> TransformFailure {
-    TransformFailure::Fault { code, detail: printable(detail.as_ref(), FAILURE_DETAIL_BYTES_MAX) }
+    TransformFailure::Fault { code, detail: printable(detail.as_ref(), PLUGIN_FAILURE_BYTES_MAX) }
 }
 
 /// A broken rule, found after the plugin returned.

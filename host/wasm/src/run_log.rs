@@ -40,12 +40,15 @@ impl RunLog {
     }
 }
 
-/// At most so many bytes of a plugin's text, with control characters escaped: it ends up on terminals.
+/// At most so many bytes of a plugin's text, with control characters escaped: it ends up on terminals. Line breaks stay,
+/// since a stack is a text of lines; whoever prints a text beside others indents it.
 pub(crate) fn printable(text: &str, bytes_max: usize) -> String {
     let mut printed = String::with_capacity(text.len().min(bytes_max));
     for character in text.chars() {
         let before = printed.len();
-        if character.is_control() || is_bidirectional_control(character) {
+        if character == '\n' {
+            printed.push(character);
+        } else if character.is_control() || is_bidirectional_control(character) {
             printed.extend(character.escape_default());
         } else {
             printed.push(character);
@@ -71,10 +74,11 @@ mod tests {
     fn escapes_and_cuts_lines() {
         let check = |text: &str, max: usize, expect: &str| assert_eq!(printable(text, max), expect);
         check("plain", 100, "plain");
-        check("a\nb\u{1b}[31m\u{202e}x", 100, "a\\nb\\u{1b}[31m\\u{202e}x");
+        check("a\nb\u{1b}[31m\u{202e}x", 100, "a\nb\\u{1b}[31m\\u{202e}x");
         check("abcdef", 3, "abc");
         check("aé", 2, "a");
-        check("ab\n", 3, "ab");
+        check("ab\r", 3, "ab");
+        check("at f (plugin.js:3)\n  at g", 100, "at f (plugin.js:3)\n  at g");
     }
 
     #[test]

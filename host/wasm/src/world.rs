@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::id::EndpointId;
-use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
+use hookmill_core::limits::PLUGIN_FAILURE_BYTES_MAX;
 use hookmill_core::plugin::{
     ClassifierVerdict, InstancePolicy, PluginDigest, SourceVerdict, TransformOutcome, World,
 };
@@ -122,7 +122,7 @@ impl WorldRun for TransformRun {
 
     fn call(guest: &Self::Guest, store: &mut Store<RunState>) -> Answered<Self::Answer> {
         let answer = guest.call_run(&mut *store, Resource::new_borrow(ONLY), Resource::new_borrow(ONLY))?;
-        let bounded = |message: String| printable(&message, FAILURE_DETAIL_BYTES_MAX);
+        let bounded = |message: String| printable(&message, PLUGIN_FAILURE_BYTES_MAX);
         Ok(match answer {
             Ok(outcome) => {
                 store.data_mut().finish_transform(outcome).map_err(|breach| fault_of_breach(&breach))

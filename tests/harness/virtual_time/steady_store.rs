@@ -44,7 +44,12 @@ impl Store for SteadyStore {
         self.0.commit_soon();
     }
 
+    fn keep_time(&self, steady: UnixMillis) {
+        self.0.keep_time(steady);
+    }
+
     steady! {
+        kept_time() -> Option<UnixMillis>;
         append(new: NewEvent) -> Appended;
         redeliver(application: ApplicationId, event: EventId, deliveries: Vec<NewDelivery>, due: UnixMillis)
             -> Vec<DeliveryId>;

@@ -109,7 +109,7 @@ impl App {
         let prepared = composition
             .render_body(&event.body)
             .map_err(|error| AppError::invalid(error.code(), error.to_string()))?;
-        build(endpoint, &event, &prepared, &BoundSecrets::default(), self.now())
+        build(endpoint, &event, &prepared, &BoundSecrets::default(), self.moment())
             .map_err(|error| AppError::invalid(error.code(), error.to_string()))
     }
 

@@ -194,7 +194,7 @@ impl Edit<'_> {
             (EndpointState::Disabled { reason: DisabledReason::Unverified, .. }, false) => {}
             (EndpointState::Failed { .. }, false) => {
                 endpoint.state = EndpointState::Enabled;
-                self.changes.push(Change::RestartDeliveries(endpoint.id));
+                self.changes.push(Change::RestartDeliveries(endpoint.id, self.steady));
             }
             (EndpointState::Disabled { .. }, false) => endpoint.state = EndpointState::Enabled,
             (EndpointState::Enabled | EndpointState::Failed { .. }, true) => {

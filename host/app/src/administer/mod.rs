@@ -23,7 +23,7 @@ use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
 use hookmill_core::plugin::PluginBinding;
 use hookmill_core::port::store::{Change, RememberedAnswer};
 use hookmill_core::route::{Routes, RoutingTable};
-use hookmill_core::time::UnixMillis;
+use hookmill_core::time::{Moment, UnixMillis};
 use tokio::sync::MutexGuard;
 
 pub mod application;
@@ -60,6 +60,8 @@ pub struct Edit<'app> {
     _changing: MutexGuard<'app, ()>,
     table: Arc<RoutingTable>,
     now: UnixMillis,
+    /// The same moment in steady time.
+    steady: UnixMillis,
     once: Option<Once>,
     changes: Vec<Change>,
     /// Bindings whose settings the plugin's schema has yet to see.
@@ -92,7 +94,8 @@ impl App {
             app: self,
             _changing: changing,
             table: self.table.load_full(),
-            now: self.clock.now(),
+            now: self.now(),
+            steady: self.steady(),
             once: None,
             changes: Vec::new(),
             unchecked: Vec::new(),
@@ -108,7 +111,7 @@ impl App {
         if let Some(once) = once {
             // Read under the lock, so that two repeats at the same moment can't both be the first.
             let remembered = self.store.remembered(once.key()).await?;
-            let oldest = edit.now.before(IDEMPOTENCY_KEY_KEPT);
+            let oldest = edit.steady.before(IDEMPOTENCY_KEY_KEPT);
             if let Some(answer) = remembered.filter(|answer| answer.at > oldest) {
                 return once.repeat(answer).map(Begun::Repeat);
             }
@@ -131,10 +134,15 @@ impl Edit<'_> {
         self.now
     }
 
+    /// The moment of this change on both clocks.
+    fn moment(&self) -> Moment {
+        Moment { wall: self.now, steady: self.steady }
+    }
+
     /// Remembers the answer to this request with the change, where it carries an idempotency key.
     pub fn remember(&mut self, status: u16, body: Bytes) {
         if let Some(once) = self.once.take() {
-            let answer = RememberedAnswer { fingerprint: once.fingerprint(), status, body, at: self.now };
+            let answer = RememberedAnswer { fingerprint: once.fingerprint(), status, body, at: self.steady };
             self.changes.push(Change::Remember(once.key(), answer));
         }
     }

@@ -30,8 +30,8 @@ impl Edit<'_> {
         let new = new.unwrap_or_else(|| self.new_signing_key());
         endpoint
             .signing
-            .rotate(new, self.now, overlap)
-            .map_err(|error| conflict(error.code(), error.to_string()))?;
+            .rotate(new, self.steady, overlap)
+            .map_err(|error| conflict(error.code(), error.shown_at(self.moment()).to_string()))?;
         check_terms(&endpoint)?;
         Ok(self.put_endpoint(endpoint))
     }

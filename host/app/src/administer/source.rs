@@ -122,9 +122,9 @@ impl Edit<'_> {
             ));
         };
         check_secret(verifier, &new)?;
-        secrets
-            .rotate(new, self.now, overlap)
-            .map_err(|error| conflict("too_many_source_secrets", error.to_string()))?;
+        secrets.rotate(new, self.steady, overlap).map_err(|error| {
+            conflict("too_many_source_secrets", error.shown_at(self.moment()).to_string())
+        })?;
         Ok(self.put_source(source))
     }
 

@@ -57,6 +57,7 @@ impl World {
             request_origin: Default::default(),
             dispatcher: channel().0,
             bundle: Default::default(),
+            keep_request_bodies: false,
         };
         Self { app: App::load(parts).await.unwrap(), store, plugins, transport, clock }
     }

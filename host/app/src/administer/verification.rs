@@ -33,7 +33,7 @@ impl Edit<'_> {
         }
         if matches!(endpoint.state, EndpointState::Disabled { reason: DisabledReason::Unverified, .. }) {
             endpoint.state = EndpointState::Enabled;
-            self.changes.push(Change::RestartDeliveries(endpoint.id));
+            self.changes.push(Change::RestartDeliveries(endpoint.id, self.steady));
         }
         if let Some(rate) = consent.rate {
             let overrides = Overrides { rate: Some(Some(rate)), ..endpoint.policy.overrides().clone() };

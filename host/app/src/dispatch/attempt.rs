@@ -14,13 +14,17 @@ use hookmill_core::delivery::{
 };
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::AttemptId;
-use hookmill_core::limits::{FAILURE_DETAIL_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
-use hookmill_core::plugin::{ClassifierVerdict, PluginDigest, PluginUse, ReceiverAnswer, TransformOutcome};
+use hookmill_core::limits::{PLUGIN_FAILURE_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
+use hookmill_core::plugin::{
+    BoundSecrets, ClassifierVerdict, LogLevel, LogLine, PluginDigest, PluginUse, ReceiverAnswer,
+    TransformOutcome, World,
+};
 use hookmill_core::port::plugins::{ClassifierRun, TransformReport, TransformRun};
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, Completion, Finished, PendingDelivery};
 use hookmill_core::request::{BuildError, PreparedRequest, build};
 use hookmill_core::schedule::{DeliveryEnd, Health};
-use hookmill_core::time::UnixMillis;
+use hookmill_core::time::{Moment, UnixMillis};
+use hookmill_core::trace::{AttemptTrace, SentRequest, SentTo, TraceLine};
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -82,6 +86,8 @@ struct Shaped {
     plugin: Option<(PluginDigest, u64)>,
     /// What a plugin or a composition made is kept with a delivery that must be tried again.
     keep: bool,
+    /// What the plugin wrote.
+    logs: Vec<TraceLine>,
 }
 
 /// What an outcome means, and what people should read of it.
@@ -89,6 +95,8 @@ struct Judgement {
     class: Class,
     failure_code: &'static str,
     detail: String,
+    /// What the classifier wrote.
+    logs: Vec<TraceLine>,
 }
 
 /// What the transform step leads to.
@@ -100,17 +108,18 @@ enum Step {
 impl Attempt {
     /// Makes the attempt.
     pub(super) async fn run(self) -> Ended {
-        let started_at = self.app.now();
+        let started = self.app.moment();
+        let started_at = started.wall;
         let began = Instant::now();
         let (step, plugin_fault) = self.shape(started_at, began).await;
-        let shaped = match step {
+        let mut shaped = match step {
             Step::Send(shaped) => shaped,
             Step::End(ended) => return *ended,
         };
         let secrets = self.endpoint.transformation.configured().map(|used| Arc::clone(&used.binding.secrets));
         let secrets = secrets.unwrap_or_default();
         let event = &self.delivery.event;
-        let request = match build(&self.endpoint, event, &shaped.prepared, &secrets, started_at) {
+        let request = match build(&self.endpoint, event, &shaped.prepared, &secrets, started) {
             Ok(request) => request,
             Err(error) => return self.unbuilt(&error, &shaped, plugin_fault, started_at, began.elapsed()),
         };
@@ -118,23 +127,53 @@ impl Attempt {
         let timeout = self.endpoint.policy.effective().timeout.get();
         let outcome = self.app.transport.send(request, timeout).await;
         let (response_time, took) = (sent.elapsed(), began.elapsed());
-        let judgement = self.judge(&outcome).await;
+        let mut judgement = self.judge(&outcome).await;
+        let mut logs = std::mem::take(&mut shaped.logs);
+        logs.append(&mut judgement.logs);
+        let request = self.sent_request(&shaped, &judgement, &logs, &secrets, started);
+        let sent_to = self.sent_to(&shaped.prepared);
         let mut ended = self.conclude(&outcome, judgement, *shaped, started_at, took);
+        ended.finished.attempt.sent_to = sent_to;
+        ended.finished.attempt.trace = kept(AttemptTrace { logs, request });
         ended.plugin_fault = plugin_fault;
         ended.facts.response_time = Some(response_time);
         ended
     }
 
+    /// Where a request goes: mostly to the endpoint's own URL, which is then kept once for all attempts.
+    fn sent_to(&self, prepared: &PreparedRequest) -> SentTo {
+        let url = prepared.url.as_str().into();
+        if prepared.url == self.endpoint.url { SentTo::Endpoint(url) } else { SentTo::Elsewhere(url) }
+    }
+
+    /// What is kept of the request: where it failed, where it was shaped, or where a plugin wrote something. An event that
+    /// went out as it came and was taken says all by itself. The request went to the transport; it is built once more,
+    /// which gives the same at the same moment.
+    fn sent_request(
+        &self,
+        shaped: &Shaped,
+        judgement: &Judgement,
+        logs: &[TraceLine],
+        secrets: &BoundSecrets,
+        started: Moment,
+    ) -> Option<SentRequest> {
+        let original = PreparedRequest::original(&self.endpoint);
+        let says_nothing =
+            judgement.class == Class::Delivered && logs.is_empty() && shaped.prepared == original;
+        if says_nothing {
+            return None;
+        }
+        let built = build(&self.endpoint, &self.delivery.event, &shaped.prepared, secrets, started).ok()?;
+        Some(SentRequest::of(&built, &shaped.prepared, self.app.keep_request_bodies))
+    }
+
     /// The request to send: what an earlier attempt prepared, what the plugin or composition makes, or the event as it is.
     async fn shape(&self, started_at: UnixMillis, began: Instant) -> (Step, Option<bool>) {
         if let Some(prepared) = &self.delivery.prepared {
-            let shaped = Shaped { prepared: PreparedRequest::clone(prepared), plugin: None, keep: false };
+            let shaped = Shaped::unshaped(PreparedRequest::clone(prepared));
             return (Step::Send(Box::new(shaped)), None);
         }
-        let original = || {
-            let prepared = PreparedRequest::original(&self.endpoint);
-            Step::Send(Box::new(Shaped { prepared, plugin: None, keep: false }))
-        };
+        let original = || Step::Send(Box::new(Shaped::unshaped(PreparedRequest::original(&self.endpoint))));
         let used = match &self.endpoint.transformation {
             Transformation::Plugin(used) => used,
             Transformation::Composed(composition) => {
@@ -148,15 +187,16 @@ impl Attempt {
         let (digest, report) = self.transform(used).await;
         let plugin = digest.map(|digest| (digest, report.cost.fuel));
         let fault = report.result.as_ref().err().is_some_and(TransformFailure::is_fault);
-        let step = match report.result {
+        let mut logs = trace_lines(World::Transform, report.logs);
+        let mut step = match report.result {
             Ok(TransformOutcome::Deliver(mut requests)) if requests.len() == 1 => {
                 let prepared = requests.remove(0);
-                Step::Send(Box::new(Shaped { prepared, plugin, keep: true }))
+                Step::Send(Box::new(Shaped { prepared, plugin, keep: true, logs: Vec::new() }))
             }
             Ok(TransformOutcome::Deliver(requests)) => {
                 let mut record = self.record(AttemptResult::Split, started_at, began.elapsed(), plugin);
                 record.detail = format!("the plugin made {} deliveries of it", requests.len()).into();
-                let again_due = Some(started_at);
+                let again_due = Some(self.app.steady());
                 Step::End(self.end(record, Completion::Split(requests), again_due, Health::Unknown))
             }
             Ok(TransformOutcome::Drop(reason)) => {
@@ -168,17 +208,20 @@ impl Attempt {
                 let took = began.elapsed();
                 match self.transform_failed(&failure, used.on_failure, plugin, started_at, took) {
                     Some(ended) => Step::End(ended),
-                    None => original(),
+                    None => {
+                        logs.push(bypassed(&failure));
+                        original()
+                    }
                 }
             }
         };
-        let step = match step {
-            Step::End(mut ended) => {
+        match &mut step {
+            Step::End(ended) => {
                 ended.plugin_fault = Some(fault);
-                Step::End(ended)
+                ended.finished.attempt.trace = kept(AttemptTrace { logs, request: None });
             }
-            Step::Send(shaped) => Step::Send(shaped),
-        };
+            Step::Send(shaped) => shaped.logs = logs,
+        }
         (step, Some(fault))
     }
 
@@ -189,7 +232,9 @@ impl Attempt {
     /// have it back when the composition is corrected.
     fn compose(&self, composition: &Composition, started_at: UnixMillis, began: Instant) -> Step {
         let error = match composition.render_body(&self.delivery.event.body) {
-            Ok(prepared) => return Step::Send(Box::new(Shaped { prepared, plugin: None, keep: true })),
+            Ok(prepared) => {
+                return Step::Send(Box::new(Shaped { keep: true, ..Shaped::unshaped(prepared) }));
+            }
             Err(error) => error,
         };
         let failure = TransformFailure::Fault { code: error.code(), detail: error.to_string() };
@@ -231,12 +276,13 @@ impl Attempt {
         started_at: UnixMillis,
         took: Duration,
     ) -> Option<Box<Ended>> {
+        let now = self.app.moment();
         let decision = decide_transform_failure(
             self.attempts_made(),
             &self.endpoint.policy.effective().retry,
             failure,
             on_failure,
-            self.app.now(),
+            now.steady,
             self.app.entropy.fraction(),
         );
         let mut record = self.record(AttemptResult::Failed, started_at, took, plugin);
@@ -245,7 +291,7 @@ impl Attempt {
         let mut ended = match decision {
             TransformDecision::SendOriginal => return None,
             TransformDecision::RetryAt { due } => {
-                record.next_due = Some(due);
+                record.next_due = Some(now.shown(due));
                 let completion = Completion::Retry { due, prepared: None };
                 self.end(record, completion, Some(due), Health::Unknown)
             }
@@ -275,7 +321,12 @@ impl Attempt {
     /// What the outcome of the request means: what the endpoint's classifier says of an answer, else what the status does.
     async fn judge(&self, outcome: &Outcome) -> Judgement {
         let status_class = classify(outcome, self.endpoint.policy.effective());
-        let by_status = |detail: String| Judgement { class: status_class, failure_code: "status", detail };
+        let by_status = |detail: String| Judgement {
+            class: status_class,
+            failure_code: "status",
+            detail,
+            logs: Vec::new(),
+        };
         let (Some(binding), Outcome::Answered { status, headers, body, .. }) =
             (&self.endpoint.classifier, outcome)
         else {
@@ -300,8 +351,11 @@ impl Attempt {
             response: Arc::new(response),
             now: self.delivery.event.accepted_at(),
         };
-        match self.app.run_classifier(run).await.result {
+        let report = self.app.run_classifier(run).await;
+        let logs = trace_lines(World::Classifier, report.logs);
+        match report.result {
             Ok(verdict) => Judgement {
+                logs,
                 class: match (Class::from(&verdict), status_class) {
                     // What the status says of when to try again, or never, holds as well.
                     (Class::Retry { .. }, by_status @ (Class::Retry { .. } | Class::Gone)) => by_status,
@@ -313,11 +367,14 @@ impl Attempt {
                     ClassifierVerdict::Retry(reason) | ClassifierVerdict::Fail(reason) => reason,
                 },
             },
-            Err(failure) => by_status(format!(
-                "the classifier failed ({}: {}), so the status decided",
-                failure.code(),
-                failure.detail()
-            )),
+            Err(failure) => {
+                let detail = format!(
+                    "the classifier failed ({}: {}), so the status decided",
+                    failure.code(),
+                    failure.detail()
+                );
+                Judgement { logs, ..by_status(detail) }
+            }
         }
     }
 
@@ -330,11 +387,11 @@ impl Attempt {
         started_at: UnixMillis,
         took: Duration,
     ) -> Ended {
-        let Judgement { class, failure_code, detail } = judgement;
-        let now = self.app.now();
+        let Judgement { class, failure_code, detail, logs: _ } = judgement;
+        let now = self.app.moment();
         let fraction = self.app.entropy.fraction();
         let policy = self.endpoint.policy.effective();
-        let decision = decide(self.attempts_made(), policy, &class, now, fraction);
+        let decision = decide(self.attempts_made(), policy, &class, now.steady, fraction);
 
         let result = if class == Class::Delivered { AttemptResult::Delivered } else { AttemptResult::Failed };
         let mut record = self.record(result, started_at, took, shaped.plugin);
@@ -354,12 +411,13 @@ impl Attempt {
         let (completion, again_due) = match decision {
             Decision::Delivered => (Completion::Delivered, None),
             Decision::RetryAt { due } => {
-                record.next_due = Some(due);
+                record.next_due = Some(now.shown(due));
                 let prepared = shaped.keep.then(|| Box::new(shaped.prepared));
                 (Completion::Retry { due, prepared }, Some(due))
             }
             Decision::Suspended => {
-                let due = self.delivery.event.accepted_at();
+                // In the order of acceptance; the wall clock may be ahead of steady time, and a reactivation is not made to wait.
+                let due = self.delivery.event.accepted_at().min(now.steady);
                 let prepared = shaped.keep.then(|| Box::new(shaped.prepared));
                 (Completion::Retry { due, prepared }, Some(due))
             }
@@ -367,10 +425,10 @@ impl Attempt {
         };
         let health = if class.is_failure() { Health::Bad } else { Health::Good };
         let mut ended = self.end(record, completion, again_due, health);
-        ended.end.pause_until = class.endpoint_pause().map(|pause| now.after(pause));
+        ended.end.pause_until = class.endpoint_pause().map(|pause| now.steady.after(pause));
         if decision == Decision::Suspended {
             ended.endpoint_end = Some(EndpointEnd::Failed);
-            ended.end.pause_until = Some(now.after(SUSPENDING_MAX));
+            ended.end.pause_until = Some(now.steady.after(SUSPENDING_MAX));
         } else if class == Class::Gone {
             ended.endpoint_end = Some(EndpointEnd::Gone);
         }
@@ -401,6 +459,8 @@ impl Attempt {
             status: None,
             failure_code: None,
             detail: Box::default(),
+            sent_to: SentTo::Nowhere,
+            trace: None,
             response: Bytes::new(),
             trigger: self.delivery.trigger,
             plugin,
@@ -435,7 +495,30 @@ fn unavailable(code: &'static str, detail: String) -> TransformReport {
     TransformReport::not_begun(TransformFailure::Unavailable { code, detail })
 }
 
-/// Cuts at a character's boundary.
+/// Cuts at a character's boundary. Transports bound what they say themselves, and plugins may say most.
 fn bounded(text: &str) -> Box<str> {
-    text[..text.floor_char_boundary(FAILURE_DETAIL_BYTES_MAX)].into()
+    text[..text.floor_char_boundary(PLUGIN_FAILURE_BYTES_MAX)].into()
+}
+
+impl Shaped {
+    /// What no plugin ran for.
+    fn unshaped(prepared: PreparedRequest) -> Self {
+        Self { prepared, plugin: None, keep: false, logs: Vec::new() }
+    }
+}
+
+fn trace_lines(world: World, logs: Vec<LogLine>) -> Vec<TraceLine> {
+    logs.into_iter().map(|line| TraceLine { world, line }).collect()
+}
+
+/// Says beside a delivery of the original why that was sent.
+fn bypassed(failure: &TransformFailure) -> TraceLine {
+    let message =
+        format!("the plugin failed ({}), so the original was sent: {}", failure.code(), failure.detail());
+    TraceLine { world: World::Transform, line: LogLine { level: LogLevel::Error, message } }
+}
+
+/// A trace in which there is something.
+fn kept(trace: AttemptTrace) -> Option<Box<AttemptTrace>> {
+    (!trace.is_empty()).then(|| Box::new(trace))
 }

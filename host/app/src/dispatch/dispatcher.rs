@@ -8,10 +8,10 @@ use std::time::Duration;
 use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
 use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::id::{DeliveryId, EndpointId};
+use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     AttemptRecord, AttemptResult, Completion, Finished, LoadDue, PendingDelivery,
 };
-use hookmill_core::port::{Clock, Store};
 use hookmill_core::schedule::{Action, DeliveryEnd, EndpointTerms, Health, Scheduler};
 use hookmill_core::time::UnixMillis;
 use tokio::sync::mpsc;
@@ -30,7 +30,7 @@ const MESSAGES_AT_ONCE: usize = 512;
 const COMMITS_IN_FLIGHT_MAX: usize = 2;
 /// Ended deliveries that may wait for a commit; beyond, none is started until the disk catches up.
 const UNSAVED_MAX: usize = 8192;
-/// The longest sleep. The wall clock may jump; no wait relies on a longer one.
+/// The longest sleep. The timers of the runtime stand still while the machine is suspended, steady time does not.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How long a backlog that could not be read waits.
 const BACKLOG_AGAIN: Duration = Duration::from_secs(1);
@@ -47,7 +47,6 @@ pub struct DispatcherParts {
 pub struct Dispatcher {
     app: Arc<App>,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
     scheduler: Scheduler,
     plugin_breakers: HashMap<EndpointId, PluginBreaker>,
     trials: Trials,
@@ -79,7 +78,6 @@ impl Dispatcher {
     pub fn new(parts: DispatcherParts) -> Self {
         Self {
             store: Arc::clone(&parts.app.store),
-            clock: Arc::clone(&parts.app.clock),
             app: parts.app,
             scheduler: Scheduler::new(BreakerConfig::ENDPOINT),
             plugin_breakers: HashMap::new(),
@@ -130,7 +128,8 @@ impl Dispatcher {
     /// Carries out all that can be done now; answers when to look again.
     fn act(&mut self) -> Instant {
         self.read_backlog();
-        let now = self.clock.now();
+        let now = self.app.steady();
+        self.store.keep_time(now);
         let until = loop {
             if self.unsaved.len() >= UNSAVED_MAX {
                 break None;
@@ -152,7 +151,7 @@ impl Dispatcher {
     }
 
     fn handle(&mut self, messages: &mut Vec<Message>) {
-        let now = self.clock.now();
+        let now = self.app.steady();
         if self.inbox.hint_lost.swap(false, Ordering::AcqRel) {
             self.backlog = BacklogState::Wanted(Instant::now());
         }
@@ -285,12 +284,13 @@ impl Dispatcher {
         }
         match self.scheduler.finished(&ended.end, now) {
             Some(Change::Opened { until }) => {
+                let until = self.app.moment().shown(until);
                 tracing::warn!(%endpoint, %until, "endpoint fails; its deliveries wait");
             }
             Some(Change::Closed) => tracing::info!(%endpoint, "endpoint works again"),
             None => {}
         }
-        self.app.metrics.attempt_ended(&ended.finished, ended.facts, now);
+        self.app.metrics.attempt_ended(&ended.finished, ended.facts, self.app.now());
         self.count_for_trial(&ended.finished.attempt);
         if matches!(ended.finished.completion, Completion::Dead(_)) {
             self.app.announce(&Notice::Exhausted(Box::new(ended.finished.attempt.clone())));
@@ -349,7 +349,8 @@ impl Dispatcher {
         }
         match state.breaker.record(&BreakerConfig::PLUGIN, state.attempt, !fault, now) {
             Some(Change::Opened { until }) => {
-                tracing::warn!(%endpoint, %until, "plugin fails too often; it is not run for a while");
+                let shown = self.app.moment().shown(until);
+                tracing::warn!(%endpoint, until = %shown, "plugin fails too often; it is not run for a while");
                 self.announce_plugin(endpoint, true);
                 (!bypasses).then_some(until)
             }

@@ -73,6 +73,7 @@ impl World {
             request_origin: Default::default(),
             dispatcher,
             bundle: Default::default(),
+            keep_request_bodies: false,
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         let shutdown = CancellationToken::new();

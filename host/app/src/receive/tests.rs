@@ -52,6 +52,7 @@ impl Setup {
             request_origin: Default::default(),
             dispatcher: channel().0,
             bundle: Default::default(),
+            keep_request_bodies: false,
         };
         let app = App::load(parts).await.unwrap();
         let mut edit = app.edit().await;

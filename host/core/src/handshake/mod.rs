@@ -31,7 +31,7 @@ use crate::id::EventId;
 use crate::plugin::BoundSecrets;
 use crate::policy::{DeliveryPolicy, Rate};
 use crate::request::{BuildError, OutgoingRequest, PreparedRequest, USER_AGENT_VALUE, build, check_url};
-use crate::time::UnixMillis;
+use crate::time::Moment;
 
 /// Bytes of chance in a challenge.
 pub const CHALLENGE_BYTES: usize = 32;
@@ -191,7 +191,7 @@ impl Handshake {
     ///
     /// # Errors
     /// When the endpoint's rules refuse its URL.
-    pub fn request(&self, endpoint: &Endpoint, now: UnixMillis) -> Result<OutgoingRequest, BuildError> {
+    pub fn request(&self, endpoint: &Endpoint, now: Moment) -> Result<OutgoingRequest, BuildError> {
         match self {
             Self::Challenge { id, challenge } => {
                 let body = json!({ "type": CHALLENGE_TYPE, "challenge": challenge });

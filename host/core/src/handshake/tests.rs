@@ -7,6 +7,7 @@ use crate::policy::{Overrides, Policy};
 use crate::preset::Preset;
 use crate::signature::{SignedMessage, TIMESTAMP_TOLERANCE_DEFAULT, verify};
 use crate::test_values::endpoint;
+use crate::time::UnixMillis;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const URL: &str = "https://receiver.example/hook";
@@ -41,7 +42,7 @@ fn header<'a>(request: &'a OutgoingRequest, name: &str) -> &'a str {
 #[test]
 fn a_challenge_is_signed_like_any_delivery() {
     let endpoint = endpoint(URL);
-    let request = challenge().request(&endpoint, NOW).unwrap();
+    let request = challenge().request(&endpoint, Moment::undisturbed(NOW)).unwrap();
     assert_eq!((request.method.clone(), request.url.as_str()), (Method::POST, URL));
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     let text = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s";
@@ -89,7 +90,7 @@ fn options_names_the_router_and_the_rate_and_signs_nothing() {
     let check = |rate: Option<(u16, u16)>, expect: &str| {
         let mut endpoint = endpoint(URL);
         endpoint.headers = CustomHeaders::new([("authorization", b"Bearer abc".as_slice())]).unwrap();
-        let request = cloud_events(&terms(rate)).request(&endpoint, NOW).unwrap();
+        let request = cloud_events(&terms(rate)).request(&endpoint, Moment::undisturbed(NOW)).unwrap();
         assert_eq!((request.method.clone(), request.body.len()), (Method::OPTIONS, 0));
         assert_eq!(header(&request, "webhook-request-origin"), "hooks.example.com");
         assert_eq!(header(&request, "webhook-request-rate"), expect);
@@ -149,7 +150,10 @@ fn the_rule_of_https_holds_for_handshakes_too() {
     let mut endpoint = endpoint("http://receiver.example/");
     endpoint.policy = Policy::new(Preset::Conversation, Overrides::default());
     for handshake in [challenge(), cloud_events(&terms(None))] {
-        assert_eq!(handshake.request(&endpoint, NOW).unwrap_err().code(), "url_not_https");
+        assert_eq!(
+            handshake.request(&endpoint, Moment::undisturbed(NOW)).unwrap_err().code(),
+            "url_not_https"
+        );
     }
 }
 

@@ -2,10 +2,14 @@
 
 use crate::time::UnixMillis;
 
-/// The wall clock. It may jump; nothing that must not be early relies on it alone.
+/// Two clocks: one for people and receivers, one for waits.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The wall clock: what people are shown and what signatures and ids say. It may be set, forwards or back.
     fn now(&self) -> UnixMillis;
+
+    /// The steady clock: it shows what the wall clock showed when the process began, and the time that passed since. It
+    /// never jumps, so every wait is measured by it; it is told to nobody.
+    fn steady(&self) -> UnixMillis;
 }
 
 /// The operating system's entropy.

@@ -3,6 +3,9 @@
 //! Three groups of methods, one trait: *events* (the hot path: append, finish, load), *configuration* (read whole
 //! at start, changed in transactions) and *history* (pages for people). The contract is written down as a test
 //! suite in `hookmill-testkit`, which every store passes.
+//!
+//! Two clocks: what is *due*, and what is remembered for a while, is in steady time (see
+//! [`Clock::steady`](crate::port::Clock::steady) and [`Store::kept_time`]); ids, and what people are shown, are in wall time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use crate::request::PreparedRequest;
 use crate::route::Configuration;
 use crate::source::Source;
 use crate::time::UnixMillis;
+use crate::trace::{AttemptTrace, SentTo};
 
 /// What must survive a crash. Every method that changes something returns after the change is durable, except
 /// [`finish`](Self::finish), which may lose its last moments to a power cut (a duplicate, never a loss).
@@ -47,6 +51,13 @@ pub trait Store: Send + Sync {
     /// gone meanwhile (its endpoint was deleted) is skipped. Never answers [`StoreError::Busy`] or
     /// [`StoreError::Full`]: it waits until there is room.
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>>;
+
+    /// Notes what the [steady clock](crate::port::Clock::steady) shows; the next commits keep it, to the second.
+    fn keep_time(&self, steady: UnixMillis);
+
+    /// Reads the latest moment that was kept. Every due time was set at that moment or a second later at most, so a
+    /// steady clock that goes on from there makes no wait longer, whatever the wall clock was set to meanwhile.
+    fn kept_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>>;
 
     /// Asks that what [`finish`](Self::finish) was given, or is given next, be committed without waiting for company.
     fn commit_soon(&self);
@@ -151,6 +162,8 @@ pub struct NewEvent {
     pub event: Arc<Event>,
     /// Where it goes; may be nowhere.
     pub deliveries: Vec<NewDelivery>,
+    /// When it was accepted, in steady time: its deliveries are due, and its keys are remembered, from then on.
+    pub accepted: UnixMillis,
     /// The caller's `Idempotency-Key`, if it sent one. The event's own uid deduplicates besides.
     pub idempotency_key: Option<IdempotencyKey>,
     /// SHA-256 of what the caller sent, to tell a repeat from a reuse.
@@ -223,7 +236,7 @@ pub enum Completion {
     Dropped,
     /// It is tried again.
     Retry {
-        /// Not before.
+        /// Not before, in steady time.
         due: UnixMillis,
         /// What a plugin made of the event, kept so that every retry sends the same bytes.
         prepared: Option<Box<PreparedRequest>>,
@@ -306,8 +319,9 @@ pub enum Change {
     /// Removes an endpoint with its unfinished deliveries.
     DeleteEndpoint(EndpointId),
     /// Gives the unfinished deliveries of an endpoint all of their attempts again: those that were tried are due since
-    /// their event was accepted, so that all start in the order of acceptance.
-    RestartDeliveries(EndpointId),
+    /// their event was accepted, so that all start in the order of acceptance; none later than now, which is the moment
+    /// given, in steady time.
+    RestartDeliveries(EndpointId, UnixMillis),
     /// Adds or replaces a source.
     PutSource(Box<Source>),
     /// Removes a source; its events stay.
@@ -344,7 +358,7 @@ pub struct RememberedAnswer {
     pub status: u16,
     /// JSON body.
     pub body: Bytes,
-    /// When it was first given.
+    /// When it was first given, in steady time.
     pub at: UnixMillis,
 }
 
@@ -437,8 +451,13 @@ pub struct AttemptRecord {
     /// Stable code of a failure, such as `timeout` or `plugin_trap`.
     pub failure_code: Option<Box<str>>,
     /// What was wrong, for people, bounded by
-    /// [`FAILURE_DETAIL_BYTES_MAX`](crate::limits::FAILURE_DETAIL_BYTES_MAX).
+    /// [`FAILURE_DETAIL_BYTES_MAX`](crate::limits::FAILURE_DETAIL_BYTES_MAX); what a plugin says of its failure, by
+    /// [`PLUGIN_FAILURE_BYTES_MAX`](crate::limits::PLUGIN_FAILURE_BYTES_MAX).
     pub detail: Box<str>,
+    /// Where its request went, at that time.
+    pub sent_to: SentTo,
+    /// What else is kept of it. Lists are without it; a single attempt is read with it.
+    pub trace: Option<Box<AttemptTrace>>,
     /// The beginning of the receiver's answer, bounded by
     /// [`RESPONSE_KEPT_BYTES_MAX`](crate::limits::RESPONSE_KEPT_BYTES_MAX).
     pub response: Bytes,
@@ -446,7 +465,7 @@ pub struct AttemptRecord {
     pub trigger: AttemptTrigger,
     /// The plugin version that shaped the request, with the fuel it spent.
     pub plugin: Option<(PluginDigest, u64)>,
-    /// When the next attempt is due, where there is one.
+    /// When the next attempt is due, where there is one, as the wall clock showed it then.
     pub next_due: Option<UnixMillis>,
 }
 
@@ -486,7 +505,7 @@ pub struct DeliveryState {
 /// Whether a delivery will be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryStatus {
-    /// Not before this moment.
+    /// Not before this moment, in steady time.
     Waiting(UnixMillis),
     /// Never by itself.
     Dead(DeadReason),

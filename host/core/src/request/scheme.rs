@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::policy::{BodyHmacKey, SignatureScheme};
 use crate::signature::mac::Algorithm;
 use crate::signature::{SigningKey, http_message};
-use crate::time::UnixMillis;
+use crate::time::Moment;
 
 /// RFC 9530: a hash of the body.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
@@ -24,7 +24,7 @@ pub(super) fn sign(
     scheme: &SignatureScheme,
     endpoint: &Endpoint,
     message_id: &str,
-    now: UnixMillis,
+    now: Moment,
 ) {
     match scheme {
         SignatureScheme::Standard => {}
@@ -48,7 +48,7 @@ fn body_hmac(endpoint: &Endpoint, key: BodyHmacKey, body: &[u8]) -> Option<Strin
 }
 
 /// A signature for each active shared key, labelled `sig1`, `sig2` and so on, the current one's first.
-fn sign_http_message(request: &mut OutgoingRequest, endpoint: &Endpoint, message_id: &str, now: UnixMillis) {
+fn sign_http_message(request: &mut OutgoingRequest, endpoint: &Endpoint, message_id: &str, now: Moment) {
     let digest = http_message::content_digest(&request.body);
     let url = request.url.as_url();
     let authority = authority(&request.url);
@@ -62,9 +62,9 @@ fn sign_http_message(request: &mut OutgoingRequest, endpoint: &Endpoint, message
         ("webhook-id", message_id),
     ];
     let (mut inputs, mut signatures) = (Vec::new(), Vec::new());
-    let secrets = endpoint.signing.active(now).filter_map(SigningKey::shared_secret);
+    let secrets = endpoint.signing.active(now.steady).filter_map(SigningKey::shared_secret);
     for (label, secret) in (1..).zip(secrets) {
-        let signed = http_message::sign(secret, &endpoint.public_id(), now.as_secs(), &components);
+        let signed = http_message::sign(secret, &endpoint.public_id(), now.wall.as_secs(), &components);
         inputs.push(format!("sig{label}={}", signed.input));
         signatures.push(format!("sig{label}={}", signed.signature));
     }

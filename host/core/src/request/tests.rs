@@ -10,6 +10,7 @@ use crate::preset::Preset;
 use crate::signature::mac::Algorithm;
 use crate::signature::{SignedMessage, SigningKey, http_message, verify};
 use crate::test_values::{endpoint, event};
+use crate::time::UnixMillis;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_999);
 
@@ -39,7 +40,9 @@ fn header<'a>(request: &'a OutgoingRequest, name: &str) -> Vec<&'a str> {
 fn an_event_goes_out_as_it_came_and_verifies() {
     let endpoint = endpoint("https://receiver.example/hook");
     let event = event(br#"{"a":  1}"#);
-    let request = build(&endpoint, &event, &PreparedRequest::original(&endpoint), &none(), NOW).unwrap();
+    let request =
+        build(&endpoint, &event, &PreparedRequest::original(&endpoint), &none(), Moment::undisturbed(NOW))
+            .unwrap();
     assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://receiver.example/hook"));
     assert_eq!(request.body, event.body);
     assert_eq!(header(&request, "content-type"), ["application/json"]);
@@ -64,7 +67,7 @@ fn headers_of_the_plugin_win_over_the_endpoints_and_those_over_ours() {
     let mut prepared = PreparedRequest::original(&endpoint);
     prepared.headers.append("x-b", HeaderValue::from_static("plugin 1"));
     prepared.headers.append("x-b", HeaderValue::from_static("plugin 2"));
-    let request = build(&endpoint, &event(b"{}"), &prepared, &none(), NOW).unwrap();
+    let request = build(&endpoint, &event(b"{}"), &prepared, &none(), Moment::undisturbed(NOW)).unwrap();
     let check = |name: &str, expect: &[&str]| assert_eq!(header(&request, name), expect, "{name}");
     check("x-a", &["endpoint"]);
     check("x-b", &["plugin 1", "plugin 2"]);
@@ -80,7 +83,9 @@ fn secrets_are_filled_in_when_the_request_is_built_and_never_shown() {
     prepared.secret_headers.push(secret_header("x-b", "", "token"));
     prepared.headers.append("x-b", HeaderValue::from_static("beside"));
     let event = event(b"{}");
-    let request = build(&endpoint, &event, &prepared, &secrets(&[("token", "s3cret")]), NOW).unwrap();
+    let request =
+        build(&endpoint, &event, &prepared, &secrets(&[("token", "s3cret")]), Moment::undisturbed(NOW))
+            .unwrap();
     assert_eq!(header(&request, "authorization"), ["Bearer s3cret"]);
     assert_eq!(header(&request, "x-b"), ["beside", "s3cret"]);
     assert!(!format!("{request:?} {prepared:?}").contains("s3cret"));
@@ -92,7 +97,8 @@ fn a_secret_that_is_gone_or_unfit_is_named_and_not_shown() {
     let mut prepared = PreparedRequest::original(&endpoint);
     prepared.secret_headers.push(secret_header("authorization", "Bearer ", "token"));
     let check = |bound: &[(&str, &str)], code: &str| {
-        let error = build(&endpoint, &event(b"{}"), &prepared, &secrets(bound), NOW).unwrap_err();
+        let error = build(&endpoint, &event(b"{}"), &prepared, &secrets(bound), Moment::undisturbed(NOW))
+            .unwrap_err();
         assert_eq!(error.code(), code);
         let text = error.to_string();
         assert!(text.contains("`token`") && text.contains("authorization"), "{text}");
@@ -106,7 +112,8 @@ fn built(preset: Preset, change: impl FnOnce(&mut Endpoint)) -> OutgoingRequest 
     let mut endpoint = endpoint("https://receiver.example/hook?a=1");
     endpoint.policy = Policy::new(preset, Overrides::default());
     change(&mut endpoint);
-    build(&endpoint, &event(b"{}"), &PreparedRequest::original(&endpoint), &none(), NOW).unwrap()
+    build(&endpoint, &event(b"{}"), &PreparedRequest::original(&endpoint), &none(), Moment::undisturbed(NOW))
+        .unwrap()
 }
 
 fn hex_hmac(key: &str) -> String {
@@ -164,7 +171,7 @@ fn an_endpoint_of_https_only_gets_nothing_over_http() {
     endpoint.policy = Policy::new(Preset::Conversation, Overrides::default());
     let url = DeliveryUrl::parse("http://receiver.example/").unwrap();
     let prepared = PreparedRequest { url, ..PreparedRequest::original(&endpoint) };
-    let error = build(&endpoint, &event(b"{}"), &prepared, &none(), NOW).unwrap_err();
+    let error = build(&endpoint, &event(b"{}"), &prepared, &none(), Moment::undisturbed(NOW)).unwrap_err();
     assert_eq!(error.code(), "url_not_https");
     assert!(error.to_string().contains("http://receiver.example"), "{error}");
 }
@@ -175,7 +182,7 @@ fn a_part_has_an_id_of_its_own_without_full_stops() {
     let event = event(b"{}");
     let part = Some("line.1".parse().unwrap());
     let prepared = PreparedRequest { part, ..PreparedRequest::original(&endpoint) };
-    let request = build(&endpoint, &event, &prepared, &none(), NOW).unwrap();
+    let request = build(&endpoint, &event, &prepared, &none(), Moment::undisturbed(NOW)).unwrap();
     assert_eq!(header(&request, "webhook-id"), [format!("{}_line-1", event.id)]);
 }
 
@@ -196,4 +203,21 @@ fn reserved_headers_are_those_of_the_connection_the_signature_and_the_cloud() {
     check("content-type", false);
     check("user-agent", false);
     check("x-webhook-signature", false);
+}
+
+#[test]
+fn an_overlap_of_keys_is_as_long_whatever_the_wall_clock_is_set_to() {
+    let mut endpoint = endpoint("https://receiver.example/hook");
+    let new = SigningKey::generate_symmetric(&[9; 32]).unwrap();
+    let hour = Duration::from_secs(3600);
+    endpoint.signing.rotate(new, NOW, hour).unwrap();
+    let signatures = |wall: UnixMillis, steady: UnixMillis| {
+        let now = Moment { wall, steady };
+        let request =
+            build(&endpoint, &event(b"{}"), &PreparedRequest::original(&endpoint), &none(), now).unwrap();
+        request.headers[WEBHOOK_SIGNATURE].to_str().unwrap().split(' ').count()
+    };
+    let day = 24 * hour;
+    assert_eq!(signatures(NOW.after(day), NOW.after(hour / 2)), 2);
+    assert_eq!(signatures(NOW.before(day), NOW.after(hour)), 1);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::key::SigningKey;
-use crate::time::UnixMillis;
+use crate::time::{Moment, UnixMillis};
 
 /// Keys that are active at the same time, the current one included. Bounds headers and the cost of verification.
 pub const SIGNING_KEYS_MAX: usize = 10;
@@ -43,6 +43,14 @@ pub struct EarlierKey<K = SigningKey> {
 pub struct TooManySigningKeys {
     /// When the next of the earlier keys expires.
     pub next_expiry: UnixMillis,
+}
+
+impl TooManySigningKeys {
+    /// The same, with the expiry as people's clocks will show it.
+    #[must_use]
+    pub fn shown_at(&self, now: Moment) -> Self {
+        Self { next_expiry: now.shown(self.next_expiry) }
+    }
 }
 
 impl TooManySigningKeys {
@@ -81,7 +89,7 @@ impl<K: PartialEq> RotatingKeys<K> {
         &self.earlier
     }
 
-    /// The keys that are active at `now`, the current one first. At least one, at most [`SIGNING_KEYS_MAX`].
+    /// The keys that are active at `now`, in steady time, the current one first. At least one, at most [`SIGNING_KEYS_MAX`].
     pub fn active(&self, now: UnixMillis) -> impl Iterator<Item = &K> {
         let earlier = self.earlier.iter().filter(move |earlier| now < earlier.expires_at);
         std::iter::once(&self.current).chain(earlier.map(|earlier| &earlier.key))

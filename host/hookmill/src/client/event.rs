@@ -11,6 +11,8 @@ use super::{Client, print, read_file_or_stdin};
 use crate::cli::{EventCommand, Payload, SendArguments};
 use crate::failure::{Exit, Failure};
 
+mod timeline;
+
 const COLUMNS: [Column; 4] = [
     Column("id", "/id"),
     Column("event id", "/eventId"),
@@ -32,6 +34,7 @@ struct MessageIn<'a> {
 pub(crate) async fn run(client: Client, json: bool, command: EventCommand) -> Result<(), Failure> {
     match command {
         EventCommand::Send(arguments) => send(&client, json, arguments).await,
+        EventCommand::Show(arguments) => timeline::show(&client, json, arguments).await,
     }
 }
 

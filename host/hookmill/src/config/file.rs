@@ -34,6 +34,9 @@ Keys of the configuration file, all of them optional:
                          list like \"info,hookmill_transport=debug\" \"info\"
   retention_days         days that finished events stay readable,
                          1 to 3650                                 14
+  keep_request_bodies    keep the beginning of sent bodies, 16 KiB,
+                         with attempts that failed or that a
+                         plugin shaped                             false
   shutdown_grace_secs    seconds that deliveries under way may go
                          on after SIGTERM, 0 to 600                10
   graphql_introspection  answer questions about the schema of
@@ -65,6 +68,7 @@ pub(super) struct ConfigFile {
     pub(super) log: Option<LogFormat>,
     pub(super) log_level: Option<String>,
     pub(super) retention_days: Option<Bounded<1, RETENTION_DAYS_MAX>>,
+    pub(super) keep_request_bodies: Option<bool>,
     pub(super) shutdown_grace_secs: Option<Bounded<0, SHUTDOWN_GRACE_SECS_MAX>>,
     pub(super) graphql_introspection: Option<bool>,
     pub(super) graphql_depth_max: Option<Bounded<1, GRAPHQL_DEPTH_MAX>>,

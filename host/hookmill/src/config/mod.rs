@@ -67,6 +67,18 @@ pub(crate) struct ServeArguments {
     )]
     pub(crate) allow_private_network: Option<bool>,
 
+    /// Keep the beginning of sent bodies with attempts that failed or that a plugin shaped
+    #[arg(
+        long,
+        env = "HOOKMILL_KEEP_REQUEST_BODIES",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) keep_request_bodies: Option<bool>,
+
     /// The DNS name by which the router introduces itself when it verifies an endpoint [default: hookmill]
     #[arg(long, env = "HOOKMILL_ORIGIN", value_name = "NAME")]
     pub(crate) origin: Option<RequestOrigin>,
@@ -101,6 +113,8 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// How long finished events stay readable.
     pub(crate) retention: Duration,
+    /// Whether the attempt log keeps the bodies of the requests that it keeps.
+    pub(crate) keep_request_bodies: bool,
     /// How long deliveries under way may go on after a signal to stop.
     pub(crate) shutdown_grace: Duration,
     /// Bounds on requests in GraphQL.
@@ -136,6 +150,7 @@ fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
         log: arguments.log.or(file.log).unwrap_or_else(LogFormat::for_stderr),
         log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| LOG_LEVEL_DEFAULT.into()),
         retention: retention.unwrap_or(RETENTION_DEFAULT),
+        keep_request_bodies: arguments.keep_request_bodies.or(file.keep_request_bodies).unwrap_or_default(),
         shutdown_grace: shutdown_grace.unwrap_or(SHUTDOWN_GRACE_DEFAULT),
         graphql,
     }
@@ -212,6 +227,7 @@ mod tests {
             log: LogFormat::Text,
             log_level: "info".into(),
             retention: Duration::from_secs(14 * 24 * 3600),
+            keep_request_bodies: false,
             shutdown_grace: Duration::from_secs(10),
             graphql: GraphqlConfig::default(),
         };

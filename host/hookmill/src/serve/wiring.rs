@@ -83,6 +83,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         request_origin: config.origin.clone(),
         dispatcher,
         bundle: bundle(),
+        keep_request_bodies: config.keep_request_bodies,
     });
     let app = Arc::new(app.await.map_err(not_started)?);
     let made_admin_key = app.ensure_admin_key(environment(ADMIN_KEY).as_deref()).await.map_err(|error| {

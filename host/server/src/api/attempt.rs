@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::diagnosis::DiagnosisOut;
+use super::trace::TraceOut;
 use crate::answer;
 use crate::auth::Caller;
 use crate::context::Context;
@@ -56,6 +57,8 @@ struct AttemptOut {
     plugin_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_fuel: Option<u64>,
+    #[serde(flatten)]
+    trace: Option<TraceOut>,
 }
 
 impl Status {
@@ -100,9 +103,10 @@ impl Status {
 
 impl AttemptOut {
     fn of(record: AttemptRecord, routes: &Routes, with_content: bool) -> Self {
-        // An endpoint that was deleted takes its URL with it.
-        let url = routes.endpoints.get(&record.endpoint);
-        let url = url.map_or_else(|| "about:blank".to_owned(), |endpoint| endpoint.url.to_string());
+        // Where nothing was sent, the endpoint is named that it was for; one that was deleted takes its URL with it.
+        let present = || routes.endpoints.get(&record.endpoint).map(|endpoint| endpoint.url.to_string());
+        let url = record.sent_to.url().map(str::to_owned).or_else(present);
+        let url = url.unwrap_or_else(|| "about:blank".to_owned());
         let status = Status::of(record.result);
         let response = match (with_content, record.response.is_empty()) {
             (false, _) => "{}".to_owned(),
@@ -132,6 +136,7 @@ impl AttemptOut {
             next_attempt: record.next_due.map(|due| due.to_string()),
             plugin_version: record.plugin.map(|(version, _)| version.to_string()),
             plugin_fuel: record.plugin.map(|(_, fuel)| fuel),
+            trace: record.trace.filter(|_| with_content).map(|trace| TraceOut::of(*trace, &record.sent_to)),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod secret;
 pub(crate) mod source;
+mod trace;
 pub(crate) mod transformation;
 pub(crate) mod unsupported;
 pub(crate) mod verification;

@@ -54,6 +54,8 @@ impl World {
             response: Bytes::from_static(b"seen"),
             trigger: delivery.trigger,
             plugin: None,
+            sent_to: Default::default(),
+            trace: None,
             next_due,
         };
         self.store.finish(vec![Finished { delivery: delivery.id, attempt, completion }]).await.unwrap();

@@ -92,6 +92,7 @@ impl World {
             request_origin: Default::default(),
             dispatcher: channel().0,
             bundle: Default::default(),
+            keep_request_bodies: false,
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         app.ensure_admin_key(Some(ADMIN)).await.unwrap();

@@ -63,7 +63,7 @@ const ATTEMPTS_OF_ENDPOINT: [&str; 2] =
 const ATTEMPT: &str = concat!(
     "/* history::attempt */ SELECT ",
     attempt_columns!(),
-    " FROM attempt WHERE event = ?1 AND id = ?2"
+    ", trace FROM attempt WHERE event = ?1 AND id = ?2"
 );
 const UNFINISHED_OF_EVENT: &str = "/* history::deliveries_of: unfinished */
     SELECT delivery.number, endpoint, attempts_made, due
@@ -101,6 +101,11 @@ pub(crate) const QUERIES: [&str; 13] = [
     DEAD_OF_EVENT,
     OLD_EVENTS,
 ];
+
+pub(crate) fn kept_time(db: &Connection) -> Result<Option<UnixMillis>, DbError> {
+    let mut statement = db.prepare_cached("/* history::kept_time */ SELECT at FROM steady_time")?;
+    Ok(statement.query_row([], |row| row.get(0).map(unix_millis)).optional()?)
+}
 
 pub(crate) fn configuration(db: &Connection, sealer: &Sealer) -> Result<Configuration, DbError> {
     Ok(Configuration {
@@ -176,7 +181,11 @@ pub(crate) fn events(db: &Connection, query: &EventQuery) -> Result<Vec<Arc<Even
     Ok(events)
 }
 
-pub(crate) fn attempts(db: &Connection, query: &AttemptQuery) -> Result<Vec<AttemptRecord>, DbError> {
+pub(crate) fn attempts(
+    db: &Connection,
+    sealer: &Sealer,
+    query: &AttemptQuery,
+) -> Result<Vec<AttemptRecord>, DbError> {
     if is_removed(db, query.application)? {
         return Ok(Vec::new());
     }
@@ -198,7 +207,7 @@ pub(crate) fn attempts(db: &Connection, query: &AttemptQuery) -> Result<Vec<Atte
             && endpoint.is_none_or(|endpoint| row.get(3) == Ok(endpoint))
             && result.is_none_or(|result| row.get(6) == Ok(result));
         if is_wanted {
-            attempts.push(attempt::read(row)?);
+            attempts.push(attempt::read(row, sealer)?);
         }
     }
     if range.is_upward {
@@ -209,6 +218,7 @@ pub(crate) fn attempts(db: &Connection, query: &AttemptQuery) -> Result<Vec<Atte
 
 pub(crate) fn attempt(
     db: &Connection,
+    sealer: &Sealer,
     application: ApplicationId,
     event: EventId,
     id: AttemptId,
@@ -218,7 +228,7 @@ pub(crate) fn attempt(
     }
     let mut statement = db.prepare_cached(ATTEMPT)?;
     let mut rows = statement.query([event.to_bytes(), id.to_bytes()])?;
-    let record = rows.next()?.map(attempt::read).transpose()?;
+    let record = rows.next()?.map(|row| attempt::read_with_trace(row, sealer)).transpose()?;
     Ok(record.filter(|record| record.application == application))
 }
 

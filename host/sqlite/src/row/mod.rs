@@ -14,3 +14,4 @@ pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod prepared;
 pub(crate) mod source;
+pub(crate) mod trace;

@@ -30,12 +30,11 @@ pub(super) fn append(writer: &mut BatchWriter, new: &NewEvent) -> Result<Appende
             .db
             .prepare_cached(
                 "/* append::append */
-                 INSERT INTO idempotency_key (key, event, fingerprint) VALUES (?1, ?2, ?3)",
+                 INSERT INTO idempotency_key (key, event, fingerprint, at) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![key.0, new.event.id.to_bytes(), new.fingerprint])?;
+            .execute(params![key.0, new.event.id.to_bytes(), new.fingerprint, millis(new.accepted)])?;
     }
-    let due = new.event.accepted_at();
-    insert_deliveries(writer, number, &new.deliveries, due, false).map(Appended::Stored)
+    insert_deliveries(writer, number, &new.deliveries, new.accepted, false).map(Appended::Stored)
 }
 
 pub(super) fn redeliver(

@@ -1,6 +1,7 @@
 //! One batch in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId};
@@ -9,7 +10,9 @@ use rusqlite::Connection;
 use tracing::warn;
 
 use super::checkpoint::Checkpoints;
+use super::finish::KnownAddresses;
 use super::queue::Batch;
+use super::steady_time::{self, SteadyTime};
 use super::{Answer, CompletionJob, DurableJob, append, configure, finish, retire};
 use crate::error::{DbError, Severity};
 use crate::row::endpoint::Sealer;
@@ -40,8 +43,12 @@ pub(super) struct BatchWriter {
     pub(super) known: Known,
     /// Attempts of this transaction that delivered, by endpoint.
     pub(super) delivered: HashMap<EndpointId, i64>,
+    pub(super) addresses: KnownAddresses,
     synchronous: Option<Synchronous>,
     checkpoints: Checkpoints,
+    time: Arc<SteadyTime>,
+    /// What the database has of it.
+    kept_time: u64,
 }
 
 /// What the database says, kept in memory because every append needs it.
@@ -70,10 +77,21 @@ enum Answered {
 }
 
 impl BatchWriter {
-    pub(super) fn new(db: Connection, sealer: Sealer) -> Result<Self, DbError> {
+    pub(super) fn new(db: Connection, sealer: Sealer, time: Arc<SteadyTime>) -> Result<Self, DbError> {
         let known = Known::read(&db)?;
-        let checkpoints = Checkpoints::default();
-        Ok(Self { db, sealer, known, delivered: HashMap::new(), synchronous: None, checkpoints })
+        let (delivered, checkpoints) = (HashMap::new(), Checkpoints::default());
+        let addresses = KnownAddresses::default();
+        Ok(Self {
+            db,
+            sealer,
+            known,
+            delivered,
+            addresses,
+            synchronous: None,
+            checkpoints,
+            time,
+            kept_time: 0,
+        })
     }
 
     /// Writes, commits and answers.
@@ -123,6 +141,10 @@ impl BatchWriter {
 
     /// Makes every commit durable, also those that did not wait for the disk.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        if let Err(error) = steady_time::keep(&self.db, self.time.latest()) {
+            // A full disk, for example: waits are then longer by what passed since the last commit.
+            warn!(%error, "the time of the close could not be kept");
+        }
         let closed =
             self.set_synchronous(Synchronous::Full).and_then(|()| self.checkpoints.truncate(&self.db));
         closed.map_err(|error| error.to_store_error())
@@ -151,6 +173,10 @@ impl BatchWriter {
             }
         }
         finish::count_delivered(self)?;
+        let time = self.time.to_keep(self.kept_time);
+        if let Some(at) = time {
+            steady_time::keep(&self.db, at)?;
+        }
         if cfg!(feature = "acknowledge-before-commit") {
             for answered in answers.drain(..) {
                 answered.send();
@@ -158,6 +184,7 @@ impl BatchWriter {
             std::thread::park_timeout(TOO_EARLY);
         }
         self.db.prepare_cached("/* batch::write_transaction */ COMMIT")?.execute([])?;
+        self.kept_time = time.unwrap_or(self.kept_time);
         Ok(())
     }
 
@@ -194,6 +221,7 @@ impl BatchWriter {
         if !self.db.is_autocommit() {
             self.db.prepare_cached("/* batch::roll_back */ ROLLBACK")?.execute([])?;
         }
+        self.addresses.forget();
         self.known.reload(&self.db)
     }
 

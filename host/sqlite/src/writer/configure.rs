@@ -5,6 +5,7 @@ use hookmill_core::id::{ApplicationId, EndpointId, EventId};
 use hookmill_core::key::Scope;
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
 use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
+use hookmill_core::time::UnixMillis;
 use rusqlite::{Connection, params};
 
 use super::batch::BatchWriter;
@@ -55,7 +56,7 @@ fn note(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
             | Change::DeletePlugin(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)
-            | Change::RestartDeliveries(_)
+            | Change::RestartDeliveries(..)
             | Change::Remember(..) => {}
         }
     }
@@ -70,7 +71,7 @@ fn apply_one(db: &Connection, sealer: &Sealer, change: &Change) -> Result<(), Db
         Change::DeleteApplication(id) => delete_application(db, *id),
         Change::PutEndpoint(endpoint) => put_endpoint(db, sealer, endpoint),
         Change::DeleteEndpoint(id) => delete_endpoint(db, *id),
-        Change::RestartDeliveries(endpoint) => restart_deliveries(db, *endpoint),
+        Change::RestartDeliveries(endpoint, now) => restart_deliveries(db, *endpoint, *now),
         Change::PutSource(source) => {
             require_application(db, source.application)?;
             unique("the source's name", source::put(db, sealer, source))
@@ -119,11 +120,17 @@ fn put_endpoint(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> Result
 fn delete_endpoint(db: &Connection, id: EndpointId) -> Result<(), DbError> {
     let id = [id.to_bytes()];
     execute(db, "/* configure::delete_endpoint */ DELETE FROM delivery WHERE endpoint = ?1", id)?;
+    execute(
+        db,
+        "/* configure::delete_endpoint: addresses */ UPDATE endpoint_address SET is_gone = 1 WHERE endpoint = ?1",
+        id,
+    )?;
     execute(db, "/* configure::delete_endpoint */ DELETE FROM endpoint WHERE id = ?1", id)
 }
 
-/// Those that were never tried are due since their event was accepted, or since someone asked for them, as it is.
-fn restart_deliveries(db: &Connection, endpoint: EndpointId) -> Result<(), DbError> {
+/// Those that were never tried are due since their event was accepted, or since someone asked for them, as it is. Ids are
+/// in wall time, which may be ahead of steady time: none becomes due later than now.
+fn restart_deliveries(db: &Connection, endpoint: EndpointId, now: UnixMillis) -> Result<(), DbError> {
     let mut tried = db.prepare_cached(
         "/* configure::restart_deliveries */
          SELECT delivery.number, event.id FROM delivery JOIN event ON event.number = delivery.event
@@ -136,7 +143,7 @@ fn restart_deliveries(db: &Connection, endpoint: EndpointId) -> Result<(), DbErr
         "/* configure::restart_deliveries */ UPDATE delivery SET due = ?2, attempts_made = 0 WHERE number = ?1",
     )?;
     for (number, event) in tried {
-        restart.execute(params![number, millis(EventId::from_bytes(event).created_at())])?;
+        restart.execute(params![number, millis(EventId::from_bytes(event).created_at().min(now))])?;
     }
     Ok(())
 }
@@ -149,6 +156,9 @@ fn delete_application(db: &Connection, id: ApplicationId) -> Result<(), DbError>
          DELETE FROM delivery WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
         "/* configure::delete_application: dead letters */
          DELETE FROM dead_letter WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
+        "/* configure::delete_application: addresses */
+         UPDATE endpoint_address SET is_gone = 1
+         WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
         "/* configure::delete_application: endpoints */
          DELETE FROM endpoint WHERE application = ?1",
         "/* configure::delete_application: sources */

@@ -1,19 +1,56 @@
 //! What came of deliveries.
 
+use std::collections::HashSet;
+
+use hookmill_core::id::EndpointId;
 use hookmill_core::port::store::{AttemptResult, Completion, Finished};
 use hookmill_core::request::PreparedRequest;
+use hookmill_core::trace::SentTo;
 use rusqlite::{Connection, params};
 
 use super::batch::{BatchWriter, Known};
 use crate::error::{DbError, is_unique_violation};
 use crate::row::column::{integer, millis};
 use crate::row::endpoint::Sealer;
-use crate::row::{attempt, prepared};
+use crate::row::{attempt, prepared, trace};
 use crate::schema::NUMBER_STEP;
+
+/// Addresses of endpoints that are known to be kept; beyond, they are asked for again.
+const ADDRESSES_KNOWN_MAX: usize = 16_384;
+
+/// Which addresses of endpoints the database keeps already, so that a steady endpoint costs no look-up an attempt.
+#[derive(Debug, Default)]
+pub(super) struct KnownAddresses(HashSet<(EndpointId, i64)>);
+
+impl KnownAddresses {
+    fn keep(
+        &mut self,
+        db: &Connection,
+        sealer: &Sealer,
+        endpoint: EndpointId,
+        url: &str,
+    ) -> Result<(), DbError> {
+        let address = (endpoint, trace::address_of(url));
+        if self.0.contains(&address) {
+            return Ok(());
+        }
+        let some_went = attempt::keep_address(db, sealer, endpoint, url)?;
+        if some_went || self.0.len() >= ADDRESSES_KNOWN_MAX {
+            self.0.clear();
+        }
+        self.0.insert(address);
+        Ok(())
+    }
+
+    /// After a rollback, or where endpoints were deleted.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
 
 /// Records one completion; a delivery that is gone meanwhile is skipped with its attempt.
 pub(super) fn finish(writer: &mut BatchWriter, finished: &Finished) -> Result<(), DbError> {
-    let BatchWriter { db, sealer, known, delivered, .. } = writer;
+    let BatchWriter { db, sealer, known, delivered, addresses, .. } = writer;
     let number = integer(finished.delivery.0);
     let is_found = match &finished.completion {
         Completion::Delivered | Completion::Dropped => delete(db, number)?,
@@ -39,7 +76,10 @@ pub(super) fn finish(writer: &mut BatchWriter, finished: &Finished) -> Result<()
     if !is_found {
         return Ok(());
     }
-    match attempt::insert(db, &finished.attempt) {
+    if let SentTo::Endpoint(url) = &finished.attempt.sent_to {
+        addresses.keep(db, sealer, finished.attempt.endpoint, url)?;
+    }
+    match attempt::insert(db, sealer, &finished.attempt) {
         // The same attempt twice is a caller's mistake, but no reason to hold up what else is committed.
         Err(error) if is_unique_violation(&error) => return Ok(()),
         inserted => inserted?,

@@ -16,6 +16,7 @@ mod configure;
 mod finish;
 mod queue;
 mod retire;
+mod steady_time;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,6 +33,7 @@ use crate::failure::FailureFlag;
 use crate::row::endpoint::Sealer;
 use batch::{BatchWriter, Outcome};
 use queue::{Queue, Work};
+use steady_time::SteadyTime;
 
 /// Where a call's answer goes. Nobody may be waiting any more.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -67,19 +69,21 @@ pub(crate) struct CompletionJob {
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Arc<Queue>,
+    time: Arc<SteadyTime>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(crate) fn spawn(db: Connection, sealer: Sealer, failure: Arc<FailureFlag>) -> Result<Self, DbError> {
         let queue = Arc::new(Queue::default());
-        let mut writer = BatchWriter::new(db, sealer)?;
+        let time = Arc::new(SteadyTime::default());
+        let mut writer = BatchWriter::new(db, sealer, Arc::clone(&time))?;
         let waiting = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("hookmill-writer".into())
             .spawn(move || run(&mut writer, &waiting, &failure))
             .map_err(|error| DbError::row("thread", error))?;
-        Ok(Self { queue, thread: Some(thread) })
+        Ok(Self { queue, time, thread: Some(thread) })
     }
 
     /// Puts a job into the queue and waits for its answer.
@@ -96,6 +100,11 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.queue.push_completion(CompletionJob { finished, answer })?;
         answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Notes the time for the next commits.
+    pub(crate) fn keep_time(&self, steady: UnixMillis) {
+        self.time.note(steady);
     }
 
     /// Lets completions wait no longer.

@@ -85,25 +85,33 @@ pub(super) fn forget(db: &Connection) -> Result<u64, DbError> {
          WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.application = removed_application.id)",
     )?
     .execute([])?;
-    let newest: Option<[u8; 16]> = db
+    db.prepare_cached(
+        "/* retire::forget: addresses */
+         DELETE FROM endpoint_address WHERE number IN (
+             SELECT number FROM endpoint_address
+             WHERE is_gone = 1
+                 AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = endpoint_address.endpoint)
+             LIMIT ?1
+         )",
+    )?
+    .execute([limit])?;
+    let newest: Option<i64> = db
         .prepare_cached(
             "/* retire::forget: newest key */
-             SELECT event FROM idempotency_key ORDER BY number DESC LIMIT 1",
+             SELECT at FROM idempotency_key ORDER BY number DESC LIMIT 1",
         )?
         .query_row([], |row| row.get(0))
         .optional()?;
     let Some(newest) = newest else { return Ok(answers as u64) };
-    let newest = hookmill_core::id::EventId::from_bytes(newest).created_at();
-    let bound = hookmill_core::id::EventId::new(newest.before(IDEMPOTENCY_KEY_KEPT), 0);
     // Numbers grow with time, so the old ones are at the head.
     let keys = db
         .prepare_cached(
             "/* retire::forget: keys */
              DELETE FROM idempotency_key WHERE number IN (
-                 SELECT number FROM (SELECT number, event FROM idempotency_key ORDER BY number LIMIT ?2)
-                 WHERE event < ?1
+                 SELECT number FROM (SELECT number, at FROM idempotency_key ORDER BY number LIMIT ?2)
+                 WHERE at < ?1
              )",
         )?
-        .execute(params![bound.to_bytes(), limit])?;
+        .execute([newest - kept_millis, limit])?;
     Ok((answers + keys) as u64)
 }

@@ -61,10 +61,10 @@ impl State {
                 self.unfinished.retain(|_, row| row.endpoint != id);
                 self.delivered.remove(&id);
             }
-            Change::RestartDeliveries(endpoint) => {
+            Change::RestartDeliveries(endpoint, now) => {
                 let tried = |row: &&mut PendingDelivery| row.endpoint == endpoint && row.attempts_made > 0;
                 for row in self.unfinished.values_mut().filter(tried) {
-                    (row.due, row.attempts_made) = (row.event.accepted_at(), 0);
+                    (row.due, row.attempts_made) = (row.event.accepted_at().min(now), 0);
                 }
             }
             Change::PutSource(source) => {

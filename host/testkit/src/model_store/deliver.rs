@@ -41,11 +41,10 @@ impl State {
             return Err(StoreError::Conflict { what: "the event's id" });
         }
         if let Some(key) = new.idempotency_key {
-            self.idempotency_keys.push((key, event.id, new.fingerprint));
+            self.idempotency_keys.push((key, event.id, new.fingerprint, new.accepted));
         }
         self.events.insert(event.id, StoredEvent { event: event.clone(), fingerprint: new.fingerprint });
-        let due = event.accepted_at();
-        Ok(Appended::Stored(self.insert(event.id, &new.deliveries, due, AttemptTrigger::Scheduled)))
+        Ok(Appended::Stored(self.insert(event.id, &new.deliveries, new.accepted, AttemptTrigger::Scheduled)))
     }
 
     pub(super) fn redeliver(
@@ -150,9 +149,9 @@ impl State {
         self.events.retain(|id, _| !old.contains(id));
         self.attempts.retain(|_, attempt| !old.contains(&attempt.event));
         self.dead.retain(|_, dead| !old.contains(&dead.event));
-        if let Some((_, newest, _)) = self.idempotency_keys.last() {
-            let bound = newest.created_at().before(IDEMPOTENCY_KEY_KEPT);
-            self.idempotency_keys.retain(|(_, event, _)| event.created_at() >= bound);
+        if let Some((_, _, _, newest)) = self.idempotency_keys.last() {
+            let bound = newest.before(IDEMPOTENCY_KEY_KEPT);
+            self.idempotency_keys.retain(|(_, _, _, accepted)| *accepted >= bound);
         }
         if let Some(newest) = self.remembered.values().map(|answer| answer.at).max() {
             let bound = newest.before(IDEMPOTENCY_KEY_KEPT);

@@ -48,7 +48,8 @@ impl State {
                 && is_within(attempt.id.created_at(), query.before, query.after)
         };
         let newest_first = self.attempts.values().rev().filter(is_wanted);
-        page(newest_first.cloned().collect(), |attempt| attempt.id, query.from, query.limit)
+        let newest_first = newest_first.map(|attempt| AttemptRecord { trace: None, ..attempt.clone() });
+        page(newest_first.collect(), |attempt| attempt.id, query.from, query.limit)
     }
 
     pub(super) fn deliveries_of(&self, application: ApplicationId, event: EventId) -> Vec<DeliveryState> {

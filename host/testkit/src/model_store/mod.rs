@@ -45,12 +45,13 @@ struct State {
     remembered: HashMap<IdempotencyKey, RememberedAnswer>,
     events: BTreeMap<EventId, StoredEvent>,
     /// In the order they came, for their age.
-    idempotency_keys: Vec<(IdempotencyKey, EventId, [u8; 32])>,
+    idempotency_keys: Vec<(IdempotencyKey, EventId, [u8; 32], UnixMillis)>,
     unfinished: BTreeMap<DeliveryId, PendingDelivery>,
     dead: BTreeMap<DeliveryId, Dead>,
     attempts: BTreeMap<AttemptId, AttemptRecord>,
     delivered: HashMap<EndpointId, u64>,
     deliveries_made: u64,
+    kept_time: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone)]
@@ -99,6 +100,14 @@ impl Store for ModelStore {
             state.finish(finished);
         }
         ready(Ok(()))
+    }
+
+    fn keep_time(&self, steady: UnixMillis) {
+        self.state().kept_time = Some(steady);
+    }
+
+    fn kept_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>> {
+        ready(Ok(self.state().kept_time))
     }
 
     fn commit_soon(&self) {}

@@ -295,7 +295,7 @@ pub async fn restarts_deliveries(factory: &impl Factory) {
             finish(&store, finished(&rows[row], attempt, at(10), retry(due))).await;
         }
     }
-    store.apply(vec![Change::RestartDeliveries(endpoint_id(11))]).await.expect("a restart");
+    store.apply(vec![Change::RestartDeliveries(endpoint_id(11), at(3))]).await.expect("a restart");
 
     let store = factory.reopen(store);
     let dues = async |target, now| {

@@ -18,6 +18,7 @@ use hookmill_core::port::store::{
 use hookmill_core::request::{PreparedRequest, RequestBody, SecretHeader};
 use hookmill_core::signature::{SigningKey, SigningKeys};
 use hookmill_core::time::UnixMillis;
+use hookmill_core::trace::SentTo;
 
 /// When tests begin.
 pub const NOW: UnixMillis = UnixMillis(1_795_309_323_004);
@@ -109,6 +110,7 @@ pub fn event(number: u128, application: u128, accepted_at: UnixMillis) -> Event 
 #[must_use]
 pub fn new_event(event: Event, endpoints: &[u128]) -> NewEvent {
     NewEvent {
+        accepted: event.accepted_at(),
         event: Arc::new(event),
         deliveries: endpoints.iter().map(|number| unordered(*number)).collect(),
         idempotency_key: None,
@@ -139,6 +141,8 @@ pub fn attempt(delivery: &PendingDelivery, number: u128, began_at: UnixMillis) -
         response: Bytes::new(),
         trigger: AttemptTrigger::Scheduled,
         plugin: None,
+        sent_to: SentTo::Endpoint("https://receiver.example/hook".into()),
+        trace: None,
         next_due: None,
     }
 }

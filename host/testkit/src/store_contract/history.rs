@@ -5,13 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookmill_core::event::{Channels, Event};
 use hookmill_core::id::{AttemptId, EventId};
-use hookmill_core::plugin::PluginDigest;
+use hookmill_core::plugin::{LogLevel, LogLine, PluginDigest, World};
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, Completion, EventLookup,
     EventQuery, Finished, PageFrom,
 };
+use hookmill_core::trace::{AttemptTrace, SentHeader, SentRequest, SentTo, SentValue, TraceLine};
+use http::{HeaderName, Method};
 
 use super::Factory;
 use super::fixture::{
@@ -179,6 +181,8 @@ pub async fn every_field_of_an_attempt_comes_back(factory: &impl Factory) {
         trigger: AttemptTrigger::Manual,
         plugin: Some((PluginDigest::of(b"component"), 37_593)),
         next_due: Some(at(5)),
+        sent_to: SentTo::Elsewhere("https://elsewhere.example/?token=hunter2".into()),
+        trace: Some(Box::new(trace())),
         ..plain.clone()
     };
     let split = AttemptRecord { id: AttemptId::new(NOW, 3), result: AttemptResult::Split, ..plain.clone() };
@@ -187,6 +191,53 @@ pub async fn every_field_of_an_attempt_comes_back(factory: &impl Factory) {
         finish(&store, Finished { delivery: delivery.id, attempt: recorded.clone(), completion }).await;
     }
     let store = factory.reopen(store);
+    let alone = store.attempt(plain.application, plain.event, full.id).await;
+    assert_eq!(alone, Ok(Some(full.clone())), "a single attempt is read with its trace");
+    let listed = AttemptRecord { trace: None, ..full };
     let page = store.attempts(attempts_of(1, AttemptsOf::Event(plain.event, None))).await;
-    assert_eq!(page, Ok(vec![split, full, plain]));
+    assert_eq!(page, Ok(vec![split, listed, plain]));
+}
+
+/// An attempt says where it went, wherever its endpoint is today.
+pub async fn attempts_keep_where_they_went(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let mut recorded = Vec::new();
+    for number in 1..=3 {
+        append(&store, new_event(event(number, 1, NOW), &[11])).await;
+        let delivery = load(&store, 11, Ordering::Unordered, NOW).await.deliveries.remove(0);
+        let url = format!("https://receiver.example/{}", number / 2);
+        let sent = AttemptRecord { sent_to: SentTo::Endpoint(url.into()), ..attempt(&delivery, number, NOW) };
+        recorded.push(sent.clone());
+        let (delivery, completion) = (delivery.id, Completion::Delivered);
+        finish(&store, Finished { delivery, attempt: sent, completion }).await;
+    }
+    recorded.reverse();
+    let store = factory.reopen(store);
+    let page = store.attempts(attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)))).await;
+    assert_eq!(page, Ok(recorded));
+}
+
+fn trace() -> AttemptTrace {
+    let line = |level, message: &str| LogLine { level, message: message.into() };
+    let header = |name, value| SentHeader { name: HeaderName::from_static(name), value };
+    AttemptTrace {
+        logs: vec![
+            TraceLine {
+                world: World::Transform,
+                line: line(LogLevel::Error, "at run (plugin.js:3)\nat main"),
+            },
+            TraceLine { world: World::Classifier, line: line(LogLevel::Debug, "\u{23f3}") },
+        ],
+        request: Some(SentRequest {
+            method: Method::PUT,
+            headers: vec![
+                header("x-kind", SentValue::Plain("invoice".into())),
+                header("authorization", SentValue::Secret("Bearer {{secrets.token}}".into())),
+                header("x-api-key", SentValue::Withheld),
+            ],
+            body_bytes: 70_000,
+            body: Some(Bytes::from_static(b"\0any bytes\xff")),
+        }),
+    }
 }

@@ -72,6 +72,7 @@ macro_rules! store_contract {
             history::attempts_are_found_by_event_and_endpoint,
             history::filters_narrow_a_page,
             history::every_field_of_an_attempt_comes_back,
+            history::attempts_keep_where_they_went,
             retention::takes_what_is_old_and_finished,
             retention::gets_past_what_is_unfinished,
             retention::gets_past_what_a_wrong_clock_dated,

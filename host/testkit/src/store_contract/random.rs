@@ -185,7 +185,7 @@ async fn call(store: &impl Store, op: &Op, number: u128, now: u64) -> String {
             )
         }
         Op::RestartDeliveries { endpoint } => {
-            let change = Change::RestartDeliveries(endpoint_id(ENDPOINTS[*endpoint]));
+            let change = Change::RestartDeliveries(endpoint_id(ENDPOINTS[*endpoint]), at(now));
             format!("{:?}", store.apply(vec![change]).await)
         }
         Op::Retain { age } => {

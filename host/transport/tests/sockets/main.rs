@@ -36,6 +36,10 @@ impl Clock for FixedClock {
     fn now(&self) -> UnixMillis {
         NOW
     }
+
+    fn steady(&self) -> UnixMillis {
+        self.now()
+    }
 }
 
 /// Names with the answers of one lookup after the other; the last one stays.

@@ -19,7 +19,7 @@ mod wasi;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hookmill_core::limits::FAILURE_DETAIL_BYTES_MAX;
+use hookmill_core::limits::PLUGIN_FAILURE_BYTES_MAX;
 use hookmill_core::plugin::{
     BoundSecrets, ClassifierVerdict, LogLevel, PluginDigest, SourceVerdict, TransformOutcome,
 };
@@ -261,7 +261,7 @@ pub(crate) fn finish_classifier(verdict: classifier::Verdict) -> ClassifierVerdi
 
 /// A reason for the timeline.
 fn bounded(reason: &str) -> String {
-    printable(reason, FAILURE_DETAIL_BYTES_MAX)
+    printable(reason, PLUGIN_FAILURE_BYTES_MAX)
 }
 
 /// What a plugin is told that names a secret which is not bound.

@@ -236,7 +236,13 @@ fn what_is_sent_has_the_type_of_its_body_and_nothing_has_none() {
         let endpoint = endpoint("https://receiver.example/");
         let event = test_event(b"{}");
         let prepared = Composition::restore(raw).unwrap().render_body(&event.body).unwrap();
-        let request = build(&endpoint, &event, &prepared, &BoundSecrets::default(), event.accepted_at());
+        let request = build(
+            &endpoint,
+            &event,
+            &prepared,
+            &BoundSecrets::default(),
+            crate::time::Moment::undisturbed(event.accepted_at()),
+        );
         let content_type = request.unwrap().headers.get(CONTENT_TYPE).cloned();
         assert_eq!(content_type.as_ref().map(HeaderValue::as_bytes), expect.map(str::as_bytes));
     };

@@ -76,7 +76,11 @@ pub(super) fn logs(paint: Paint, lines: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     lines
         .iter()
-        .map(|line| format!("{} {}", paint.faint(&text(&line["level"])), text(&line["message"])))
+        .map(|line| {
+            // Later lines under the first, so that none is taken for another line of the log.
+            let message = text(&line["message"]).replace('\n', "\n  ");
+            format!("{} {message}", paint.faint(&text(&line["level"])))
+        })
         .collect()
 }
 

@@ -1,0 +1,115 @@
+//! `hookmill event show`: an event's timeline.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::COLUMNS;
+use crate::cli::ShowArguments;
+use crate::client::show::{Column, table};
+use crate::client::{Client, print};
+use crate::failure::Failure;
+
+/// Attempts that are shown, the latest.
+const ATTEMPTS_SHOWN: &str = "20";
+const ATTEMPT_COLUMNS: [Column; 5] = [
+    Column("attempt", "/attemptNumber"),
+    Column("at", "/timestamp"),
+    Column("status", "/statusText"),
+    Column("answer", "/responseStatusCode"),
+    Column("url", "/url"),
+];
+
+pub(super) async fn show(client: &Client, json: bool, arguments: ShowArguments) -> Result<(), Failure> {
+    let ShowArguments { app, event } = arguments;
+    let path = ["app", &app, "msg", &event];
+    let event: Value = client.call(Method::GET, &path, None::<&()>).await?;
+    let id = event["id"].as_str().unwrap_or_default().to_owned();
+    let path = ["app", &app, "msg", &id, "attempt"];
+    let listed = client.page(&path, &[("limit", ATTEMPTS_SHOWN)]).await?;
+    let mut attempts = Vec::with_capacity(listed.len());
+    // A list is without what was logged and sent; oldest first, as things happened.
+    for attempt in listed.iter().rev() {
+        let path = ["app", &app, "msg", &id, "attempt", attempt["id"].as_str().unwrap_or_default()];
+        attempts.push(client.call::<Value>(Method::GET, &path, None).await?);
+    }
+    let shown = json!({ "event": event, "attempts": attempts });
+    print(json, &shown, || described(&shown));
+    Ok(())
+}
+
+fn described(shown: &Value) -> String {
+    let mut parts = vec![table(&COLUMNS, std::slice::from_ref(&shown["event"]), "")];
+    let attempts = shown["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if attempts.is_empty() {
+        parts.push("no attempt was made yet".to_owned());
+    }
+    for attempt in attempts {
+        parts.push(table(&ATTEMPT_COLUMNS, std::slice::from_ref(attempt), ""));
+        parts.extend(details(attempt));
+    }
+    parts.join("\n")
+}
+
+fn details(attempt: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut lines = Vec::new();
+    if let Some(code) = attempt["failureCode"].as_str() {
+        lines.push(format!("  {}", indented(&format!("{code}: {}", text(&attempt["detail"])))));
+    }
+    for line in attempt["logs"].as_array().into_iter().flatten() {
+        let said = format!("{} {}: {}", text(&line["world"]), text(&line["level"]), text(&line["message"]));
+        lines.push(format!("  {}", indented(&said)));
+    }
+    let request = &attempt["request"];
+    if request.is_object() {
+        lines.push(format!("  {} {}", text(&request["method"]), text(&request["url"])));
+        for (name, value) in request["headers"].as_object().into_iter().flatten() {
+            lines.push(format!("    {name}: {}", text(value)));
+        }
+        match request["body"].as_str() {
+            Some(body) => lines.push(format!("    {}", indented(body))),
+            None => lines.push(format!("    ({} bytes)", request["bodyBytes"])),
+        }
+    }
+    if let Some(next) = attempt["nextAttempt"].as_str() {
+        lines.push(format!("  next attempt: {next}"));
+    }
+    lines
+}
+
+/// Later lines under the first, so that a text of several can't be taken for something else.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n      ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_tells_what_was_sent_and_what_plugins_wrote() {
+        let attempt = json!({
+            "attemptNumber": 1, "timestamp": "2026-11-22T01:00:00.000Z", "statusText": "fail",
+            "responseStatusCode": 500, "url": "https://receiver.example/then", "failureCode": "status", "detail": "",
+            "logs": [{"world": "transform", "level": "error", "message": "Error: no\n    at run (plugin.js:3)"}],
+            "request": {
+                "method": "PUT", "url": "https://receiver.example/then", "bodyBytes": 7,
+                "headers": {"authorization": "Bearer {{secrets.token}}"}, "secretHeaders": ["authorization"],
+            },
+            "nextAttempt": "2026-11-22T01:00:05.000Z",
+        });
+        let shown = described(&json!({ "event": {"id": "msg_1"}, "attempts": [attempt] }));
+        for part in [
+            "msg_1",
+            "https://receiver.example/then",
+            "transform error: Error: no\n          at run (plugin.js:3)",
+            "PUT ",
+            "authorization: Bearer {{secrets.token}}",
+            "(7 bytes)",
+            "next attempt: 2026-11-22T01:00:05.000Z",
+        ] {
+            assert!(shown.contains(part), "{part:?} in {shown}");
+        }
+        assert!(described(&json!({ "event": {}, "attempts": [] })).contains("no attempt was made yet"));
+    }
+}
