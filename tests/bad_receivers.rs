@@ -83,6 +83,15 @@ async fn ones_that_speak_no_http() {
     check(Behaviour::Says([0; 64].to_vec().into()), "protocol_error").await;
 }
 
+/// A folded header line is an old way to write one line (RFC 9112, section 5.2).
+#[tokio::test]
+async fn one_that_folds_its_headers_has_answered() {
+    let answer = "HTTP/1.1 200 OK\r\nx-policy: one;\r\n two\r\ncontent-length: 0\r\n\r\n";
+    let receiver = Receiver::start(Behaviour::Says(answer.into())).await;
+    let attempt = attempt_at(&receiver.url("/")).await;
+    assert_eq!((&attempt["statusText"], &attempt["responseStatusCode"]), (&json!("success"), &json!(200)));
+}
+
 #[tokio::test]
 async fn one_that_nobody_listens_at() {
     let receiver = Receiver::start(Behaviour::accepts()).await;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hookmill_core::attempt::{NOT_SENT_WAIT, Outcome};
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::handshake::{CHALLENGE_BYTES, Consent, Handshake, HandshakeMethod, Refusal};
 use hookmill_core::id::{ApplicationId, EndpointId, EventId};
@@ -103,6 +104,12 @@ impl App {
             .request(&endpoint, self.moment())
             .map_err(|error| AppError::invalid(error.code(), error.to_string()))?;
         let outcome = self.transport.send(request, terms.timeout.get().min(HANDSHAKE_TIMEOUT_MAX)).await;
+        if let Outcome::NotSent { detail } = &outcome {
+            tracing::warn!(detail, "a handshake was not sent: this machine lacks something that it needs");
+            let message =
+                "the router lacks something to send with; try again after a moment, and see its log";
+            return Err(AppError::new(ErrorKind::Busy(NOT_SENT_WAIT), "overloaded", message));
+        }
         let (status, result) = (outcome.status(), handshake.judge(&outcome, terms));
         let endpoint = match &result {
             Ok(consent) => {

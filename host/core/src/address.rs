@@ -13,6 +13,7 @@ mod class;
 mod url;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -33,8 +34,44 @@ pub struct AddressPolicy {
     pub deny: Vec<IpNet>,
     /// The addresses of this machine's interfaces: a public one may lead past a firewall to what only the machine
     /// itself should reach. They are private network too.
-    pub own_addresses: Vec<IpAddr>,
+    pub own_addresses: OwnAddresses,
 }
+
+/// The addresses of this machine's interfaces, as they were last read. Interfaces come and go, so whoever reads them
+/// again tells it here, and every copy of the policy knows.
+#[derive(Debug, Clone, Default)]
+pub struct OwnAddresses(Arc<RwLock<Vec<IpAddr>>>);
+
+impl OwnAddresses {
+    /// These addresses, for now.
+    #[must_use]
+    pub fn new(addresses: Vec<IpAddr>) -> Self {
+        let own = Self::default();
+        own.replace(addresses);
+        own
+    }
+
+    /// From now on these are the machine's addresses.
+    pub fn replace(&self, addresses: Vec<IpAddr>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// Whether this is one of them, whichever of its spellings.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let addresses = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        addresses.iter().any(|own| own.to_canonical() == address.to_canonical())
+    }
+}
+
+impl PartialEq for OwnAddresses {
+    fn eq(&self, other: &Self) -> bool {
+        let read = |own: &Self| own.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Arc::ptr_eq(&self.0, &other.0) || read(self) == read(other)
+    }
+}
+
+impl Eq for OwnAddresses {}
 
 /// An address that the policy refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -81,6 +118,19 @@ impl AddressPolicy {
         }
     }
 
+    /// Judges an address that turned out to be this machine's own when it was dialled, whatever was known of it before.
+    ///
+    /// # Errors
+    /// The reason why nothing may be sent to it.
+    pub fn check_own(&self, address: IpAddr) -> Result<(), BlockedAddress> {
+        self.check(address)?;
+        let inner = address.to_canonical();
+        if self.allow_private_network || contains(&self.allow, inner) {
+            return Ok(());
+        }
+        Err(BlockedAddress::Address { address, class: AddressClass::Own })
+    }
+
     /// Judges a URL by what can be told without resolving a name: a host that is an address, or `localhost`.
     ///
     /// # Errors
@@ -111,9 +161,7 @@ impl AddressPolicy {
             Some(AddressClass::Denied)
         } else if contains(&self.allow, inner) {
             None
-        } else if !self.allow_private_network
-            && self.own_addresses.iter().any(|own| own.to_canonical() == inner)
-        {
+        } else if !self.allow_private_network && self.own_addresses.contains(inner) {
             Some(AddressClass::Own)
         } else {
             refused_by_class()
@@ -229,7 +277,8 @@ mod tests {
 
     #[test]
     fn own_addresses_are_private_network() {
-        let own_addresses = vec!["203.0.114.7".parse().unwrap(), "2a00::7".parse().unwrap()];
+        let own_addresses =
+            OwnAddresses::new(vec!["203.0.114.7".parse().unwrap(), "2a00::7".parse().unwrap()]);
         let check = |allow_private_network: bool, host: &str, expect: Result<(), AddressClass>| {
             let own_addresses = own_addresses.clone();
             let policy = AddressPolicy { allow_private_network, own_addresses, ..AddressPolicy::default() };
@@ -240,6 +289,30 @@ mod tests {
         check(false, "[2a00::7]", Err(AddressClass::Own));
         check(false, "203.0.114.8", Ok(()));
         check(true, "203.0.114.7", Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_comes_later_is_the_machines_own_from_then_on() {
+        let policy = AddressPolicy::default();
+        let copy = policy.clone();
+        assert_eq!(check_host(&copy, "203.0.114.7"), Ok(()));
+        policy.own_addresses.replace(vec!["203.0.114.7".parse().unwrap()]);
+        assert_eq!(check_host(&copy, "203.0.114.7"), Err(AddressClass::Own));
+        policy.own_addresses.replace(Vec::new());
+        assert_eq!(check_host(&copy, "203.0.114.7"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_found_to_be_this_machine_is_refused_unless_it_is_allowed() {
+        let address = "203.0.114.7".parse().unwrap();
+        let check = |policy: &AddressPolicy, expect| {
+            assert_eq!(policy.check_own(address).map_err(|blocked| blocked.class()), expect);
+        };
+        check(&policy(false), Err(AddressClass::Own));
+        check(&policy(true), Ok(()));
+        let allowed = AddressPolicy { allow: networks(&["203.0.114.7/32"]), ..policy(false) };
+        check(&allowed, Ok(()));
+        check(&AddressPolicy { deny: networks(&["203.0.114.7/32"]), ..allowed }, Err(AddressClass::Denied));
     }
 
     #[test]

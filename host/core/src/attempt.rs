@@ -25,6 +25,12 @@ pub const RATE_LIMITED_WAIT: Duration = Duration::from_secs(5);
 /// Only a change of DNS or of the operator's allow list can help, and both take minutes to happen and to be seen.
 pub const ADDRESS_BLOCKED_WAIT: Duration = Duration::from_secs(300);
 
+/// How long a delivery waits that was not sent because this machine lacked something.
+///
+/// What is lacking is given back within seconds, by deliveries that end; one that asks again at once would only take
+/// the processor from them.
+pub const NOT_SENT_WAIT: Duration = Duration::from_secs(1);
+
 /// What one HTTP request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -42,6 +48,12 @@ pub enum Outcome {
     },
     /// No complete answer came.
     Failed(Failure),
+    /// This machine lacks something that the request needs, such as descriptors, ports or memory. Nothing was sent, which
+    /// says nothing about the receiver, so it is no attempt.
+    NotSent {
+        /// What is lacking, for the log.
+        detail: Box<str>,
+    },
 }
 
 /// Why no complete answer came, for programs and for people.
@@ -121,7 +133,7 @@ impl Outcome {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answered { status, .. } => Some(*status),
-            Self::Failed(_) => None,
+            Self::Failed(_) | Self::NotSent { .. } => None,
         }
     }
 }
@@ -235,6 +247,8 @@ pub fn classify(outcome: &Outcome, policy: &DeliveryPolicy) -> Class {
             classify_answer(*status, *retry_after, policy)
         }
         Outcome::Failed(failure) => classify_failure(failure.class),
+        // Nobody who knows what this is asks.
+        Outcome::NotSent { .. } => Class::RETRY,
     }
 }
 

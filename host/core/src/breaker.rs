@@ -195,6 +195,13 @@ impl Breaker {
         }
     }
 
+    /// Takes back the permit of an attempt that was not made: a probe is due as it was before.
+    pub fn give_back(&mut self, attempt: Attempt, now: UnixMillis) {
+        if attempt == Attempt::Probe && matches!(self.state, State::HalfOpen { .. }) {
+            self.state = State::Open { until: now };
+        }
+    }
+
     /// Whether an attempt may start now. [`Permit::Probe`] is given to one at a time: who takes it must start.
     pub fn permit(&mut self, config: &BreakerConfig, now: UnixMillis) -> Permit {
         let permit = self.peek(now);
@@ -279,6 +286,19 @@ mod tests {
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_795_309_323_000);
+
+    #[test]
+    fn a_probe_that_was_not_made_is_due_at_once() {
+        let config = BreakerConfig::ENDPOINT;
+        let mut breaker =
+            Breaker::restore(SavedBreaker { openings: 1, open_until: Some(NOW), ..SavedBreaker::default() });
+        assert_eq!(breaker.permit(&config, NOW), Permit::Probe);
+        assert!(matches!(breaker.permit(&config, NOW), Permit::Wait { .. }), "one at a time");
+        breaker.give_back(Attempt::Normal, NOW);
+        assert!(matches!(breaker.permit(&config, NOW), Permit::Wait { .. }), "another's probe stays");
+        breaker.give_back(Attempt::Probe, NOW);
+        assert_eq!(breaker.permit(&config, NOW), Permit::Probe);
+    }
 
     fn at(secs: u64) -> UnixMillis {
         NOW.after(Duration::from_secs(secs))

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
-use crate::failure::{Phase, dial_failed};
+use crate::failure::{Obstacle, Phase, dial_failed, is_local_shortage, lacks_descriptors};
 use crate::limits::{ADDRESSES_DIALLED_MAX, DIAL_STAGGER};
 use crate::resolve::Resolve;
 use crate::tls::{self, Tls};
@@ -41,14 +41,14 @@ pub(crate) enum Stream {
 
 impl Connector {
     /// Connects to the URL's host, and keeps `phase` up to date.
-    pub(crate) async fn connect(&self, url: &DeliveryUrl, phase: &mut Phase) -> Result<Stream, Failure> {
+    pub(crate) async fn connect(&self, url: &DeliveryUrl, phase: &mut Phase) -> Result<Stream, Obstacle> {
         match tokio::time::timeout(self.connect_timeout, self.connect_untimed(url, phase)).await {
             Ok(connected) => connected,
-            Err(_elapsed) => Err(phase.timed_out()),
+            Err(_elapsed) => Err(phase.timed_out().into()),
         }
     }
 
-    async fn connect_untimed(&self, url: &DeliveryUrl, phase: &mut Phase) -> Result<Stream, Failure> {
+    async fn connect_untimed(&self, url: &DeliveryUrl, phase: &mut Phase) -> Result<Stream, Obstacle> {
         let host = url.as_url().host().expect("a delivery URL has a host");
         let port = url.as_url().port_or_known_default().expect("http and https have a default port");
         let addresses = match host {
@@ -85,10 +85,13 @@ impl Connector {
     }
 
     /// The addresses of a name that the policy allows, in the order in which to try them.
-    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Obstacle> {
         let found = self.resolver.lookup(name).await.map_err(|failed| {
             tracing::debug!(name, detail = %failed, "lookup failed");
-            Failure::new(TransportFailure::DnsFailed, &failed.detail)
+            if lacks_descriptors() {
+                return Obstacle::Local("no descriptor to ask a name server with".into());
+            }
+            Failure::new(TransportFailure::DnsFailed, &failed.detail).into()
         })?;
         let mut allowed = Vec::with_capacity(found.len().min(ADDRESSES_DIALLED_MAX));
         let mut refused = None;
@@ -100,12 +103,12 @@ impl Connector {
         }
         match refused {
             None if allowed.is_empty() => {
-                Err(Failure::new(TransportFailure::DnsFailed, "the name has no address"))
+                Err(Failure::new(TransportFailure::DnsFailed, "the name has no address").into())
             }
             Some(blocked) if allowed.is_empty() => {
                 tracing::warn!(name, reason = %blocked, "every address refused");
                 let detail = "the address policy refuses every address that the name resolves to";
-                Err(Failure::new(TransportFailure::AddressBlocked, detail))
+                Err(Failure::new(TransportFailure::AddressBlocked, detail).into())
             }
             Some(blocked) => {
                 tracing::debug!(name, reason = %blocked, "some addresses refused");
@@ -122,7 +125,10 @@ impl Connector {
             Failure::new(TransportFailure::ConnectionReset, &error.to_string())
         })?;
         let peer = peer.ip();
-        self.policy.check(peer).map_err(|blocked| {
+        // Only a machine itself is at both ends: an address that its interfaces got a moment ago is found here.
+        let is_own = stream.local_addr().is_ok_and(|local| local.ip() == peer);
+        let judged = if is_own { self.policy.check_own(peer) } else { self.policy.check(peer) };
+        judged.map_err(|blocked| {
             tracing::error!(%peer, reason = %blocked, "connected to an address that the policy refuses");
             Failure::new(
                 TransportFailure::AddressBlocked,
@@ -166,19 +172,18 @@ fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
 
 /// Dials one after the other, each with a head start before the next (RFC 8305, section 5); the first that
 /// connects wins, and the others are given up.
-async fn dial_first(candidates: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
+async fn dial_first(candidates: Vec<SocketAddr>) -> Result<TcpStream, Obstacle> {
     if let [only] = candidates[..] {
-        return dial(only).await.map_err(|error| dial_failed(&error));
+        return dial(only).await;
     }
     let mut waiting = candidates.into_iter();
     let mut dials = JoinSet::new();
-    let mut last_error = None;
+    let mut last = None;
     loop {
         if let Some(next) = waiting.next() {
             dials.spawn(dial(next));
         } else if dials.is_empty() {
-            let error = last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
-            return Err(dial_failed(&error));
+            return Err(last.unwrap_or_else(|| dial_failed(&io::ErrorKind::AddrNotAvailable.into()).into()));
         }
         let head_start = async {
             match waiting.len() {
@@ -189,7 +194,9 @@ async fn dial_first(candidates: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
         tokio::select! {
             Some(dialled) = dials.join_next() => match dialled.expect("a dial does not panic") {
                 Ok(stream) => return Ok(stream),
-                Err(error) => last_error = Some(error),
+                // An address that could not be tried may be the one that answers.
+                Err(obstacle) if !matches!(last, Some(Obstacle::Local(_))) => last = Some(obstacle),
+                Err(_) => {}
             },
             () = head_start => {}
         }
@@ -200,8 +207,14 @@ async fn dial_first(candidates: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
     clippy::disallowed_methods,
     reason = "this is the guarded room: every caller has judged the address"
 )]
-async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    TcpStream::connect(address).await.inspect_err(|error| tracing::debug!(%address, %error, "dial failed"))
+async fn dial(address: SocketAddr) -> Result<TcpStream, Obstacle> {
+    TcpStream::connect(address).await.map_err(|error| {
+        tracing::debug!(%address, %error, "dial failed");
+        if is_local_shortage(&error, address.ip()) {
+            return Obstacle::Local(error.to_string().into());
+        }
+        dial_failed(&error).into()
+    })
 }
 
 impl AsyncRead for Stream {
@@ -283,7 +296,9 @@ mod tests {
         let shut = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let stream = dial_first(vec![shut, shut, open.local_addr().unwrap()]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open.local_addr().unwrap());
-        let failure = dial_first(vec![shut, shut]).await.unwrap_err();
+        let Err(Obstacle::Receiver(failure)) = dial_first(vec![shut, shut]).await else {
+            panic!("connected")
+        };
         assert_eq!(failure.class(), TransportFailure::ConnectRefused);
     }
 }

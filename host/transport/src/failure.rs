@@ -6,8 +6,10 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hookmill_core::attempt::{Failure, TransportFailure};
+use rustix::io::Errno;
 
 /// Causes of one error that are described; there are rarely more than three.
 const CAUSES_MAX: usize = 8;
@@ -44,6 +46,57 @@ impl Phase {
 /// What an error of an exchange on an open connection means.
 pub(crate) fn exchange_failed(error: &hyper::Error) -> Failure {
     Failure::new(classify(error), &describe(error))
+}
+
+/// Whether the connection ended.
+pub(crate) fn is_reset(error: &hyper::Error) -> bool {
+    classify(error) == TransportFailure::ConnectionReset
+}
+
+/// Whether the receiver says that it did nothing with the request: it refused the stream, or went away before it
+/// (RFC 9113, sections 5.4.1 and 6.8).
+pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    for _ in 0..CAUSES_MAX {
+        let Some(error) = cause else { break };
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            // h2 tells a stream of a GOAWAY only where that names an earlier one as the last.
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_remote() && (refused || error.is_go_away());
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// Something at the receiver, or on the way to it.
+    Receiver(Failure),
+    /// This machine lacks something.
+    Local(Box<str>),
+}
+
+impl From<Failure> for Obstacle {
+    fn from(failure: Failure) -> Self {
+        Self::Receiver(failure)
+    }
+}
+
+/// Whether this machine lacks something that a connection to `address` needs: descriptors, ports, memory.
+pub(crate) fn is_local_shortage(error: &io::Error, address: IpAddr) -> bool {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    // In IPv6 it means as well that this machine has no address of that family, which lasts.
+    let no_port = is(Errno::ADDRNOTAVAIL) && address.is_ipv4();
+    let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN, Errno::ADDRINUSE];
+    no_port || lacking.into_iter().any(is)
+}
+
+/// Whether this machine has no descriptor left: libraries that open sockets rarely say so.
+pub(crate) fn lacks_descriptors() -> bool {
+    let opened = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+    opened.is_err_and(|error| is_local_shortage(&error, Ipv4Addr::LOCALHOST.into()))
 }
 
 /// What an error of dialling means.
@@ -140,6 +193,26 @@ mod tests {
         check(io::ErrorKind::InvalidInput.into(), TransportFailure::ProtocolError);
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
         check(io::Error::new(io::ErrorKind::InvalidData, alert), TransportFailure::TlsFailed);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_told_from_what_the_receiver_does() {
+        let check = |errno: Errno, expect| {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            assert_eq!(is_local_shortage(&error, Ipv4Addr::LOCALHOST.into()), expect, "{error}");
+        };
+        for lacking in
+            [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::AGAIN]
+        {
+            check(lacking, true);
+        }
+        for other in
+            [Errno::CONNREFUSED, Errno::TIMEDOUT, Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::CONNRESET]
+        {
+            check(other, false);
+        }
+        let no_address = io::Error::from_raw_os_error(Errno::ADDRNOTAVAIL.raw_os_error());
+        assert!(!is_local_shortage(&no_address, std::net::Ipv6Addr::LOCALHOST.into()), "no IPv6 at all");
     }
 
     #[test]

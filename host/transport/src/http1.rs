@@ -7,6 +7,8 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -19,16 +21,22 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::connect::Stream;
+use crate::failure::is_reset;
+use crate::heard::{Heard, Place};
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 
 /// A request as hyper takes it.
 pub(crate) type Message = Request<Full<Bytes>>;
 
+type Driver = http1::Connection<TokioIo<Heard>, Full<Bytes>>;
+
 /// One connection.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` once it has ended.
-    driver: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
+    driver: Option<Driver>,
+    /// Whether a byte came since the last request was sent.
+    heard: Arc<AtomicBool>,
     /// The `Host` of its requests.
     pub(crate) host: HeaderValue,
     /// When it was opened.
@@ -40,16 +48,38 @@ pub(crate) struct Unanswered {
     pub(crate) error: hyper::Error,
     /// The request, where not one byte of it was sent.
     pub(crate) unsent: Option<Message>,
+    /// How far the receiver can have come with it.
+    pub(crate) seen: Seen,
+}
+
+/// How far a receiver can have come with a request that it did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It says that it did nothing with it: HTTP/2 `REFUSED_STREAM`, or `GOAWAY` from before it.
+    Refused,
+    /// The connection ended before a byte of an answer came.
+    Closed,
+    /// It was at work on it, as far as can be told.
+    Perhaps,
 }
 
 impl Http1 {
     /// Speaks HTTP/1.1 on a new connection.
-    pub(crate) async fn begin(stream: Stream, host: HeaderValue, now: Instant) -> hyper::Result<Box<Self>> {
+    pub(crate) async fn begin(
+        stream: Stream,
+        place: Place,
+        host: HeaderValue,
+        now: Instant,
+    ) -> hyper::Result<Box<Self>> {
+        let heard = Arc::new(AtomicBool::new(false));
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
+            // A recipient replaces a folded line by spaces, and takes spaces before a colon off (RFC 9112, 5.1 and 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .handshake(TokioIo::new(Heard::new(stream, place, Arc::clone(&heard))))
             .await?;
-        Ok(Box::new(Self { sender, driver: Some(driver), host, opened: now }))
+        Ok(Box::new(Self { sender, driver: Some(driver), heard, host, opened: now }))
     }
 
     /// Whether another request can go out. Never waits.
@@ -61,7 +91,8 @@ impl Http1 {
 
     /// Sends a request and reads the head of its response.
     pub(crate) async fn send(&mut self, message: Message) -> Result<Response<Incoming>, Box<Unanswered>> {
-        let Self { sender, driver, .. } = self;
+        let Self { sender, driver, heard, .. } = self;
+        heard.store(false, Ordering::Relaxed);
         let mut answer = pin!(sender.try_send_request(message));
         poll_fn(|cx| {
             // Its error is the answer's too.
@@ -72,7 +103,10 @@ impl Http1 {
         .await
         .map_err(|mut failed| {
             let unsent = failed.take_message();
-            Box::new(Unanswered { error: failed.into_error(), unsent })
+            let error = failed.into_error();
+            let is_closed = !heard.load(Ordering::Relaxed) && is_reset(&error);
+            let seen = if is_closed { Seen::Closed } else { Seen::Perhaps };
+            Box::new(Unanswered { error, unsent, seen })
         })
     }
 
@@ -100,10 +134,7 @@ impl Http1 {
 }
 
 /// Lets the connection read and write as much as it can now.
-fn poll_driver(
-    driver: &mut Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
-    cx: &mut Context<'_>,
-) -> hyper::Result<()> {
+fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> hyper::Result<()> {
     let Some(running) = driver else { return Ok(()) };
     match Pin::new(running).poll(cx) {
         Poll::Pending => Ok(()),

@@ -4,7 +4,7 @@
 //! request has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::Response;
@@ -15,7 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use crate::connect::Stream;
-use crate::http1::{Message, Unanswered};
+use crate::failure::{is_refusal, is_reset};
+use crate::heard::{Heard, Place};
+use crate::http1::{Message, Seen, Unanswered};
 use crate::limits::{
     HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW_BYTES,
     HTTP2_STREAMS_MAX, RESPONSE_HEAD_BYTES_MAX,
@@ -24,7 +26,7 @@ use crate::limits::{
 /// A handle to a connection.
 pub(crate) struct Http2 {
     sender: http2::SendRequest<Full<Bytes>>,
-    streams: Arc<AtomicUsize>,
+    use_of_it: Arc<Use>,
     /// When it was opened.
     pub(crate) opened: Instant,
 }
@@ -32,12 +34,20 @@ pub(crate) struct Http2 {
 /// The right to one request on a connection.
 pub(crate) struct Stream2 {
     sender: http2::SendRequest<Full<Bytes>>,
-    streams: Arc<AtomicUsize>,
+    use_of_it: Arc<Use>,
+}
+
+/// What a connection and its streams share.
+#[derive(Default)]
+struct Use {
+    streams: AtomicUsize,
+    /// It refused a stream, so it gets none any more.
+    refuses: AtomicBool,
 }
 
 impl Http2 {
     /// Speaks HTTP/2 on a new connection.
-    pub(crate) async fn begin(stream: Stream, now: Instant) -> hyper::Result<Self> {
+    pub(crate) async fn begin(stream: Stream, place: Place, now: Instant) -> hyper::Result<Self> {
         let head_bytes_max = u32::try_from(RESPONSE_HEAD_BYTES_MAX).expect("a small constant");
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -46,7 +56,7 @@ impl Http2 {
             .max_header_list_size(head_bytes_max)
             .keep_alive_interval(HTTP2_PING_INTERVAL)
             .keep_alive_timeout(HTTP2_PING_TIMEOUT)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Heard::new(stream, place, Arc::default())))
             .await?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
@@ -54,23 +64,23 @@ impl Http2 {
                 tracing::debug!(%error, "http/2 connection ended");
             }
         });
-        Ok(Self { sender, streams: Arc::default(), opened: now })
+        Ok(Self { sender, use_of_it: Arc::default(), opened: now })
     }
 
-    /// Whether the connection lives.
+    /// Whether the connection lives and takes requests.
     pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+        !self.sender.is_closed() && !self.use_of_it.refuses.load(Ordering::Relaxed)
     }
 
     /// Whether no request is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) == 0
+        self.use_of_it.streams.load(Ordering::Relaxed) == 0
     }
 
     /// Takes a place for one request, if there is one.
     pub(crate) fn stream(&self) -> Option<Stream2> {
-        let taken = self.streams.fetch_add(1, Ordering::Relaxed);
-        let stream = Stream2 { sender: self.sender.clone(), streams: Arc::clone(&self.streams) };
+        let taken = self.use_of_it.streams.fetch_add(1, Ordering::Relaxed);
+        let stream = Stream2 { sender: self.sender.clone(), use_of_it: Arc::clone(&self.use_of_it) };
         // A stream that is not given out gives its place back by being dropped.
         (self.is_open() && taken < HTTP2_STREAMS_MAX).then_some(stream)
     }
@@ -81,13 +91,23 @@ impl Stream2 {
     pub(crate) async fn send(&mut self, message: Message) -> Result<Response<Incoming>, Box<Unanswered>> {
         self.sender.try_send_request(message).await.map_err(|mut failed| {
             let unsent = failed.take_message();
-            Box::new(Unanswered { error: failed.into_error(), unsent })
+            let error = failed.into_error();
+            let seen = if is_refusal(&error) {
+                self.use_of_it.refuses.store(true, Ordering::Relaxed);
+                Seen::Refused
+            } else if is_reset(&error) {
+                // An answer that had begun would be a response with a body that ends early.
+                Seen::Closed
+            } else {
+                Seen::Perhaps
+            };
+            Box::new(Unanswered { error, unsent, seen })
         })
     }
 }
 
 impl Drop for Stream2 {
     fn drop(&mut self) {
-        self.streams.fetch_sub(1, Ordering::Relaxed);
+        self.use_of_it.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -15,6 +15,7 @@
 
 mod connect;
 mod failure;
+mod heard;
 mod http1;
 mod http2;
 pub mod limits;
@@ -39,6 +40,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use url::Position;
@@ -46,10 +48,14 @@ use url::Position;
 pub use resolve::{LookupFailed, Resolve, SystemResolver};
 
 use crate::connect::Connector;
-use crate::failure::{Phase, exchange_failed};
-use crate::http1::{Http1, Message, Unanswered};
+use crate::failure::{Obstacle, Phase, exchange_failed};
+use crate::heard::Place;
+use crate::http1::{Http1, Message, Seen, Unanswered};
 use crate::http2::Http2;
-use crate::limits::{CONNECT_TIMEOUT_DEFAULT, IDLE_TIMEOUT, IDLE_TIMEOUT_MARGIN, SWEEP_INTERVAL};
+use crate::limits::{
+    CLOSED_AT_ONCE, CONNECT_TIMEOUT_DEFAULT, CONNECTIONS_MAX_DEFAULT, IDLE_TIMEOUT, IDLE_TIMEOUT_MARGIN,
+    RESENDS_MAX, SWEEP_INTERVAL,
+};
 use crate::pool::{Bounds, Line, Pool};
 use crate::tls::Tls;
 
@@ -66,6 +72,8 @@ pub struct TransportConfig {
     pub clock: Arc<dyn Clock>,
     /// From the lookup of a name to the end of the TLS handshake; an attempt's own timeout may be shorter.
     pub connect_timeout: Duration,
+    /// Connections open at once, idle ones included: this machine's descriptors are not for deliveries alone.
+    pub connections_max: usize,
     /// Certificate authorities to believe beside the machine's own.
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
@@ -83,6 +91,8 @@ pub struct HttpTransport {
     connector: Connector,
     clock: Arc<dyn Clock>,
     pool: Arc<Pool>,
+    /// One for each connection that may be open.
+    places: Arc<Semaphore>,
     sweeping: AbortHandle,
 }
 
@@ -90,7 +100,14 @@ impl TransportConfig {
     /// The usual timeout and no additional authorities.
     #[must_use]
     pub fn new(policy: AddressPolicy, resolver: Arc<dyn Resolve>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy, resolver, clock, connect_timeout: CONNECT_TIMEOUT_DEFAULT, extra_roots: Vec::new() }
+        Self {
+            policy,
+            resolver,
+            clock,
+            connect_timeout: CONNECT_TIMEOUT_DEFAULT,
+            connections_max: CONNECTIONS_MAX_DEFAULT,
+            extra_roots: Vec::new(),
+        }
     }
 }
 
@@ -102,12 +119,14 @@ impl HttpTransport {
     ///
     /// If an additional certificate authority is malformed.
     pub fn new(config: TransportConfig) -> Result<Self, TransportError> {
-        let TransportConfig { policy, resolver, clock, connect_timeout, extra_roots } = config;
+        let TransportConfig { policy, resolver, clock, connect_timeout, connections_max, extra_roots } =
+            config;
         let tls = Tls::new(&extra_roots)?;
         let pool = Arc::new(Pool::new(Bounds::default()));
         let sweeping = tokio::spawn(sweep(Arc::downgrade(&pool))).abort_handle();
         let connector = Connector { policy, resolver, tls, connect_timeout };
-        Ok(Self { connector, clock, pool, sweeping })
+        let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { connector, clock, pool, places, sweeping })
     }
 
     async fn attempt(&self, request: OutgoingRequest, timeout: Duration) -> Outcome {
@@ -115,12 +134,13 @@ impl HttpTransport {
         let deadline = Instant::now() + timeout;
         match timeout_at(deadline, self.exchange(request, &mut phase)).await {
             Ok(Ok(answered)) => answered,
-            Ok(Err(failure)) => Outcome::Failed(failure),
+            Ok(Err(Obstacle::Receiver(failure))) => Outcome::Failed(failure),
+            Ok(Err(Obstacle::Local(detail))) => Outcome::NotSent { detail },
             Err(_elapsed) => Outcome::Failed(phase.timed_out()),
         }
     }
 
-    async fn exchange(&self, request: OutgoingRequest, phase: &mut Phase) -> Result<Outcome, Failure> {
+    async fn exchange(&self, request: OutgoingRequest, phase: &mut Phase) -> Result<Outcome, Obstacle> {
         let OutgoingRequest { method, url, headers, body } = request;
         let is_empty = body.is_empty();
         let mut message = Request::new(Full::new(body));
@@ -131,6 +151,7 @@ impl HttpTransport {
         }
         *message.method_mut() = method;
         let mut kept = self.pool.take(origin(&url), Instant::now());
+        let mut resends = 0;
         loop {
             let was_kept = kept.is_some();
             let mut line = match kept.take() {
@@ -138,31 +159,46 @@ impl HttpTransport {
                 None => self.open(&url, phase).await?,
             };
             *phase = Phase::AwaitingHead;
-            let Unanswered { error, unsent } = match line.send(&url, message).await {
-                Ok(response) => return self.read_answer(&url, line, response, phase).await,
+            let sent = Instant::now();
+            let again = message.clone();
+            let unanswered = match line.send(&url, message).await {
+                Ok(response) => return Ok(self.read_answer(&url, line, response, phase).await?),
                 Err(unanswered) => *unanswered,
             };
-            match unsent {
-                // The receiver closed the kept connection before a byte was sent: once more, on a new one.
-                Some(unsent) if was_kept => message = unsent,
-                _ => return Err(exchange_failed(&error)),
+            if resends == RESENDS_MAX || !goes_again(&unanswered, was_kept, sent.elapsed()) {
+                return Err(exchange_failed(&unanswered.error).into());
             }
+            resends += 1;
+            message = again;
         }
     }
 
     /// Opens a connection to the URL's host.
-    async fn open(&self, url: &DeliveryUrl, phase: &mut Phase) -> Result<Line, Failure> {
+    async fn open(&self, url: &DeliveryUrl, phase: &mut Phase) -> Result<Line, Obstacle> {
+        let place = self.place()?;
         let stream = self.connector.connect(url, phase).await?;
         let now = Instant::now();
         if !stream.speaks_http2() {
-            let connection = Http1::begin(stream, host(url), now).await;
-            return connection.map(Line::Http1).map_err(|error| exchange_failed(&error));
+            let connection = Http1::begin(stream, place, host(url), now).await;
+            return connection.map(Line::Http1).map_err(|error| exchange_failed(&error).into());
         }
-        let connection = Http2::begin(stream, now).await.map_err(|error| exchange_failed(&error))?;
+        let connection = Http2::begin(stream, place, now).await.map_err(|error| exchange_failed(&error))?;
         let stream = self.pool.share(origin(url), connection, now);
         stream.map(Line::Http2).ok_or_else(|| {
-            Failure::new(TransportFailure::ConnectionReset, "closed right after the TLS handshake")
+            Failure::new(TransportFailure::ConnectionReset, "closed right after the TLS handshake").into()
         })
+    }
+
+    /// A place for one more connection; where all are taken, an idle one makes way.
+    fn place(&self) -> Result<Place, Obstacle> {
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Ok(place);
+            }
+            if !self.pool.close_one_idle() {
+                return Err(Obstacle::Local("as many connections to receivers are open as may be".into()));
+            }
+        }
     }
 
     async fn read_answer(
@@ -229,6 +265,20 @@ impl Line {
                 stream.send(message).await
             }
         }
+    }
+}
+
+/// Whether a request that got no answer is sent once more in the same attempt.
+///
+/// Where the receiver did nothing with it, surely. A kept connection that ends as soon as it is used was being closed by
+/// its receiver already (RFC 9112, section 9.3.1); should the request have been read all the same, its receiver knows it
+/// by its id, as it does every repeat.
+fn goes_again(unanswered: &Unanswered, was_kept: bool, after: Duration) -> bool {
+    match unanswered.seen {
+        Seen::Refused => true,
+        _ if unanswered.unsent.is_some() => was_kept,
+        Seen::Closed => was_kept && after <= CLOSED_AT_ONCE,
+        Seen::Perhaps => false,
     }
 }
 

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// From the lookup of the name to the end of the TLS handshake, unless configured otherwise.
 pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// Connections open at once, idle ones included, unless configured otherwise.
+pub const CONNECTIONS_MAX_DEFAULT: usize = hookmill_core::limits::ROUTER_CONCURRENCY_MAX + IDLE_MAX;
+/// How often one attempt sends its request again that was surely not taken.
+pub const RESENDS_MAX: usize = 3;
+/// How soon after a request a kept connection ends that was being closed when the request was sent: some round trips.
+pub const CLOSED_AT_ONCE: Duration = Duration::from_secs(3);
 /// Addresses of one host that are dialled; a name may resolve to any number of them.
 pub const ADDRESSES_DIALLED_MAX: usize = 8;
 /// How long one address has for itself before the next one is dialled beside it (RFC 8305, section 5).

@@ -131,6 +131,12 @@ impl Pool {
         self.lock().sweep(now, &mut closed);
     }
 
+    /// Closes the idle connection that would be closed first anyway; `false` where none is idle.
+    pub(crate) fn close_one_idle(&self) -> bool {
+        let mut closed = Closed::default();
+        self.lock().close_one_idle(&mut closed)
+    }
+
     /// Connections that are kept.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -206,6 +212,28 @@ impl State {
         }
     }
 
+    fn close_one_idle(&mut self, closed: &mut Closed) -> bool {
+        let first_idle = |origin: &Origin| {
+            let idle = origin.idle.iter().map(|idle| idle.until);
+            let shared = origin.shared.iter().filter(|shared| shared.connection.is_idle());
+            idle.chain(shared.map(|shared| shared.until)).min()
+        };
+        let origins = self.origins.values_mut();
+        let first = origins
+            .filter_map(|origin| Some((first_idle(origin)?, origin)))
+            .min_by_key(|(expiry, _)| *expiry);
+        let Some((expiry, origin)) = first else { return false };
+        if let Some(at) = origin.idle.iter().position(|idle| idle.until == expiry) {
+            closed.idle.push(origin.idle.remove(at));
+        } else if let Some(at) =
+            origin.shared.iter().position(|shared| shared.until == expiry && shared.connection.is_idle())
+        {
+            closed.shared.push(origin.shared.remove(at));
+        }
+        self.count -= 1;
+        true
+    }
+
     fn sweep(&mut self, now: Instant, closed: &mut Closed) {
         self.origins.retain(|_, origin| {
             closed.idle.extend(origin.idle.extract_if(.., |idle| idle.is_over(now)));
@@ -252,8 +280,11 @@ fn expiry(now: Instant, idle_max: Duration, opened: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use hookmill_testkit::receiver::{Behaviour, Receiver};
     use http::HeaderValue;
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::connect::Stream;
@@ -263,8 +294,9 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "dials the test's own receiver")]
     async fn open(receiver: &Receiver, now: Instant) -> Box<Http1> {
         let stream = tokio::net::TcpStream::connect(receiver.address()).await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let mut connection =
-            Http1::begin(Stream::Plain(stream), HeaderValue::from_static("h"), now).await.unwrap();
+            Http1::begin(Stream::Plain(stream), place, HeaderValue::from_static("h"), now).await.unwrap();
         let request = http::Request::new(http_body_util::Full::default());
         assert!(connection.send(request).await.is_ok());
         connection

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookmill_core::attempt::{Class, Outcome, classify};
+use hookmill_core::attempt::{Class, NOT_SENT_WAIT, Outcome, classify};
 use hookmill_core::compose::Composition;
 use hookmill_core::delivery::{
     Decision, OnTransformFailure, TransformDecision, TransformFailure, decide, decide_transform_failure,
@@ -56,6 +56,26 @@ pub(super) struct Ended {
     pub(super) plugin_fault: Option<bool>,
     /// The endpoint is to be turned off.
     pub(super) endpoint_end: Option<EndpointEnd>,
+}
+
+/// What came of starting a delivery.
+#[derive(Debug)]
+pub(super) enum Run {
+    /// An attempt.
+    Ended(Box<Ended>),
+    /// No attempt: this machine lacked something. Nothing is recorded, and the store has the delivery as it was.
+    NotSent(NotSent),
+}
+
+/// A delivery that was not sent for want of something on this machine.
+#[derive(Debug)]
+pub(super) struct NotSent {
+    /// For the scheduler.
+    pub(super) end: DeliveryEnd,
+    /// What is lacking.
+    pub(super) detail: Box<str>,
+    /// As in [`Ended`].
+    pub(super) plugin_fault: Option<bool>,
 }
 
 /// Why an endpoint is turned off after an attempt.
@@ -107,25 +127,31 @@ enum Step {
 
 impl Attempt {
     /// Makes the attempt.
-    pub(super) async fn run(self) -> Ended {
+    pub(super) async fn run(self) -> Run {
         let started = self.app.moment();
         let started_at = started.wall;
         let began = Instant::now();
         let (step, plugin_fault) = self.shape(started_at, began).await;
         let mut shaped = match step {
             Step::Send(shaped) => shaped,
-            Step::End(ended) => return *ended,
+            Step::End(ended) => return Run::Ended(ended),
         };
         let secrets = self.endpoint.transformation.configured().map(|used| Arc::clone(&used.binding.secrets));
         let secrets = secrets.unwrap_or_default();
         let event = &self.delivery.event;
         let request = match build(&self.endpoint, event, &shaped.prepared, &secrets, started) {
             Ok(request) => request,
-            Err(error) => return self.unbuilt(&error, &shaped, plugin_fault, started_at, began.elapsed()),
+            Err(error) => {
+                let ended = self.unbuilt(&error, &shaped, plugin_fault, started_at, began.elapsed());
+                return Run::Ended(Box::new(ended));
+            }
         };
         let sent = Instant::now();
         let timeout = self.endpoint.policy.effective().timeout.get();
         let outcome = self.app.transport.send(request, timeout).await;
+        if let Outcome::NotSent { detail } = outcome {
+            return Run::NotSent(NotSent { end: self.not_sent(), detail, plugin_fault });
+        }
         let (response_time, took) = (sent.elapsed(), began.elapsed());
         let mut judgement = self.judge(&outcome).await;
         let mut logs = std::mem::take(&mut shaped.logs);
@@ -137,7 +163,17 @@ impl Attempt {
         ended.finished.attempt.trace = kept(AttemptTrace { logs, request });
         ended.plugin_fault = plugin_fault;
         ended.facts.response_time = Some(response_time);
-        ended
+        Run::Ended(Box::new(ended))
+    }
+
+    fn not_sent(&self) -> DeliveryEnd {
+        DeliveryEnd {
+            endpoint: self.endpoint.id,
+            delivery: self.delivery.id,
+            again_due: Some(self.app.steady().after(NOT_SENT_WAIT)),
+            health: Health::NotSent,
+            pause_until: None,
+        }
     }
 
     /// Where a request goes: mostly to the endpoint's own URL, which is then kept once for all attempts.
@@ -406,6 +442,7 @@ impl Attempt {
                 record.detail = bounded(failure.detail());
                 Some(failure.class().code())
             }
+            Outcome::NotSent { .. } => unreachable!("what was not sent is no attempt"),
         };
         record.failure_code = failure_code.map(Into::into);
         let (completion, again_due) = match decision {

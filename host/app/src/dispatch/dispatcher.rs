@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, Ended, bypasses};
+use super::attempt::{Attempt, Ended, NotSent, Run, bypasses};
 use super::trials::Trials;
 use super::{DispatcherInbox, Message};
 use crate::App;
@@ -169,7 +169,8 @@ impl Dispatcher {
                     self.scheduler.endpoint_changed(endpoint, terms, now);
                     self.plugin_breakers.remove(&endpoint);
                 }
-                Message::Ended(ended) => self.ended(*ended, now),
+                Message::Ran(Run::Ended(ended)) => self.ended(*ended, now),
+                Message::Ran(Run::NotSent(not_sent)) => self.not_sent(not_sent, now),
                 Message::Loaded(endpoint, Some(loaded)) => self.scheduler.loaded(endpoint, loaded, now),
                 Message::Loaded(endpoint, None) => self.scheduler.load_failed(endpoint, now),
                 Message::Backlog(Some(backlog)) => {
@@ -240,9 +241,9 @@ impl Dispatcher {
         let attempt = Attempt { app: Arc::clone(&self.app), endpoint, delivery, bypass_plugin };
         let sender = self.inbox.sender.clone();
         tokio::spawn(async move {
-            let ended = Box::new(attempt.run().await);
+            let run = attempt.run().await;
             // Fails only when the dispatcher is gone, and with it the process.
-            let _ = sender.send(Message::Ended(ended)).await;
+            let _ = sender.send(Message::Ran(run)).await;
         });
     }
 
@@ -301,6 +302,19 @@ impl Dispatcher {
         }
         self.unsaved_ids.push((endpoint, ended.end.delivery));
         self.unsaved.push(ended.finished);
+    }
+
+    /// Lets a delivery wait that could not be sent for want of something on this machine.
+    fn not_sent(&mut self, not_sent: NotSent, now: UnixMillis) {
+        let NotSent { mut end, detail, plugin_fault } = not_sent;
+        tracing::warn!(detail, "deliveries wait: this machine lacks something to send them with");
+        self.app.metrics.not_sent();
+        if let Some(fault) = plugin_fault {
+            end.pause_until = self.record_plugin(end.endpoint, fault, now);
+        }
+        let _ = self.scheduler.finished(&end, now);
+        // Nothing was written, so nothing has to be committed first.
+        self.scheduler.settled(end.endpoint, end.delivery, now);
     }
 
     /// Counts a first attempt for the trial of a plugin's version, and ends the trial where that fails.

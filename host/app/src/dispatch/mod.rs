@@ -80,7 +80,7 @@ enum Message {
     /// Added, changed or removed.
     EndpointChanged(EndpointId),
     /// A delivery's task is done.
-    Ended(Box<attempt::Ended>),
+    Ran(attempt::Run),
     /// A read of the store is done; none where it failed.
     Loaded(EndpointId, Option<Loaded>),
     /// The backlog was read; none where that failed.

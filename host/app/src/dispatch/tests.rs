@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookmill_core::address::{AddressPolicy, DeliveryUrl};
 use hookmill_core::application::{Application, Metadata};
-use hookmill_core::attempt::{Outcome, TransportFailure};
+use hookmill_core::attempt::{NOT_SENT_WAIT, Outcome, TransportFailure};
 use hookmill_core::compose::{Composition, MissingRule, RawBody, RawComposition};
 use hookmill_core::delivery::{DeadReason, OnTransformFailure, TransformFailure};
 use hookmill_core::endpoint::{
@@ -191,6 +191,24 @@ fn composed(token: &str) -> Transformation {
         allowed_origins: Vec::new(),
     };
     Transformation::Composed(Composition::parse(raw, None).unwrap())
+}
+
+/// Want of descriptors, ports or memory on this machine says nothing about the receiver.
+#[tokio::test]
+async fn what_this_machine_could_not_send_is_no_attempt() {
+    let world = World::start(Transformation::None).await;
+    for _ in 0..30 {
+        world.transport.script(Outcome::NotSent { detail: "no descriptors".into() });
+    }
+    world.accept("{}").await;
+    while world.transport.sent().len() < 31 {
+        world.advance(NOT_SENT_WAIT);
+        tokio::task::yield_now().await;
+    }
+    let attempts = world.attempts(1).await;
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!((attempts[0].number, attempts[0].result), (1, AttemptResult::Delivered));
+    world.backlog_is_empty().await;
 }
 
 fn answered(status: u16) -> Outcome {

@@ -23,7 +23,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::attempt::{Failure, Outcome};
+use crate::attempt::{Failure, Outcome, TransportFailure};
 use crate::diagnosis::{Diagnosis, Symptom, diagnose};
 use crate::endpoint::Endpoint;
 use crate::event::{Channels, ContentType, Event};
@@ -220,6 +220,10 @@ impl Handshake {
         let (status, headers, body) = match outcome {
             Outcome::Answered { status, headers, body, retry_after: _ } => (*status, headers, body),
             Outcome::Failed(failure) => return Err(Refusal::NoAnswer(failure.clone())),
+            Outcome::NotSent { detail } => {
+                let failure = Failure::new(TransportFailure::ConnectFailed, detail);
+                return Err(Refusal::NoAnswer(failure));
+            }
         };
         match self {
             Self::Challenge { challenge, .. } => {

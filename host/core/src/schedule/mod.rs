@@ -59,6 +59,8 @@ pub enum Health {
     Bad,
     /// It was not asked: a plugin failed or dropped the event.
     Unknown,
+    /// It was not asked, for want of something on this machine; it will be in a moment.
+    NotSent,
 }
 
 /// What came of a delivery, for the schedule.

@@ -221,6 +221,10 @@ impl EndpointQueue {
             // A probe that said nothing of the receiver must not keep the breaker half-open.
             Health::Unknown if attempt == Attempt::Probe => self.breaker.record(config, attempt, false, now),
             Health::Unknown => None,
+            Health::NotSent => {
+                self.breaker.give_back(attempt, now);
+                None
+            }
         }
     }
 

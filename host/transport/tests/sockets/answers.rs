@@ -127,3 +127,22 @@ async fn a_body_may_end_with_its_connection_or_come_in_chunks() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nx: y\r\n\r\n";
     check(chunked, "abcde").await;
 }
+
+/// A recipient replaces each line break of a folded header by spaces (RFC 9112, section 5.2).
+#[tokio::test]
+async fn a_folded_header_line_is_one_line() {
+    let check = async |head: &'static str, name: &str, expect: &str| {
+        let receiver = Receiver::start(Behaviour::Says(Bytes::from_static(head.as_bytes()))).await;
+        let outcome = send(&local(), &receiver.url("/")).await;
+        let Outcome::Answered { status: 200, headers, body, .. } = outcome else {
+            panic!("{head:?}: {outcome:?}")
+        };
+        let value = headers[name].to_str().unwrap();
+        assert_eq!(value.split_whitespace().collect::<Vec<_>>().join(" "), expect, "{head:?}");
+        assert_eq!(body, "ok", "{head:?}");
+    };
+    let folded = "HTTP/1.1 200 OK\r\nx-policy: one;\r\n\ttwo;\r\n  three\r\ncontent-length: 2\r\n\r\nok";
+    check(folded, "x-policy", "one; two; three").await;
+    check("HTTP/1.1 200 OK\r\nx-a:\r\n b\r\ncontent-length: 2\r\n\r\nok", "x-a", "b").await;
+    check("HTTP/1.1 200 OK\r\nx-a : b\r\ncontent-length: 2\r\n\r\nok", "x-a", "b").await;
+}

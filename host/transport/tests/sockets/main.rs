@@ -110,7 +110,7 @@ async fn send(transport: &HttpTransport, url: &str) -> Outcome {
 
 fn failure_class(outcome: &Outcome) -> Option<TransportFailure> {
     match outcome {
-        Outcome::Answered { .. } => None,
+        Outcome::Answered { .. } | Outcome::NotSent { .. } => None,
         Outcome::Failed(failure) => Some(failure.class()),
     }
 }

@@ -1,6 +1,10 @@
 //! Connections are reused, and never in a way that a receiver or a policy could notice.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hookmill_testkit::receiver::{Answer, Behaviour, Gate, Receiver};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::*;
 
@@ -87,4 +91,68 @@ async fn origins_do_not_share_connections() {
     }
     assert_eq!((one.requests().len(), one.connections()), (3, 1));
     assert_eq!((other.requests().len(), other.connections()), (3, 1));
+}
+
+/// Answers the first request of its first connection, says `last_words` to the second and closes; every later connection
+/// gets 201. Answers how many requests it read.
+async fn closes_at_the_second(listener: TcpListener, last_words: &'static str, read: Arc<AtomicUsize>) {
+    let mut is_first = true;
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let answers = if std::mem::take(&mut is_first) {
+            vec!["HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", last_words]
+        } else {
+            vec!["HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n"]
+        };
+        for answer in answers {
+            let mut request = Vec::new();
+            while !request.ends_with(br#"{"n":1}"#) {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            read.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_closes_as_it_is_used_costs_no_attempt() {
+    let check = async |last_words: &'static str, expect: Option<u16>, requests: usize| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let read = Arc::new(AtomicUsize::new(0));
+        let serving = tokio::spawn(closes_at_the_second(listener, last_words, Arc::clone(&read)));
+        let transport = local();
+        assert_eq!(send(&transport, &url).await.status(), Some(200));
+        let second = send(&transport, &url).await;
+        assert_eq!(second.status(), expect, "{last_words:?}: {second:?}");
+        assert_eq!(read.load(Ordering::SeqCst), requests, "{last_words:?}");
+        serving.abort();
+    };
+    check("", Some(201), 3).await;
+    // What began to answer was at work.
+    check("HTTP/1.1 2", None, 2).await;
+    check("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", None, 2).await;
+}
+
+/// Where no more connections may be open, idle ones make way, and what finds no place is no attempt.
+#[tokio::test]
+async fn connections_are_bounded() {
+    let gate = Gate::closed();
+    let gated = Receiver::start(Behaviour::Gated(gate.clone())).await;
+    let other = Receiver::start(Behaviour::accepts()).await;
+    let bounded = TransportConfig { connections_max: 1, ..config(private_too(), Names::none()) };
+    let transport = Arc::new(HttpTransport::new(bounded).unwrap());
+    // It stays open and idle, and makes way.
+    assert_eq!(send(&transport, &other.url("/")).await.status(), Some(200));
+    let hanging = {
+        let (transport, request) = (Arc::clone(&transport), post(&gated.url("/"), "{}"));
+        tokio::spawn(async move { transport.send(request, AMPLE).await })
+    };
+    gated.wait_for(1).await;
+    let outcome = send(&transport, &other.url("/")).await;
+    assert!(matches!(outcome, Outcome::NotSent { .. }), "{outcome:?}");
+    gate.open();
+    assert_eq!(hanging.await.unwrap().status(), Some(200));
+    assert_eq!(send(&transport, &other.url("/")).await.status(), Some(200));
 }

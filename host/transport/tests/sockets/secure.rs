@@ -14,8 +14,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::*;
 
@@ -27,6 +29,14 @@ struct SecureReceiver {
     accepting: tokio::task::JoinHandle<()>,
 }
 
+/// What a connection gets in the place of an answer to its first request: frames of HTTP/2 (RFC 9113).
+type Frames = &'static [u8];
+
+const REFUSED_STREAM: Frames = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07";
+const INTERNAL_ERROR: Frames = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02";
+/// The last stream that it saw is none.
+const GOAWAY: Frames = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
 impl SecureReceiver {
     /// Answers with the version, host and body of each request; its certificate is good for `hosts`.
     async fn start(hosts: &[&str], alpn: &[&str]) -> Self {
@@ -34,6 +44,16 @@ impl SecureReceiver {
     }
 
     async fn start_with(certificate: CertificateParams, alpn: &[&str]) -> Self {
+        Self::start_refusing(certificate, alpn, usize::MAX, &[]).await
+    }
+
+    /// Its first connections get these frames instead.
+    async fn start_refusing(
+        certificate: CertificateParams,
+        alpn: &[&str],
+        refusing: usize,
+        frames: Frames,
+    ) -> Self {
         let signing_key = KeyPair::generate().unwrap();
         let certificate = certificate.self_signed(&signing_key).unwrap().der().clone();
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
@@ -49,7 +69,7 @@ impl SecureReceiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
-        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&connections)));
+        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&connections), refusing, frames));
         Self { port, certificate, connections, accepting }
     }
 
@@ -76,18 +96,47 @@ fn certificate_for(hosts: &[&str]) -> CertificateParams {
     CertificateParams::new(hosts).unwrap()
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, connections: Arc<AtomicUsize>) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    connections: Arc<AtomicUsize>,
+    refusing: usize,
+    frames: Frames,
+) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let (acceptor, connections) = (acceptor.clone(), Arc::clone(&connections));
         tokio::spawn(async move {
             // A client that does not trust the certificate ends here.
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            connections.fetch_add(1, Ordering::SeqCst);
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let number = connections.fetch_add(1, Ordering::SeqCst);
+            if !frames.is_empty() && number < refusing {
+                refuse(&mut stream, frames).await;
+                return;
+            }
             let server = auto::Builder::new(TokioExecutor::new());
             let _ = server.serve_connection(TokioIo::new(stream), service_fn(tell)).await;
         });
     }
+}
+
+/// Reads up to the head of a request, says these frames, and reads on.
+async fn refuse(stream: &mut TlsStream<TcpStream>, frames: Frames) {
+    const PREFACE_BYTES: usize = 24;
+    const HEADERS: u8 = 1;
+    stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[3] == HEADERS {
+            break;
+        }
+    }
+    stream.write_all(frames).await.unwrap();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 
 /// `/large` gets a large answer, everything else what it asked.
@@ -218,4 +267,23 @@ async fn https_connections_are_reused() {
         assert!(body(send(&transport, &receiver.url("hooks.example")).await).starts_with("http/1.1"));
     }
     assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
+
+/// A stream that was refused was not looked at (RFC 9113, section 8.7): it is sent again, on another connection.
+#[tokio::test]
+async fn a_refused_stream_costs_no_attempt() {
+    let check = async |frames: Frames, refusing: usize, expect: Option<u16>, connections: usize| {
+        let certificate = certificate_for(&["hooks.example"]);
+        let receiver = SecureReceiver::start_refusing(certificate, &["h2"], refusing, frames).await;
+        let outcome = send(&receiver.transport(true), &receiver.url("hooks.example")).await;
+        assert_eq!(outcome.status(), expect, "{frames:?} {refusing}: {outcome:?}");
+        assert_eq!(receiver.connections.load(Ordering::SeqCst), connections, "{frames:?} {refusing}");
+    };
+    check(REFUSED_STREAM, 1, Some(200), 2).await;
+    check(REFUSED_STREAM, 3, Some(200), 4).await;
+    check(GOAWAY, 1, Some(200), 2).await;
+    // One that refuses whatever comes fails the attempt in the end.
+    check(REFUSED_STREAM, usize::MAX, None, 4).await;
+    check(GOAWAY, usize::MAX, None, 4).await;
+    check(INTERNAL_ERROR, 1, None, 1).await;
 }
