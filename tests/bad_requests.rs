@@ -259,5 +259,19 @@ async fn what_is_no_http() {
     check(&format!("GET /livez HTTP/1.1\r\nhost: h\r\n{many}\r\n"), "HTTP/1.1 431 ").await;
     let twice = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx";
     check(twice, "HTTP/1.1 400 ").await;
+    // What a proxy could read in another way (RFC 9112, sections 2.2, 3.2 and 6.1).
+    check("GET /livez HTTP/1.1\nhost: h\n\n", "HTTP/1.1 400 ").await;
+    check("GET /livez HTTP/1.1\r\nhost: h\nx: y\r\n\r\n", "HTTP/1.1 400 ").await;
+    check("GET /livez HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ").await;
+    check("GET /livez HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n", "HTTP/1.1 400 ").await;
+    check("GET /livez HTTP/1.1\r\nhost: a b\r\n\r\n", "HTTP/1.1 400 ").await;
+    let both = "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    check(&format!("POST /livez HTTP/1.1\r\nhost: h\r\n{both}"), "HTTP/1.1 400 ").await;
+    let both = "transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n";
+    check(&format!("POST /livez HTTP/1.1\r\nhost: h\r\n{both}"), "HTTP/1.1 400 ").await;
+    let coded = "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+    check(&format!("POST /livez HTTP/1.1\r\nhost: h\r\n{coded}"), "HTTP/1.1 400 ").await;
+    let long = "p".repeat(60_000);
+    check(&format!("GET /{long} HTTP/1.1\r\nhost: h\r\n\r\n"), "HTTP/1.1 414 ").await;
     assert!(router.api().is_ready().await);
 }

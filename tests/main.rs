@@ -21,6 +21,7 @@ mod plugin_platform;
 mod receivers;
 mod schedules;
 mod sources;
+mod strangers;
 mod svix_client;
 mod verifiers;
 mod whatsapp;

@@ -145,7 +145,9 @@ impl DataDir {
         self.path().join("hookmill.db")
     }
 
-    fn log(&self) -> PathBuf {
+    /// The file that its routers log into.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
         self.directory.path().join("router.log")
     }
 

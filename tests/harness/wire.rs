@@ -29,6 +29,12 @@ impl Wire {
         self.0.write_all(bytes.as_ref()).await.expect("the other side takes it");
     }
 
+    /// Writes these bytes, or as many of them as the other side takes before it closes.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
+        // A close is an answer too.
+        let _ = self.0.write_all(bytes.as_ref()).await;
+    }
+
     /// Says that nothing more comes, and goes on reading.
     ///
     /// # Panics

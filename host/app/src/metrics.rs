@@ -25,6 +25,8 @@ use crate::dispatch::EndpointEnd;
 
 /// Sets of label values of one name; what comes after them is counted as `other`.
 const SERIES_MAX: usize = 128;
+/// Why log lines are lost.
+const LOG_LINES_LOST: [&str; 2] = ["unread", "too_many"];
 /// Seconds.
 const RESPONSE_BOUNDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
@@ -41,6 +43,7 @@ pub struct Metrics {
     events: Events,
     deliveries: Deliveries,
     plugins: PluginRuns,
+    log_lines_lost: Counts<1>,
 }
 
 /// How an attempt went, beside what is on record of it.
@@ -69,6 +72,7 @@ struct Deliveries {
     dead_letters: Counts<1>,
     endpoints_disabled: Counts<1>,
     under_way: Gauge,
+    not_sent: Counter,
 }
 
 #[derive(Debug)]
@@ -88,7 +92,13 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         ours.register("build", "Which version of the router this is", version);
         let (events, deliveries) = (Events::new(ours), Deliveries::new(ours));
-        Self { events, deliveries, plugins: PluginRuns::new(ours), registry }
+        let log_lines_lost = add(
+            ours,
+            "log_lines_lost",
+            "Log lines that were not written: nobody read standard error, or too many alike came at once",
+            Counts::new(["reason"], SERIES_MAX).shown(LOG_LINES_LOST.map(|reason| [reason])),
+        );
+        Self { events, deliveries, plugins: PluginRuns::new(ours), log_lines_lost, registry }
     }
 
     /// All of them, as `application/openmetrics-text; version=1.0.0`.
@@ -102,6 +112,13 @@ impl Metrics {
     /// An event, or a provider's request that may be some, was refused with this stable code.
     pub fn event_refused(&self, code: &'static str) {
         self.events.refused.count([code]);
+    }
+
+    /// So many more log lines were not written, because nobody read them or because too many alike came.
+    pub fn log_lines_lost(&self, dropped: u64, left_out: u64) {
+        for (reason, lines) in LOG_LINES_LOST.into_iter().zip([dropped, left_out]) {
+            self.log_lines_lost.add([reason], lines);
+        }
     }
 
     /// An event is durable.
@@ -122,6 +139,11 @@ impl Metrics {
     /// An endpoint receives nothing any more.
     pub(crate) fn endpoint_disabled(&self, end: EndpointEnd) {
         self.deliveries.endpoints_disabled.count([end.code()]);
+    }
+
+    /// A delivery was not sent, for want of something on this machine.
+    pub(crate) fn not_sent(&self) {
+        self.deliveries.not_sent.inc();
     }
 
     /// So many deliveries are under way now.
@@ -218,6 +240,12 @@ impl Deliveries {
                 Counts::new(["reason"], SERIES_MAX).shown(EndpointEnd::ALL.map(|end| [end.code()])),
             ),
             under_way: add(registry, "deliveries_under_way", "Deliveries under way", Gauge::default()),
+            not_sent: add(
+                registry,
+                "deliveries_not_sent",
+                "Deliveries that waited a moment because this machine lacked descriptors, ports or memory; no attempts",
+                Counter::default(),
+            ),
         }
     }
 

@@ -15,6 +15,8 @@ mod serve;
 mod world;
 
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _, Subcommand};
 use tokio::runtime::Runtime;
@@ -24,6 +26,9 @@ use crate::client::Client;
 use crate::config::ServeArguments;
 use crate::failure::{Exit, Failure};
 use crate::log::LogFormat;
+
+/// How long the last lines of the router may take to be written.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
 /// The system's allocator keeps more memory under load.
 #[global_allocator]
@@ -71,9 +76,14 @@ fn serve(arguments: ServeArguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(failure) => return finish(json, Err(failure)),
     };
-    let code = finish(json, runtime.block_on(serve::run(config)));
+    let outcome = runtime.block_on(serve::run(config));
     runtime.shutdown_background();
-    code
+    // Whoever started us may not read what we say, and still waits for our end.
+    log::flush(LAST_WORDS_MAX);
+    let (told, waits) = mpsc::channel();
+    let exit = outcome.as_ref().map_or_else(|failure| failure.exit, |exit| *exit);
+    std::thread::spawn(move || told.send(finish(json, outcome)));
+    waits.recv_timeout(LAST_WORDS_MAX).unwrap_or_else(|_| exit.into())
 }
 
 /// Runs a verb against a server.

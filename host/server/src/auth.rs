@@ -1,6 +1,7 @@
 //! Who calls, and what the key opens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use hookmill_app::App;
@@ -10,8 +11,10 @@ use hookmill_core::key::Scope;
 use hookmill_core::route::Routes;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use tokio::time::Instant;
 
+use crate::client::Client;
 use crate::context::Context;
 use crate::error::ApiError;
 
@@ -26,8 +29,20 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Reads `Authorization: Bearer` or `x-api-key`, or both with the same key.
-    pub(crate) fn from_headers(app: &App, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let key = app.authenticate(presented(headers)?)?;
+    ///
+    /// A client that presents many wrong keys is told to wait; the right one opens even then.
+    pub(crate) fn from_headers(
+        context: &Context,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Self, ApiError> {
+        let key = context.app.authenticate(presented(headers)?).map_err(|wrong| {
+            let client = extensions.get::<Client>();
+            match client.map_or(Ok(()), |client| context.wrong_keys.count(*client, Instant::now())) {
+                Ok(()) => ApiError::from(wrong),
+                Err(wait) => too_many_wrong(wait),
+            }
+        })?;
         Ok(Self { scope: key.scope, key: key.id })
     }
 
@@ -119,8 +134,13 @@ impl FromRequestParts<Arc<Context>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        Self::from_headers(&context.app, &parts.headers)
+        Self::from_headers(context, &parts.headers, &parts.extensions)
     }
+}
+
+fn too_many_wrong(wait: Duration) -> ApiError {
+    let detail = "too many wrong keys came from your address; a right one is taken at once";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "authentication_throttled", detail).retry_after(wait)
 }
 
 /// The one key that the headers name, however often they do.

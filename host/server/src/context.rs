@@ -12,13 +12,17 @@ use serde::Serialize;
 use crate::ServerConfig;
 use crate::answer;
 use crate::auth::Caller;
+use crate::body_budget::BodyBudget;
 use crate::error::{ApiError, Handled};
 use crate::input::Input;
+use crate::wrong_keys::WrongKeys;
 
 /// What every handler knows.
 pub(crate) struct Context {
     pub(crate) app: Arc<App>,
     pub(crate) config: ServerConfig,
+    pub(crate) unfinished: Arc<BodyBudget>,
+    pub(crate) wrong_keys: WrongKeys,
     /// Set once the server stops accepting connections.
     draining: AtomicBool,
 }
@@ -44,7 +48,9 @@ impl Decided {
 
 impl Context {
     pub(crate) fn new(app: Arc<App>, config: ServerConfig) -> Arc<Self> {
-        Arc::new(Self { app, config, draining: AtomicBool::new(false) })
+        let unfinished = BodyBudget::new(config.unfinished);
+        let wrong_keys = WrongKeys::new(config.wrong_keys_per_minute_max);
+        Arc::new(Self { app, config, unfinished, wrong_keys, draining: AtomicBool::new(false) })
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -1,18 +1,25 @@
 //! What every request passes: its id, the short way of sending, the router, and the headers of every answer.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::BoxError;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Request, Uri};
+use http::header::{CONNECTION, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use tower::ServiceExt;
 
+use crate::body_budget::CountedBody;
+use crate::client::Client;
+use crate::connection::{HeadFault, InProgress};
 use crate::context::Context;
-use crate::error::LoggedCode;
+use crate::error::{ApiError, LoggedCode};
 use crate::ingest;
 use crate::receive;
 use crate::router::router;
@@ -21,6 +28,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const APPLICATIONS: &str = "/api/v1/app/";
 const MESSAGES: &str = "/msg";
+/// Bytes of a path with its query.
+const TARGET_BYTES_MAX: usize = 8 << 10;
+/// Bytes of all names and values of one request's headers.
+const HEADER_BYTES_MAX: usize = 32 << 10;
+/// Bytes of a path that a line of the log shows.
+const LOGGED_PATH_BYTES_MAX: usize = 256;
+/// Bytes of a method that a line of the log shows.
+const LOGGED_METHOD_BYTES_MAX: usize = 32;
 
 /// The whole API as a function of requests.
 pub(crate) struct Front {
@@ -29,72 +44,172 @@ pub(crate) struct Front {
     /// Tells this process's requests from those of an earlier one.
     started: u64,
     requests: AtomicU64,
+    /// Of the names of those whose memory requests take.
+    hasher: RandomState,
 }
 
 impl Front {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         let started = context.app.now().0;
-        Self { router: router(Arc::clone(&context)), context, started, requests: AtomicU64::new(0) }
+        let (router, hasher) = (router(Arc::clone(&context)), RandomState::new());
+        Self { router, context, started, requests: AtomicU64::new(0), hasher }
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Answers one request that came on a connection.
+    pub(crate) async fn answer_on<B>(
+        &self,
+        mut request: Request<B>,
+        peer: SocketAddr,
+        progress: InProgress,
+    ) -> Response
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let client = Client::of_request(peer, request.headers(), &self.context.config.trusted_proxies);
+        if let Err(refused) = check_head(&request) {
+            return self.refuse(&request, client, refused);
+        }
+        request.extensions_mut().insert(client);
+        let owner = owner(request.uri().path()).map(|name| self.hasher.hash_one(name));
+        let held = self.context.unfinished.held(Some(client), owner);
+        let counted = |body| CountedBody { body, held: Arc::clone(&held), progress: Some(progress) };
+        let response = self.answer(request.map(counted)).await;
+        held.release();
+        response
+    }
+
+    /// Refuses a request whose head could be read in two ways, and its connection with it.
+    pub(crate) fn refuse_head<B>(
+        &self,
+        request: &Request<B>,
+        peer: SocketAddr,
+        fault: HeadFault,
+    ) -> Response {
+        let error = ApiError::new(StatusCode::BAD_REQUEST, fault.code(), fault.to_string());
+        let client = Client::of_request(peer, request.headers(), &self.context.config.trusted_proxies);
+        self.refuse(request, client, error)
+    }
+
+    /// Refuses a request for its head. What follows it on its connection is not believed.
+    fn refuse<B>(&self, request: &Request<B>, client: Client, error: ApiError) -> Response {
+        let id = self.next_id();
+        let mut response = error.into_response();
+        if request.version() < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        log(request.method(), request.uri(), Some(client), &response, &id);
+        finished(response, id)
     }
 
     /// Answers one request.
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response
     where
-        B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:x}-{number:x}", self.started);
+        let id = self.next_id();
         let request = without_trailing_slash(request);
-        let mut response = match message_application(request.method(), request.uri()) {
+        let response = match message_application(request.method(), request.uri()) {
             // Every event comes this way, so it is spared the router.
             Some(_) => self.send(request, &id).await,
             None => self.route(request, &id).await,
         };
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        if let Ok(id) = HeaderValue::try_from(id) {
-            headers.insert(REQUEST_ID, id);
-        }
-        response
+        finished(response, id)
+    }
+
+    fn next_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}-{number:x}", self.started)
     }
 
     async fn send<B>(&self, request: Request<B>, id: &str) -> Response
     where
-        B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
     {
         let (parts, body) = request.into_parts();
         let application = message_application(&parts.method, &parts.uri).unwrap_or_default();
-        let sent = ingest::accept(&self.context, application, parts.uri.query(), &parts.headers, body).await;
+        let sent = ingest::accept(&self.context, application, &parts, body).await;
         sent.unwrap_or_else(|error| {
             let response = error.into_response();
-            log(&parts.method, &parts.uri, &response, id);
+            log(&parts.method, &parts.uri, parts.extensions.get().copied(), &response, id);
             response
         })
     }
 
     async fn route<B>(&self, request: Request<B>, id: &str) -> Response
     where
-        B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let client = request.extensions().get().copied();
         let answered = self.router.clone().oneshot(request.map(Body::new)).await;
         let response = answered.unwrap_or_else(|never| match never {});
         if response.status().is_client_error() || response.status().is_server_error() {
-            log(&method, &uri, &response, id);
+            log(&method, &uri, client, &response, id);
         }
         response
     }
 }
 
+fn finished(mut response: Response, id: String) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
 /// One line for a request that failed; the query is left out, since it may hold what is nobody's business.
-fn log(method: &Method, uri: &Uri, response: &Response, request: &str) {
-    let (status, path) = (response.status().as_u16(), uri.path());
+fn log(method: &Method, uri: &Uri, client: Option<Client>, response: &Response, request: &str) {
+    let (status, path, method) = (response.status().as_u16(), uri.path(), method.as_str());
+    let path = &path[..path.floor_char_boundary(LOGGED_PATH_BYTES_MAX)];
+    let method = &method[..method.floor_char_boundary(LOGGED_METHOD_BYTES_MAX)];
+    let client = client.map(tracing::field::display);
     let code = response.extensions().get::<LoggedCode>().map_or("", |code| code.0);
     if response.status().is_server_error() {
-        tracing::warn!(%method, path, status, code, request, "request failed");
+        tracing::warn!(method, path, status, code, client, request, "request failed");
     } else {
-        tracing::info!(%method, path, status, code, request, "request refused");
+        tracing::info!(method, path, status, code, client, request, "request refused");
     }
+}
+
+/// Refuses heads that are larger than any that this API asks for, and hosts that contradict each other.
+fn check_head<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > TARGET_BYTES_MAX {
+        let detail = format!("the path and query have {target_bytes} bytes; {TARGET_BYTES_MAX} are taken");
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail));
+    }
+    let header_bytes: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if header_bytes > HEADER_BYTES_MAX {
+        let detail = format!("the headers have {header_bytes} bytes; {HEADER_BYTES_MAX} are taken");
+        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail));
+    }
+    // HTTP/1 is looked at on the wire. In HTTP/2 `:authority` is the host (RFC 9113, section 8.3.1).
+    if request.version() == Version::HTTP_2 {
+        let mut hosts = request.headers().get_all(HOST).into_iter();
+        let authority = request.uri().authority().map(Authority::as_str);
+        let first = hosts.next();
+        let differs = first
+            .zip(authority)
+            .is_some_and(|(host, authority)| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
+        if differs || hosts.next().is_some() {
+            let detail = "`Host` and `:authority` name one host, once (RFC 9113, section 8.3.1)";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "host_invalid", detail));
+        }
+    }
+    Ok(())
+}
+
+/// The source or application that the path names: whose share of memory the request takes.
+fn owner(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix(receive::PREFIX).or_else(|| path.strip_prefix(APPLICATIONS))?;
+    rest.split('/').next().filter(|name| !name.is_empty())
 }
 
 /// The application of `POST /api/v1/app/{app}/msg`, where it needs no decoding.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::BoxError;
 use bytes::Bytes;
 use hookmill_app::App;
 use hookmill_app::AppError;
@@ -16,8 +17,9 @@ use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::EndpointId;
 use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
 use hookmill_core::route::Routes;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::request::Parts;
 use http_body::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -67,35 +69,24 @@ struct RawIn {
 }
 
 /// Accepts one event. Answers after it is durable with all of its deliveries.
-pub(crate) async fn accept<B>(
-    context: &Arc<Context>,
-    application: &str,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: B,
-) -> Handled
+pub(crate) async fn accept<B>(context: &Arc<Context>, application: &str, parts: &Parts, body: B) -> Handled
 where
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
-    take(context, application, query, headers, body)
+    take(context, application, parts, body)
         .await
         .inspect_err(|error| context.app.metrics().event_refused(error.code))
 }
 
-async fn take<B>(
-    context: &Arc<Context>,
-    application: &str,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: B,
-) -> Handled
+async fn take<B>(context: &Arc<Context>, application: &str, parts: &Parts, body: B) -> Handled
 where
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
-    let caller = Caller::from_headers(&context.app, headers)?;
+    let headers = &parts.headers;
+    let caller = Caller::from_headers(context, headers, &parts.extensions)?;
     input::check_json(headers)?;
     let idempotency_key = input::idempotency_key(headers)?;
-    let query = Query::parse(query.unwrap_or_default());
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
     let (with_content, validates) = (query.flag("with_content", true)?, query.flag("validate", false)?);
     // Known applications are refused to strangers before the body is read.
     let found = caller.sending(&context.app, application);

@@ -1,7 +1,10 @@
 //! Reading requests: bodies within a size and a time, and JSON that says where it is wrong.
 
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::BoxError;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use hookmill_core::limits::API_BODY_BYTES_MAX;
@@ -12,6 +15,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use crate::ServerConfig;
+use crate::body_budget::BudgetFull;
 use crate::context::Context;
 use crate::error::ApiError;
 
@@ -61,17 +65,22 @@ impl Input {
 /// they would see a broken pipe and not what was wrong.
 pub(crate) async fn read<B>(mut body: B, bytes_max: usize, config: &ServerConfig) -> Result<Bytes, ApiError>
 where
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
     let declared = body.size_hint().lower();
     let read = if declared > bytes_max as u64 {
         Err(too_large(bytes_max))
     } else {
-        let reading = tokio::time::timeout(config.body_timeout, read_frames(&mut body, bytes_max));
-        reading.await.unwrap_or_else(|_| Err(too_slow(config)))
+        let stall_max = config.body_stall_timeout;
+        let reading = read_frames(&mut body, bytes_max, declared as usize, stall_max);
+        let reading = tokio::time::timeout(config.body_timeout, reading);
+        reading.await.unwrap_or_else(|_| Err(too_slow(config.body_timeout)))
     };
-    let is_too_large = read.as_ref().is_err_and(|error| error.status == StatusCode::PAYLOAD_TOO_LARGE);
-    if is_too_large && declared <= DISCARDED_BYTES_MAX {
+    let is_refused = read.as_ref().is_err_and(|error| {
+        [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
+            .contains(&error.status)
+    });
+    if is_refused && declared <= DISCARDED_BYTES_MAX {
         tokio::spawn(tokio::time::timeout(config.body_timeout, discard(body)));
     }
     read
@@ -90,17 +99,22 @@ where
     }
 }
 
-async fn read_frames<B>(body: &mut B, bytes_max: usize) -> Result<Bytes, ApiError>
+async fn read_frames<B>(
+    body: &mut B,
+    bytes_max: usize,
+    declared: usize,
+    stall_max: Duration,
+) -> Result<Bytes, ApiError>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     // Most bodies come in one frame, whose bytes are kept as they are.
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| {
-            ApiError::new(StatusCode::BAD_REQUEST, "body_truncated", "the connection ended within the body")
-        })?;
+    loop {
+        let next = tokio::time::timeout(stall_max, body.frame()).await;
+        let Some(frame) = next.map_err(|_| too_slow(stall_max))? else { break };
+        let frame = frame.map_err(|error| ended_early(&*error.into()))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + joined.len() + data.len() > bytes_max {
             return Err(too_large(bytes_max));
@@ -108,6 +122,8 @@ where
         if joined.is_empty() && first.is_empty() {
             first = data;
         } else {
+            // All at once: grown bit by bit it would be moved, and be twice as large in the end.
+            joined.reserve(declared.min(bytes_max).saturating_sub(joined.len()));
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data);
         }
@@ -115,12 +131,37 @@ where
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-fn too_slow(config: &ServerConfig) -> ApiError {
-    let waited = config.body_timeout.as_secs_f64();
+/// How long a caller waits for room.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
+
+/// The body ended before its time: because its sender went, or because there is no room for it.
+fn ended_early(error: &(dyn Error + 'static)) -> ApiError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(full) = error.downcast_ref::<BudgetFull>() {
+            let (status, code) = match full {
+                BudgetFull::All(_) => (StatusCode::SERVICE_UNAVAILABLE, "unfinished_requests_full"),
+                BudgetFull::Client(_) => {
+                    (StatusCode::TOO_MANY_REQUESTS, "unfinished_requests_of_client_full")
+                }
+                BudgetFull::Owner(_) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "unfinished_requests_of_owner_full")
+                }
+            };
+            let detail = format!("{full}; try again after a moment");
+            return ApiError::new(status, code, detail).retry_after(ROOM_WAIT);
+        }
+        cause = error.source();
+    }
+    ApiError::new(StatusCode::BAD_REQUEST, "body_truncated", "the connection ended within the body")
+}
+
+fn too_slow(waited: Duration) -> ApiError {
+    let waited = waited.as_secs_f64();
     ApiError::new(
         StatusCode::REQUEST_TIMEOUT,
         "body_timeout",
-        format!("the body did not arrive within {waited} s"),
+        format!("the body, or its next part, did not arrive within {waited} s"),
     )
 }
 

@@ -122,7 +122,7 @@ async fn send(
     request: Request,
 ) -> Handled {
     let (parts, body) = request.into_parts();
-    ingest::accept(&context, &application, parts.uri.query(), &parts.headers, body).await
+    ingest::accept(&context, &application, &parts, body).await
 }
 
 async fn unknown_path(uri: Uri) -> Handled {

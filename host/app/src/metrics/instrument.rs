@@ -56,6 +56,11 @@ impl<const LABELS: usize> Counts<LABELS> {
         self.counter(values).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts so many.
+    pub(super) fn add(&self, values: [&'static str; LABELS], count: u64) {
+        self.counter(values).fetch_add(count, Ordering::Relaxed);
+    }
+
     fn counter(&self, values: [&'static str; LABELS]) -> &AtomicU64 {
         let slot = self.0.slots.iter().find(|slot| are_equal(slot.values.get_or_init(|| values), &values));
         slot.map_or(&self.0.other, |slot| &slot.count)

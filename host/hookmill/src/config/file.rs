@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    GRAPHQL_BODY_BYTES_MAX, GRAPHQL_CALLS_MAX, GRAPHQL_DEPTH_MAX, GRAPHQL_FIELDS_MAX, RETENTION_DAYS_MAX,
-    SHUTDOWN_GRACE_SECS_MAX,
+    BODY_TIMEOUT_SECS_MAX, CONNECTIONS_MAX, GRAPHQL_BODY_BYTES_MAX, GRAPHQL_CALLS_MAX, GRAPHQL_DEPTH_MAX,
+    GRAPHQL_FIELDS_MAX, IDLE_TIMEOUT_SECS_MAX, RETENTION_DAYS_MAX, SHUTDOWN_GRACE_SECS_MAX,
+    UNFINISHED_BYTES_MAX, UNFINISHED_BYTES_MIN, WRITE_TIMEOUT_SECS_MAX, WRONG_KEYS_PER_MINUTE_MAX,
 };
 use crate::log::LogFormat;
 
@@ -48,6 +49,27 @@ Keys of the configuration file, all of them optional:
   graphql_calls_max      queries or mutations of one request,
                          aliases included, 1 to 100                16
   graphql_body_bytes_max bytes of its body, 1024 to 262144         16384
+  connections_max        connections to the API at once; never more
+                         than about half of the descriptors that
+                         the system allows, 1 to 100000            10000
+  connections_per_client_max
+                         of one IPv4 address, or the first half of
+                         an IPv6 address, 1 to 100000              half of connections_max
+  idle_timeout_secs      seconds that a connection may be without a
+                         request in progress, 1 to 3600            30
+  body_timeout_secs      seconds that a request's body may take,
+                         1 to 600                                  30
+  write_timeout_secs     seconds that a client may leave an answer
+                         unread, 1 to 600                          30
+  unfinished_bytes_max   bytes of requests that did not end yet, all
+                         together; one client, source or application
+                         gets half, 4194304 to 1073741824          67108864
+  wrong_keys_per_minute_max
+                         wrong API keys of one client that are
+                         answered before it is told to wait,
+                         1 to 6000                                 30
+  trusted_proxies        addresses and networks of proxies whose
+                         X-Forwarded-For is believed               none
 
 Secrets come through the environment:
   HOOKMILL_ADMIN_KEY     taken as an admin key; without it the first start makes one and prints it, once";
@@ -75,6 +97,15 @@ pub(super) struct ConfigFile {
     pub(super) graphql_fields_max: Option<Bounded<1, GRAPHQL_FIELDS_MAX>>,
     pub(super) graphql_calls_max: Option<Bounded<1, GRAPHQL_CALLS_MAX>>,
     pub(super) graphql_body_bytes_max: Option<Bounded<1024, GRAPHQL_BODY_BYTES_MAX>>,
+    pub(super) connections_max: Option<Bounded<1, CONNECTIONS_MAX>>,
+    pub(super) connections_per_client_max: Option<Bounded<1, CONNECTIONS_MAX>>,
+    pub(super) idle_timeout_secs: Option<Bounded<1, IDLE_TIMEOUT_SECS_MAX>>,
+    pub(super) body_timeout_secs: Option<Bounded<1, BODY_TIMEOUT_SECS_MAX>>,
+    pub(super) write_timeout_secs: Option<Bounded<1, WRITE_TIMEOUT_SECS_MAX>>,
+    pub(super) unfinished_bytes_max: Option<Bounded<UNFINISHED_BYTES_MIN, UNFINISHED_BYTES_MAX>>,
+    pub(super) wrong_keys_per_minute_max: Option<Bounded<1, WRONG_KEYS_PER_MINUTE_MAX>>,
+    #[serde(deserialize_with = "networks")]
+    pub(super) trusted_proxies: Vec<IpNet>,
 }
 
 impl ConfigFile {
@@ -172,7 +203,9 @@ mod tests {
         let keys: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
         assert!(keys.len() >= 14, "{keys:?}");
         for key in keys {
-            assert!(HELP.lines().any(|line| line.starts_with(&format!("  {key} "))), "{key}");
+            let is_named =
+                |line: &str| line.trim_end() == format!("  {key}") || line.starts_with(&format!("  {key} "));
+            assert!(HELP.lines().any(is_named), "{key}");
         }
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use hookmill_core::handshake::RequestOrigin;
 use hookmill_core::limits::RETENTION_DEFAULT;
-use hookmill_server::GraphqlConfig;
+use hookmill_server::{GraphqlConfig, ServerConfig, UnfinishedLimits};
 use ipnet::IpNet;
 
 use self::file::ConfigFile;
@@ -37,6 +37,15 @@ const GRAPHQL_DEPTH_MAX: u32 = GraphqlConfig::DEPTH_MAX as u32;
 const GRAPHQL_FIELDS_MAX: u32 = 10_000;
 const GRAPHQL_CALLS_MAX: u32 = 100;
 const GRAPHQL_BODY_BYTES_MAX: u32 = GraphqlConfig::BODY_BYTES_MAX as u32;
+/// The largest bounds on strangers.
+const CONNECTIONS_MAX: u32 = 100_000;
+const IDLE_TIMEOUT_SECS_MAX: u32 = 3600;
+const BODY_TIMEOUT_SECS_MAX: u32 = 600;
+const WRITE_TIMEOUT_SECS_MAX: u32 = 600;
+/// Half of it, which is what one client gets, has room for an event of the largest size and for what is beside it.
+const UNFINISHED_BYTES_MIN: u32 = 4 << 20;
+const UNFINISHED_BYTES_MAX: u32 = 1 << 30;
+const WRONG_KEYS_PER_MINUTE_MAX: u32 = 6000;
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -117,8 +126,8 @@ pub(crate) struct Config {
     pub(crate) keep_request_bodies: bool,
     /// How long deliveries under way may go on after a signal to stop.
     pub(crate) shutdown_grace: Duration,
-    /// Bounds on requests in GraphQL.
-    pub(crate) graphql: GraphqlConfig,
+    /// Bounds on connections and requests; how they end at a stop is [`shutdown_grace`](Self::shutdown_grace).
+    pub(crate) server: ServerConfig,
 }
 
 /// Reads the configuration file, if one is named, and merges it with the rest.
@@ -135,7 +144,7 @@ pub(crate) fn load(arguments: ServeArguments) -> Result<Config, Failure> {
 
 fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
     let retention = file.retention_days.map(|days| Duration::from_secs(u64::from(days.get()) * 24 * 3600));
-    let graphql = graphql(&file);
+    let server = server(&file);
     let shutdown_grace = file.shutdown_grace_secs.map(|secs| Duration::from_secs(u64::from(secs.get())));
     Config {
         listen: arguments.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
@@ -152,7 +161,31 @@ fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
         retention: retention.unwrap_or(RETENTION_DEFAULT),
         keep_request_bodies: arguments.keep_request_bodies.or(file.keep_request_bodies).unwrap_or_default(),
         shutdown_grace: shutdown_grace.unwrap_or(SHUTDOWN_GRACE_DEFAULT),
-        graphql,
+        server,
+    }
+}
+
+/// Bounds on connections and requests.
+fn server(file: &ConfigFile) -> ServerConfig {
+    let default = ServerConfig::default();
+    let secs = |secs: u32| Duration::from_secs(u64::from(secs));
+    let connections_max = file.connections_max.map_or(default.connections_max, |max| max.get() as usize);
+    let per_client = file.connections_per_client_max.map(|max| max.get() as usize);
+    ServerConfig {
+        idle_timeout: file.idle_timeout_secs.map_or(default.idle_timeout, |max| secs(max.get())),
+        body_timeout: file.body_timeout_secs.map_or(default.body_timeout, |max| secs(max.get())),
+        write_timeout: file.write_timeout_secs.map_or(default.write_timeout, |max| secs(max.get())),
+        connections_max,
+        connections_per_client_max: per_client.unwrap_or_else(|| connections_max.div_ceil(2)),
+        unfinished: file
+            .unfinished_bytes_max
+            .map_or(default.unfinished, |max| UnfinishedLimits::of(max.get() as usize)),
+        wrong_keys_per_minute_max: file
+            .wrong_keys_per_minute_max
+            .map_or(default.wrong_keys_per_minute_max, file::Bounded::get),
+        trusted_proxies: file.trusted_proxies.clone(),
+        graphql: graphql(file),
+        ..default
     }
 }
 
@@ -229,7 +262,7 @@ mod tests {
             retention: Duration::from_secs(14 * 24 * 3600),
             keep_request_bodies: false,
             shutdown_grace: Duration::from_secs(10),
-            graphql: GraphqlConfig::default(),
+            server: ServerConfig::default(),
         };
         assert_eq!(config, expect);
     }
@@ -247,6 +280,9 @@ mod tests {
             shutdown_grace_secs = 0
             graphql_introspection = true
             graphql_calls_max = 3
+            connections_max = 9
+            unfinished_bytes_max = 5000000
+            trusted_proxies = ['192.0.2.1']
         ";
         let config = merged(&[], file);
         assert_eq!(config.listen, "0.0.0.0:80".parse().unwrap());
@@ -257,7 +293,10 @@ mod tests {
         assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Json, "info"));
         assert_eq!((config.retention, config.shutdown_grace), (Duration::from_secs(259_200), Duration::ZERO));
         let graphql = GraphqlConfig { introspection: true, calls_max: 3, ..GraphqlConfig::default() };
-        assert_eq!(config.graphql, graphql);
+        assert_eq!(config.server.graphql, graphql);
+        assert_eq!((config.server.connections_max, config.server.connections_per_client_max), (9, 5));
+        assert_eq!(config.server.unfinished, UnfinishedLimits::of(5_000_000));
+        assert_eq!(config.server.trusted_proxies, ["192.0.2.1/32".parse().unwrap()]);
 
         let line =
             ["--listen", "[::1]:0", "--allow-private-network=false", "--log", "text", "--log-level", "debug"];

@@ -10,6 +10,7 @@ mod data_dir;
 mod network;
 mod retention;
 mod signals;
+mod watch;
 mod wiring;
 
 use std::io::Write as _;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hookmill_app::dispatch::{Dispatcher, DispatcherParts, channel};
 use hookmill_app::{App, AppError, AppParts, Bundle};
 use hookmill_bundle::BundledPlugin;
-use hookmill_core::address::AddressPolicy;
+use hookmill_core::address::{AddressPolicy, OwnAddresses};
 use hookmill_core::plugin::ComponentBytes;
 use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::seal::SealKey;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::data_dir::DataDir;
-use super::{network, retention};
+use super::{network, retention, watch};
 use crate::cli::COMPILE_PLUGIN;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -37,6 +37,8 @@ pub(super) struct Running {
     server: Task,
     dispatcher: Task,
     retention: JoinHandle<()>,
+    /// Looks after what changes around the router.
+    watching: JoinHandle<()>,
     _data_dir: DataDir,
 }
 
@@ -59,7 +61,7 @@ impl Task {
 /// # Errors
 /// What is in the way.
 pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
-    network::raise_open_files_limit();
+    let descriptors = network::share_descriptors(network::raise_open_files_limit());
     let data_dir = DataDir::open(&config.data_dir)?;
     // Before anything is written: who finds the port taken should not have spent the one time an admin key is shown.
     let listener = network::listen(config.listen).await?;
@@ -70,7 +72,8 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
     let store = open_store(&data_dir, &seal_key, &entropy)?;
     let plugins = start_plugin_host(&data_dir, &seal_key)?;
     let address_policy = address_policy(config);
-    let transport = start_transport(&address_policy, &clock)?;
+    let own_addresses = address_policy.own_addresses.clone();
+    let transport = start_transport(&address_policy, &clock, descriptors.outbound)?;
 
     let (dispatcher, inbox) = channel();
     let app = App::load(AppParts {
@@ -93,17 +96,36 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
     let dispatcher = Dispatcher::new(DispatcherParts { app: Arc::clone(&app), inbox });
     let grace = config.shutdown_grace;
     let dispatcher = spawn(|stop| dispatcher.run(stop, grace));
-    let graphql = config.graphql.clone();
-    let bounds = ServerConfig { drain_timeout: grace, graphql, ..ServerConfig::default() };
+    let connections_max = config.server.connections_max.min(descriptors.inbound);
+    // Where descriptors allow fewer than were asked for, one client still leaves half to others.
+    let is_short = connections_max < config.server.connections_max;
+    let share = if is_short { connections_max.div_ceil(2) } else { connections_max };
+    let per_client_max = config.server.connections_per_client_max.min(share);
+    let bounds = ServerConfig {
+        drain_timeout: grace,
+        connections_max,
+        connections_per_client_max: per_client_max,
+        ..config.server.clone()
+    };
     let server = Server::new(Arc::clone(&app), bounds);
     let server = spawn(|stop| async move {
         if let Err(error) = server.serve(listener, stop).await {
             tracing::error!(%error, "the server ended");
         }
     });
+    let watching = tokio::spawn(watch::run(Arc::clone(&app), own_addresses));
     let retention = tokio::spawn(retention::run(app, config.retention));
     tracing::info!(%address, data_dir = %config.data_dir.display(), "router started");
-    Ok(Running { store, address, made_admin_key, server, dispatcher, retention, _data_dir: data_dir })
+    Ok(Running {
+        store,
+        address,
+        made_admin_key,
+        server,
+        dispatcher,
+        retention,
+        watching,
+        _data_dir: data_dir,
+    })
 }
 
 impl Running {
@@ -128,6 +150,7 @@ impl Running {
             ended = &mut self.server.handle => ended,
             ended = &mut self.dispatcher.handle => ended,
             ended = &mut self.retention => ended,
+            ended = &mut self.watching => ended,
         }
     }
 
@@ -137,6 +160,7 @@ impl Running {
     /// Where the last of it did not become durable.
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
         self.retention.abort();
+        self.watching.abort();
         let server = self.server.stop().await;
         let dispatcher = self.dispatcher.stop().await;
         let closed = self.store.close().await;
@@ -179,12 +203,18 @@ fn start_plugin_host(data_dir: &DataDir, seal_key: &SealKey) -> Result<WasmHost,
     WasmHost::new(config).map_err(|error| Failure::new(Exit::NotStarted, error.code(), error.to_string()))
 }
 
-fn start_transport(policy: &AddressPolicy, clock: &Arc<dyn Clock>) -> Result<HttpTransport, Failure> {
+fn start_transport(
+    policy: &AddressPolicy,
+    clock: &Arc<dyn Clock>,
+    connections_max: usize,
+) -> Result<HttpTransport, Failure> {
     let resolver = SystemResolver::new().map_err(|error| {
         Failure::new(Exit::NotStarted, "resolver_failed", format!("names can't be resolved: {error}"))
             .hint("check /etc/resolv.conf")
     })?;
-    HttpTransport::new(TransportConfig::new(policy.clone(), Arc::new(resolver), Arc::clone(clock)))
+    let config = TransportConfig::new(policy.clone(), Arc::new(resolver), Arc::clone(clock));
+    let connections_max = connections_max.min(config.connections_max);
+    HttpTransport::new(TransportConfig { connections_max, ..config })
         .map_err(|error| Failure::new(Exit::NotStarted, "transport_failed", error.to_string()))
 }
 
@@ -196,7 +226,7 @@ fn address_policy(config: &Config) -> AddressPolicy {
         allow_private_network: config.allow_private_network,
         allow: config.allow_addresses.clone(),
         deny: config.deny_addresses.clone(),
-        own_addresses: network::own_addresses(),
+        own_addresses: OwnAddresses::new(network::own_addresses().unwrap_or_default()),
     }
 }
 

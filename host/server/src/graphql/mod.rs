@@ -13,8 +13,7 @@
 use std::sync::Arc;
 
 use async_graphql::{EmptySubscription, Request, Response, Schema, ServerError, Value, Variables};
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response as HttpResponse;
 use axum::routing::{MethodRouter, post};
 use hookmill_core::limits::API_BODY_BYTES_MAX;
@@ -84,8 +83,8 @@ pub(crate) fn route(config: &GraphqlConfig) -> MethodRouter<Arc<Context>> {
     let builder = Schema::build(Query, Mutation, EmptySubscription).limit_recursive_depth(levels_max);
     let builder = if config.introspection { builder } else { builder.disable_introspection() };
     let schema = builder.finish();
-    let handle = async move |State(context): State<Arc<Context>>, headers: HeaderMap, body: Body| {
-        answer(&schema, &context, &headers, body).await.unwrap_or_else(ApiError::into_graphql)
+    let handle = async move |State(context): State<Arc<Context>>, request: HttpRequest| {
+        answer(&schema, &context, request).await.unwrap_or_else(ApiError::into_graphql)
     };
     post(handle).fallback(other_method)
 }
@@ -98,9 +97,10 @@ async fn other_method() -> HttpResponse {
     response
 }
 
-async fn answer(schema: &OsmoxSchema, context: &Arc<Context>, headers: &HeaderMap, body: Body) -> Handled {
-    let caller = Caller::from_headers(&context.app, headers)?;
-    check_media_type(headers)?;
+async fn answer(schema: &OsmoxSchema, context: &Arc<Context>, request: HttpRequest) -> Handled {
+    let (parts, body) = request.into_parts();
+    let caller = Caller::from_headers(context, &parts.headers, &parts.extensions)?;
+    check_media_type(&parts.headers)?;
     let config = &context.config.graphql;
     let bytes = input::read(body, config.body_bytes_max, &context.config).await?;
     if bytes.trim_ascii_start().starts_with(b"[") {

@@ -27,6 +27,7 @@ mod history;
 mod messages;
 mod metrics;
 mod refusals;
+mod strangers;
 mod verification;
 
 const ADMIN: &str = "an-admin-key-for-tests";

@@ -1,15 +1,42 @@
 //! Where log lines go: to standard error, as text for a person at a terminal and as JSON for everything else.
 //!
+//! Whoever logs never waits: lines go through a bounded [`queue`] to a thread that writes them, since standard error may be
+//! a pipe that nobody reads. Lines are bounded in length, and those of one kind in number ([`limit`]), since strangers cause
+//! some of them. What is lost is counted and told.
+//!
 //! Standard output is left to what programs read: the address line of `serve`, tables and JSON of the client verbs.
 
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
+use self::limit::Limit;
+use self::queue::LineWriter;
 use crate::failure::{Exit, Failure};
+
+mod limit;
+mod queue;
+
+pub(crate) use self::queue::flush;
+
+/// Lines that were not written since this was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Nobody read standard error.
+    pub(crate) dropped: u64,
+    /// Too many alike came at once.
+    pub(crate) left_out: u64,
+}
+
+/// Lines that were not written since this was last asked.
+pub(crate) fn take_lost() -> Lost {
+    Lost { dropped: queue::take_dropped(), left_out: limit::take_left_out() }
+}
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -44,13 +71,22 @@ pub(crate) fn parse_filter(directives: &str) -> Result<EnvFilter, Failure> {
 
 /// Begins to log. Called once a process.
 pub(crate) fn start(format: LogFormat, filter: EnvFilter) {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let writer = LineWriter::start(format);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let limit = Limit::start();
+    let registry = tracing_subscriber::registry();
     match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal());
+            registry.with(lines.with_filter(filter.and(limit))).init();
+        }
         LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            registry.with(lines.with_filter(filter.and(limit))).init();
         }
     }
+    // The usual hook writes to standard error itself, and would wait there.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
 }
 
 #[cfg(test)]

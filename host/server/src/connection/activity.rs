@@ -1,0 +1,185 @@
+//! What one connection is doing, and since when.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What one connection is doing.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    state: Mutex<State>,
+    evicted: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests whose head came and whose answer was not given to the protocol yet.
+    requests: BTreeMap<u64, Stage>,
+    next: u64,
+    /// When the last request ended, or the last bytes of an answer were taken.
+    quiet_since: Instant,
+    /// Bytes wait to be taken.
+    is_writing: bool,
+}
+
+/// Who has to do something next, and since when.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// The client: the rest of its body. Whoever reads that has deadlines of its own.
+    Receiving,
+    /// We.
+    Handled,
+    /// The client: take the answer.
+    Answering(Instant),
+}
+
+/// One request on a connection. Dropped, it is over.
+#[derive(Debug)]
+pub(crate) struct RequestOn {
+    activity: Arc<Activity>,
+    id: u64,
+}
+
+/// A request on a connection, told of by what does not keep it in progress.
+#[derive(Debug, Clone)]
+pub(crate) struct InProgress {
+    activity: Arc<Activity>,
+    id: u64,
+}
+
+impl Activity {
+    pub(crate) fn new(now: Instant) -> Arc<Self> {
+        let state = State { requests: BTreeMap::new(), next: 0, quiet_since: now, is_writing: false };
+        Arc::new(Self { state: Mutex::new(state), evicted: CancellationToken::new() })
+    }
+
+    /// A request's head came.
+    pub(crate) fn begin(self: &Arc<Self>, has_body: bool) -> RequestOn {
+        let mut state = self.lock();
+        let id = state.next;
+        state.next += 1;
+        state.requests.insert(id, if has_body { Stage::Receiving } else { Stage::Handled });
+        drop(state);
+        RequestOn { activity: Arc::clone(self), id }
+    }
+
+    /// The client took bytes; whether more wait for it.
+    pub(crate) fn wrote(&self, is_writing: bool) {
+        let mut state = self.lock();
+        state.is_writing = is_writing;
+        state.quiet_since = state.quiet_since.max(Instant::now());
+    }
+
+    /// Since when nothing has been in progress and nothing been taken; none while something is.
+    pub(crate) fn quiet_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        state.requests.is_empty().then_some(state.quiet_since)
+    }
+
+    /// When the connection is to be closed if nothing happens until then.
+    pub(crate) fn deadline(&self, idle_max: Duration, answer_max: Duration) -> Option<Instant> {
+        let state = self.lock();
+        if state.requests.is_empty() {
+            // While bytes wait, the deadline of the write counts.
+            return (!state.is_writing).then(|| state.quiet_since + idle_max);
+        }
+        let answering = state.requests.values().filter_map(|stage| match stage {
+            Stage::Answering(since) => Some(*since),
+            Stage::Receiving | Stage::Handled => None,
+        });
+        answering.min().map(|since| since + answer_max)
+    }
+
+    /// Ends the connection to make room, if nothing is in progress on it.
+    pub(crate) fn evict(&self) -> bool {
+        let is_quiet = self.lock().requests.is_empty();
+        if is_quiet {
+            self.evicted.cancel();
+        }
+        is_quiet
+    }
+
+    /// Waits until room is needed.
+    pub(crate) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    fn set(&self, id: u64, stage: Stage) {
+        if let Some(present) = self.lock().requests.get_mut(&id) {
+            *present = stage;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RequestOn {
+    /// The client has to take the answer, or more of it.
+    pub(crate) fn answering(&self) {
+        self.activity.set(self.id, Stage::Answering(Instant::now()));
+    }
+
+    pub(crate) fn progress(&self) -> InProgress {
+        InProgress { activity: Arc::clone(&self.activity), id: self.id }
+    }
+}
+
+impl InProgress {
+    /// A part of the body came, and more is to come.
+    pub(crate) fn received(&self) {
+        self.activity.set(self.id, Stage::Receiving);
+    }
+
+    /// All of the body came, or nothing more of it does.
+    pub(crate) fn is_handled(&self) {
+        self.activity.set(self.id, Stage::Handled);
+    }
+}
+
+impl Drop for RequestOn {
+    fn drop(&mut self) {
+        let mut state = self.activity.lock();
+        state.requests.remove(&self.id);
+        state.quiet_since = state.quiet_since.max(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(30);
+    const ANSWER: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_the_clients() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        let deadline = || activity.deadline(IDLE, ANSWER).map(|at| at - start);
+        let secs = |secs| Some(Duration::from_secs(secs));
+        assert_eq!(deadline(), secs(30));
+        let request = activity.begin(true);
+        assert_eq!(deadline(), None, "its reader has one");
+        request.progress().is_handled();
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!((deadline(), activity.evict()), (None, false), "it is our turn");
+        request.answering();
+        assert_eq!(deadline(), secs(110));
+        let second = activity.begin(false);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        second.answering();
+        assert_eq!(deadline(), secs(110), "a second answer does not prolong the first");
+        drop((request, second));
+        assert_eq!(deadline(), secs(135));
+        activity.wrote(true);
+        assert_eq!(deadline(), None, "the write has one");
+        activity.wrote(false);
+        assert!(activity.evict());
+        activity.evicted().await;
+    }
+}
