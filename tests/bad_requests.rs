@@ -239,7 +239,7 @@ async fn plugins_that_are_not_there() {
     check(json!({ "enabled": true }), "transformation_plugin_missing").await;
     check(json!({ "enabled": true, "plugin": "unknown" }), "plugin_unknown").await;
     check(json!({ "enabled": true, "plugin": "Upper" }), "plugin_name_invalid").await;
-    check(json!({ "enabled": true, "typo": 1 }), "value_error").await;
+    check(json!({ "enabled": true, "typo": 1 }), "member_unknown").await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod import;
 mod main_job;
 mod metrics;
 mod mifumo;
+mod nothing_ignored;
 mod osmox;
 mod plugin_platform;
 mod receivers;

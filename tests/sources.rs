@@ -553,7 +553,7 @@ async fn a_source_that_would_believe_nobody_or_everybody_by_mistake_is_refused()
     check("a", with("successStatus", json!(302)), 422, "success_status_invalid").await;
     check("a", with("dedupe", json!({ "pointer": "id" })), 422, "pointer_invalid").await;
     check("a", with("eventType", json!({ "constant": "a b" })), 422, "name_invalid").await;
-    check("a", with("surprise", json!(1)), 422, "value_error").await;
+    check("a", with("surprise", json!(1)), 422, "member_unknown").await;
     let listed = setup.router.api().get("/source").await;
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
     assert_eq!(listed["data"][0]["path"], "/in/github");

@@ -41,6 +41,7 @@ pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
 pub use metrics::Metrics;
 
+use crate::administer::RememberedBytes;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
 use crate::verify::Handshakes;
@@ -59,6 +60,7 @@ pub struct App {
     entropy: Arc<dyn Entropy>,
     address_policy: AddressPolicy,
     request_origin: RequestOrigin,
+    remembered: RememberedBytes,
     handshakes: Handshakes,
     table: ArcSwap<RoutingTable>,
     /// Held while the configuration changes, so that store and snapshot change in one order.
@@ -119,6 +121,7 @@ impl App {
             entropy: parts.entropy,
             address_policy: parts.address_policy,
             request_origin: parts.request_origin,
+            remembered: RememberedBytes::default(),
             handshakes: Handshakes::default(),
             table: ArcSwap::from_pointee(table),
             changing: Mutex::new(()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
-use crate::address::DeliveryUrl;
+use crate::address::{DeliveryUrl, Origin};
 use crate::application::Metadata;
 use crate::compose::Composition;
 use crate::event::{Event, Name};
@@ -61,6 +61,31 @@ impl Endpoint {
     #[must_use]
     pub fn public_id(&self) -> String {
         self.uid.as_ref().map_or_else(|| self.id.to_string(), Name::to_string)
+    }
+
+    /// Bytes of all text that its owner configured it with, more or less.
+    #[must_use]
+    pub fn configuration_bytes(&self) -> usize {
+        let names = |names: &Option<BTreeSet<Name>>| {
+            names.iter().flatten().map(|name| name.as_str().len()).sum::<usize>()
+        };
+        let pattern = self.filter.pattern.as_ref().map_or(0, |pattern| pattern.source().len());
+        let metadata: usize =
+            self.metadata.entries().iter().map(|(key, value)| key.len() + value.len()).sum();
+        let headers: usize =
+            self.headers.as_map().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let plugins = self.transformation.configured().map(|used| &used.binding).into_iter();
+        let settings: usize = plugins.chain(&self.classifier).map(|binding| binding.settings.len()).sum();
+        let composition = self.transformation.composition().map_or(0, Composition::text_bytes);
+        self.url.as_str().len()
+            + self.description.len()
+            + names(&self.filter.event_types)
+            + names(&self.filter.channels)
+            + pattern
+            + metadata
+            + headers
+            + settings
+            + composition
     }
 }
 
@@ -173,6 +198,12 @@ impl Transformation {
             Self::Plugin(used) | Self::Disabled(used) => Some(used),
             Self::None | Self::Composed(_) => None,
         }
+    }
+
+    /// Origins beside the endpoint's own that a plugin's requests may go to, whether it runs or not.
+    #[must_use]
+    pub fn further_origins(&self) -> &[Origin] {
+        self.configured().map(|used| used.allowed_origins.as_slice()).unwrap_or_default()
     }
 
     /// What composes the requests, if that is how they are made.

@@ -12,6 +12,7 @@ pub mod canary;
 pub mod catalog;
 pub mod compose;
 pub mod delivery;
+pub mod destination;
 pub mod diagnosis;
 pub mod endpoint;
 pub mod event;

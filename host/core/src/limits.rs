@@ -30,6 +30,16 @@ pub const APPLICATIONS_MAX: usize = 100_000;
 pub const EVENT_TYPES_MAX: usize = 10_000;
 /// Sources of one installation.
 pub const SOURCES_MAX: usize = 10_000;
+/// Sources that one application may make for itself; the operator may give it more.
+pub const APPLICATION_SOURCES_MAX: usize = 100;
+/// Keys that open one application.
+pub const APPLICATION_KEYS_MAX: usize = 1000;
+/// Bytes of all that the endpoints of one application are configured with: patterns, settings, compositions, headers, texts.
+pub const APPLICATION_CONFIGURATION_BYTES_MAX: usize = 16 << 20;
+/// Bytes of answers that are remembered for one application's own idempotency keys, within [`IDEMPOTENCY_KEY_KEPT`].
+pub const APPLICATION_REMEMBERED_BYTES_MAX: usize = 16 << 20;
+/// What remembering an answer takes beside its bytes.
+pub const REMEMBERED_OVERHEAD_BYTES: usize = 128;
 /// API keys of one installation.
 pub const KEYS_MAX: usize = 10_000;
 /// Characters of a description.
@@ -49,6 +59,8 @@ pub const TRANSFORM_REQUESTS_MAX: usize = 16;
 pub const TRANSFORM_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of an endpoint's plugin settings (JSON).
 pub const TRANSFORM_SETTINGS_BYTES_MAX: usize = 64 << 10;
+/// Origins beside its own that an endpoint may let its plugin send to.
+pub const ALLOWED_ORIGINS_MAX: usize = 16;
 /// Secrets that one endpoint or source may bind for its plugin.
 pub const BOUND_SECRETS_MAX: usize = 16;
 /// Bytes of one bound secret; a PEM-encoded RSA key of 4096 bits has about 800 (public) or 3300 (private).

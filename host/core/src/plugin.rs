@@ -18,6 +18,7 @@ pub use self::exchange::{
 pub use self::secret::{
     BoundSecrets, InvalidSecret, InvalidSecretName, SECRET_NAME_CHARS_MAX, Secret, SecretName,
 };
+use crate::address::Origin;
 use crate::delivery::OnTransformFailure;
 use crate::time::UnixMillis;
 
@@ -174,6 +175,9 @@ pub struct PluginUse {
     pub on_failure: OnTransformFailure,
     /// Whether its runs may share an instance.
     pub instance: InstancePolicy,
+    /// Origins beside the endpoint's own that its requests may go to, at most
+    /// [`ALLOWED_ORIGINS_MAX`](crate::limits::ALLOWED_ORIGINS_MAX).
+    pub allowed_origins: Vec<Origin>,
 }
 
 /// What a run finds in its memory.

@@ -36,6 +36,9 @@ pub struct PreparedRequest {
     pub method: Method,
     /// Where to.
     pub url: DeliveryUrl,
+    /// The endpoint's address when this was made, so that a retry follows the endpoint; not known of what earlier versions
+    /// kept.
+    pub made_for: Option<DeliveryUrl>,
     /// Headers that the plugin or the composition set; they win over the endpoint's own.
     pub headers: HeaderMap,
     /// Headers that the plugin set to a secret, each name once; they win over the endpoint's own too.
@@ -62,6 +65,14 @@ pub struct SecretHeader {
 /// Why a request can't be built. Shown to the operator; says nothing of a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BuildError {
+    /// It goes where the endpoint's requests do not.
+    #[error(
+        "{origin} is not an origin that this endpoint's requests may go to: allow it, or change what names it"
+    )]
+    OriginNotAllowed {
+        /// Where it would go.
+        origin: String,
+    },
     /// The endpoint is delivered to over `https` only.
     #[error(
         "the endpoint takes https only, and this goes to {origin}: change the URL, or the policy's `url` rule"
@@ -95,6 +106,7 @@ impl BuildError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::OriginNotAllowed { .. } => "destination_not_allowed",
             Self::InsecureUrl { .. } => "url_not_https",
             Self::Unbound { .. } => "secret_not_bound",
             Self::ControlCharacter { .. } => "secret_not_a_header",
@@ -136,6 +148,7 @@ impl PreparedRequest {
         Self {
             method: Method::POST,
             url: endpoint.url.clone(),
+            made_for: Some(endpoint.address()),
             headers: HeaderMap::new(),
             secret_headers: Vec::new(),
             body: RequestBody::Original,
@@ -186,6 +199,7 @@ pub fn build(
     now: Moment,
 ) -> Result<OutgoingRequest, BuildError> {
     check_url(endpoint, &prepared.url)?;
+    check_origin(endpoint, &prepared.url)?;
     let policy = endpoint.policy.effective();
     let body = prepared.body_of(event);
     let message_id = message_id(event, prepared.part.as_ref());
@@ -225,6 +239,15 @@ pub(crate) fn check_url(endpoint: &Endpoint, url: &DeliveryUrl) -> Result<(), Bu
         return Ok(());
     }
     Err(BuildError::InsecureUrl { origin: url.origin().to_string() })
+}
+
+/// Whether a request goes where the endpoint's may, whoever made it.
+fn check_origin(endpoint: &Endpoint, url: &DeliveryUrl) -> Result<(), BuildError> {
+    let origin = url.origin();
+    if endpoint.admits_origin(&origin) {
+        return Ok(());
+    }
+    Err(BuildError::OriginNotAllowed { origin: origin.to_string() })
 }
 
 /// The `webhook-id` of one message to a receiver. A part's key has no full stop in it, since that separates

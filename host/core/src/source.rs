@@ -140,7 +140,9 @@ impl Source {
         let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
         let cleaned = named.map(|text| text.replace(|char| !allowed(char), "."));
         cleaned.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-            format!("{}.received", self.name).parse().expect("a source's name is shorter than a name may be")
+            format!("{}.received", self.name.local(self.application))
+                .parse()
+                .expect("a source's name is shorter than a name may be")
         })
     }
 
@@ -181,6 +183,29 @@ impl SourceName {
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
+}
+
+impl SourceName {
+    /// The name of a source that an application makes for itself: `qualifier-local`, where the qualifier is the application's
+    /// id. Names without one are the operator's to give, so no tenant takes `github` from another.
+    ///
+    /// # Errors
+    /// A local name that is too long beside the qualifier.
+    pub fn of_application(application: ApplicationId, local: &Self) -> Result<Self, InvalidSourceName> {
+        format!("{}{local}", qualifier(application)).parse()
+    }
+
+    /// What the name says within its application.
+    #[must_use]
+    pub fn local(&self, application: ApplicationId) -> &str {
+        self.0.strip_prefix(qualifier(application).as_str()).unwrap_or(&self.0)
+    }
+}
+
+/// The part of the application's id that a source's name may have, and a hyphen.
+fn qualifier(application: ApplicationId) -> String {
+    let id = application.to_string();
+    format!("{}-", id.split_once('_').map_or(id.as_str(), |(_, id)| id))
 }
 
 impl FromStr for SourceName {
@@ -328,6 +353,19 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_application_names_its_own_sources_only() {
+        let (one, other) = (ApplicationId::new(UnixMillis(7), 1), ApplicationId::new(UnixMillis(7), 2));
+        let local: SourceName = "github".parse().unwrap();
+        let own = SourceName::of_application(one, &local).unwrap();
+        assert_ne!(own, local);
+        assert_ne!(own, SourceName::of_application(other, &local).unwrap());
+        assert_eq!((own.local(one), own.local(other)), ("github", own.as_str()));
+        assert_eq!(local.local(one), "github");
+        let long: SourceName = "a".repeat(SOURCE_NAME_CHARS_MAX).parse().unwrap();
+        assert_eq!(SourceName::of_application(one, &long), Err(InvalidSourceName));
+    }
+
     use http::{HeaderMap, Method};
 
     use super::*;

@@ -138,6 +138,9 @@ pub(crate) enum EndpointCommand {
         /// Let the plugin's runs for this endpoint share an instance: faster, and no longer without memory of each other
         #[arg(long, requires = "plugin")]
         reuse_instance: bool,
+        /// An origin beside the URL's own that the plugin may send to, such as https://files.example.com; may be repeated
+        #[arg(long, requires = "plugin", value_name = "ORIGIN")]
+        allow_origin: Vec<String>,
     },
     /// List the endpoints of an application
     List {

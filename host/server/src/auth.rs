@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use hookmill_app::App;
+use hookmill_app::administer::application::Authority;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, KeyId};
 use hookmill_core::key::Scope;
@@ -66,6 +67,22 @@ impl Caller {
             Scope::Admin => Ok(None),
             Scope::Application(application) => Ok(Some(application)),
             Scope::Ingest(_) => Err(ApiError::forbidden("an ingest key only sends events")),
+        }
+    }
+
+    /// The application whose own key this is; none for an admin key.
+    pub(crate) fn tenant(self) -> Option<ApplicationId> {
+        match self.scope {
+            Scope::Admin => None,
+            Scope::Application(application) | Scope::Ingest(application) => Some(application),
+        }
+    }
+
+    /// Whether this caller speaks for the operator or for one application.
+    pub(crate) fn authority(self) -> Authority {
+        match self.admin() {
+            Ok(()) => Authority::Operator,
+            Err(_) => Authority::Tenant,
         }
     }
 

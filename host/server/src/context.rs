@@ -93,7 +93,7 @@ impl Context {
             };
             let decided = change(&mut edit)?;
             let remembered = decided.remembered.unwrap_or_else(|| decided.body.clone());
-            edit.remember(decided.status.as_u16(), remembered);
+            edit.remember(decided.status.as_u16(), remembered)?;
             edit.commit().await?;
             Ok(answer::bytes(decided.status, decided.body))
         })
@@ -105,7 +105,7 @@ impl Context {
 pub(crate) fn once(caller: Caller, input: &Input) -> Result<Option<Once>, ApiError> {
     let Some(key) = &input.idempotency_key else { return Ok(None) };
     let once = Once::new(&caller.name(), &input.target, key, &input.bytes)?;
-    Ok(Some(once))
+    Ok(Some(once.of_tenant(caller.tenant())))
 }
 
 /// The first answer, again.

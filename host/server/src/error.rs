@@ -144,6 +144,18 @@ impl ApiError {
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", detail)
     }
 
+    /// The same of a field within this one.
+    pub(crate) fn within(mut self, field: &str) -> Self {
+        let origin = usize::from(!self.place.is_empty());
+        self.place.insert(origin, field.to_owned());
+        self
+    }
+
+    /// Whether it names nothing but the body as a whole.
+    pub(crate) fn is_unplaced(&self) -> bool {
+        self.place.len() <= 1
+    }
+
     /// Asks the caller to come back.
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);

@@ -1,6 +1,7 @@
 //! From what a body says to validated values, each fault with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use hookmill_app::administer::Text;
 use hookmill_core::address::DeliveryUrl;
@@ -26,6 +27,51 @@ where
     T: Deserialize<'de>,
 {
     Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// Reads a field that may be left out, and is so too when it is `null`: clients write that for what they do not say.
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A value that has two names, of which callers may say both if they say the same.
+pub(crate) fn either<T: PartialEq>(
+    (field, value): (&str, Option<T>),
+    (older, other): (&str, Option<T>),
+) -> Result<Option<T>, ApiError> {
+    match (value, other) {
+        (Some(value), Some(other)) if value != other => {
+            let detail = format!("`{field}` and `{older}` are the same and say different things; give one");
+            Err(ApiError::field(older, "member_ambiguous", detail))
+        }
+        (value, other) => Ok(value.or(other)),
+    }
+}
+
+/// The uid of what a `PUT` names: that of the body, else the path's, unless the path has an id.
+pub(crate) fn uid_put_to<Id: FromStr>(path: &str, given: Option<String>) -> Result<Option<Name>, ApiError> {
+    match given {
+        Some(uid) => name("uid", &uid).map(Some),
+        None if path.parse::<Id>().is_ok() => Ok(None),
+        None => name("uid", path).map(Some),
+    }
+}
+
+/// Checks that what a `PUT` is about to make will be found under its path, so that the next one does not make another.
+pub(crate) fn check_made_at<Id: FromStr>(what: &str, path: &str, uid: Option<&Name>) -> Result<(), ApiError> {
+    if path.parse::<Id>().is_ok() {
+        return Err(ApiError::not_found(what));
+    }
+    if uid.is_some_and(|uid| uid.as_str() == path) {
+        return Ok(());
+    }
+    let detail =
+        format!("there is no {what} `{path}`, and a new one has the uid of its path; leave `uid` out");
+    Err(ApiError::field("uid", "uid_differs_from_path", detail))
 }
 
 /// Applies a check to a field that may be absent or `null`.

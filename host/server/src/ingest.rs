@@ -13,8 +13,8 @@ use hookmill_app::App;
 use hookmill_app::AppError;
 use hookmill_app::ingest::{Accepted, Incoming};
 use hookmill_app::payload_check::PayloadRefused;
-use hookmill_core::event::{Channels, ContentType};
-use hookmill_core::id::EndpointId;
+use hookmill_core::event::{Channels, ContentType, Name};
+use hookmill_core::id::{EndpointId, EventId};
 use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
 use hookmill_core::route::Routes;
 use http::StatusCode;
@@ -32,6 +32,7 @@ use crate::context::Context;
 use crate::error::{ApiError, Handled};
 use crate::fields;
 use crate::input;
+use crate::parameters;
 use crate::query::Query;
 use crate::rate_limit::{Quota, with_policy};
 
@@ -54,8 +55,6 @@ struct MessageIn<'a> {
     /// The one endpoint, by id or uid, that the event is for.
     #[serde(alias = "endpointId", alias = "webhook_id")]
     endpoint: Option<String>,
-    /// Taken as the Svix API does; the router's own retention decides.
-    payload_retention_period: Option<u32>,
     application: Option<ApplicationIn>,
     transformations_params: Option<RawIn>,
 }
@@ -87,6 +86,7 @@ where
     input::check_json(headers)?;
     let idempotency_key = input::idempotency_key(headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
+    parameters::check_known(&query, parameters::SENDING)?;
     let (with_content, validates) = (query.flag("with_content", true)?, query.flag("validate", false)?);
     // Known applications are refused to strangers before the body is read.
     let found = caller.sending(&context.app, application);
@@ -102,7 +102,9 @@ where
         (Err(_), Some(new)) => create_application(context, application, new).await?,
         (Err(error), None) => return Err(error),
     };
-    let raw = message.transformations_params.take().filter(|params| params.raw_payload.is_some());
+    let raw = message.transformations_params.take();
+    check_raw(raw.as_ref(), message.payload)?;
+    let raw = raw.filter(|params| params.raw_payload.is_some());
     let payload = raw.is_none().then_some(message.payload);
     let incoming = parse(&routes, &bytes, message, raw, idempotency_key)?;
     if validates {
@@ -162,10 +164,6 @@ fn parse(
     raw: Option<RawIn>,
     idempotency_key: Option<String>,
 ) -> Result<Incoming, ApiError> {
-    if message.payload_retention_period.is_some_and(|days| !(5..=90).contains(&days)) {
-        let detail = "a payload is kept for 5 to 90 days";
-        return Err(ApiError::field("payloadRetentionPeriod", "retention_out_of_range", detail));
-    }
     let (content_type, body) = match raw {
         Some(raw) => raw_body(raw)?,
         None if message.payload.get().starts_with('{') => {
@@ -185,7 +183,7 @@ fn parse(
     let endpoint = message.endpoint.as_deref().map(|named| one_endpoint(routes, named)).transpose()?;
     Ok(Incoming {
         event_type: fields::name("eventType", &message.event_type)?,
-        uid: message.event_id.map(|uid| fields::name("eventId", &uid)).transpose()?,
+        uid: message.event_id.as_deref().map(event_uid).transpose()?,
         channels,
         endpoint,
         ordering_key: message.ordering_key.map(|key| fields::name("orderingKey", &key)).transpose()?,
@@ -195,11 +193,47 @@ fn parse(
     })
 }
 
+/// The sender's own id. One in the form of the router's would shadow a message, or be shadowed by it.
+fn event_uid(text: &str) -> Result<Name, ApiError> {
+    let uid = fields::name("eventId", text)?;
+    if text.parse::<EventId>().is_ok() {
+        let detail = "this has the form of an id that the router makes; choose another";
+        return Err(ApiError::field("eventId", "uid_is_id", detail));
+    }
+    Ok(uid)
+}
+
 fn one_endpoint(routes: &Routes, id_or_uid: &str) -> Result<EndpointId, ApiError> {
     let endpoint = routes.endpoint(id_or_uid).map(|endpoint| endpoint.id);
     endpoint.ok_or_else(|| {
         ApiError::field("endpoint", "endpoint_unknown", "the application has no endpoint with this id or uid")
     })
+}
+
+/// Refuses what would be left out: headers that no delivery gets, and a payload beside another.
+fn check_raw(raw: Option<&RawIn>, payload: &RawValue) -> Result<(), ApiError> {
+    let Some(raw) = raw else { return Ok(()) };
+    let headers = raw.headers.iter().flat_map(BTreeMap::keys);
+    let mut further = headers.filter(|name| !name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
+    if let Some(name) = further.next() {
+        let place = ["transformationsParams", "headers", name].map(str::to_owned);
+        let detail =
+            "only the content type of a raw payload is taken; headers of deliveries are the endpoint's";
+        return Err(ApiError::place(place, None, "not_supported", detail));
+    }
+    let is_empty = || payload.get().bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"{}");
+    match (&raw.raw_payload, &raw.headers) {
+        (Some(_), _) if !is_empty() => {
+            let detail =
+                "`transformationsParams.rawPayload` is sent in its place; leave this an empty object";
+            Err(ApiError::field("payload", "payload_ambiguous", detail))
+        }
+        (None, Some(headers)) if !headers.is_empty() => {
+            let detail = "a content type goes with `rawPayload`; a JSON payload has its own";
+            Err(ApiError::field("transformationsParams.headers", "raw_payload_missing", detail))
+        }
+        (Some(_), _) | (None, _) => Ok(()),
+    }
 }
 
 fn raw_body(raw: RawIn) -> Result<(ContentType, Bytes), ApiError> {

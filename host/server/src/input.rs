@@ -18,6 +18,9 @@ use crate::ServerConfig;
 use crate::body_budget::BudgetFull;
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::strict::{self, Fault, MemberFault, MemberFaultKind};
+use crate::suggestion;
+use crate::unsupported_member::Unsupported;
 
 /// The header that makes a request happen once.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -33,6 +36,10 @@ pub(crate) struct Input {
     pub(crate) target: String,
     pub(crate) idempotency_key: Option<String>,
 }
+
+/// The body of an operation that says all: none, or an object without members.
+#[derive(Deserialize, Default)]
+pub(crate) struct Nothing {}
 
 impl FromRequest<Arc<Context>> for Input {
     type Rejection = ApiError;
@@ -204,11 +211,30 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
 
 /// Reads JSON of this shape. The place of a fault is found by reading again, so that good input is read fast.
 pub(crate) fn json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| fault::<T>(bytes, &error))
+    strict::from_slice(bytes).map_err(|fault| match fault {
+        Fault::Member(fault) => refused_member(&fault),
+        Fault::Json(error) => json_fault::<T>(bytes, &error),
+    })
+}
+
+/// Names the member, and what was probably meant.
+#[cold]
+fn refused_member(fault: &MemberFault) -> ApiError {
+    let MemberFault { place, kind } = fault;
+    let name = suggestion::shown(place.last().map_or("", String::as_str));
+    let (code, detail) = match kind {
+        MemberFaultKind::Unknown { known } => {
+            let hint = suggestion::hint(&name, known);
+            ("member_unknown", format!("there is no `{name}` here: {hint}"))
+        }
+        MemberFaultKind::Unsupported(unsupported) => (Unsupported::CODE, unsupported.detail()),
+        MemberFaultKind::Repeated => ("member_repeated", format!("`{name}` stands twice; give it once")),
+    };
+    ApiError::place(place.iter().map(|segment| suggestion::shown(segment)), None, code, detail)
 }
 
 #[cold]
-fn fault<'de, T: Deserialize<'de>>(bytes: &'de [u8], error: &serde_json::Error) -> ApiError {
+fn json_fault<'de, T: Deserialize<'de>>(bytes: &'de [u8], error: &serde_json::Error) -> ApiError {
     if bytes.is_empty() {
         return ApiError::new(StatusCode::BAD_REQUEST, "body_empty", "this needs a body of JSON");
     }
@@ -223,5 +249,7 @@ fn fault<'de, T: Deserialize<'de>>(bytes: &'de [u8], error: &serde_json::Error) 
     let path =
         serde_path_to_error::deserialize::<_, T>(&mut reader).err().map(|error| error.path().to_string());
     let path = path.filter(|path| path != ".").unwrap_or_default();
-    ApiError::field(&path, "value_error", error.to_string())
+    // Of shapes that serde reads into a buffer first, which have no members of their own to look at.
+    let code = if error.to_string().starts_with("unknown field") { "member_unknown" } else { "value_error" };
+    ApiError::field(&path, code, error.to_string())
 }

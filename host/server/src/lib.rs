@@ -31,13 +31,17 @@ mod ingest;
 mod input;
 mod list;
 mod pairs;
+mod parameters;
 mod query;
 mod rate_limit;
 mod receive;
 mod router;
 mod serve;
+mod strict;
+mod suggestion;
 #[cfg(test)]
 mod tests;
+mod unsupported_member;
 mod wrong_keys;
 
 use crate::context::Context;

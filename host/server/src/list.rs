@@ -28,8 +28,8 @@ pub(crate) struct ListOut<T> {
 /// Answers a page of what happened.
 pub(crate) fn page<Id: Display, T: Serialize>(page: Page<Id, T>) -> Response {
     let list = ListOut {
-        iterator: page.next.map(|id| id.to_string()),
-        prev_iterator: page.previous.map(|id| format!("-{id}")),
+        iterator: page.next.map(|id| Cursor::Next(id).to_string()),
+        prev_iterator: page.previous.map(|id| Cursor::Previous(id).to_string()),
         done: page.done,
         data: page.items,
     };
@@ -61,8 +61,8 @@ pub(crate) fn entries<K: Ord + Clone + Display, V, T: Serialize>(
         found.reverse();
     }
     let list = ListOut {
-        iterator: found.last().map(|(key, _)| key.to_string()),
-        prev_iterator: found.first().map(|(key, _)| format!("-{key}")),
+        iterator: found.last().map(|(key, _)| Cursor::Next(key).to_string()),
+        prev_iterator: found.first().map(|(key, _)| Cursor::Previous(key).to_string()),
         done,
         data: found.into_iter().map(|(_, value)| show(value)).collect(),
     };

@@ -16,8 +16,9 @@ use http::request::Parts;
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::fields;
+use crate::parameters::is_event_types;
 
-/// The parameters of one request. Unknown ones are ignored, as in the Svix API.
+/// The parameters of one request. Which there may be is in [`parameters`](crate::parameters).
 pub(crate) struct Query(Vec<(String, String)>);
 
 /// Which way a list goes.
@@ -27,12 +28,28 @@ pub(crate) enum Order {
     Descending,
 }
 
-/// Where a reader is in a list: `id` goes on after it, `-id` goes back before it.
+/// Where a reader is in a list: `id` goes on after it, `-id` goes back before it. Names may begin with a hyphen themselves,
+/// but not with a tilde: `~-name` goes on after `-name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cursor<Id> {
     Start,
     Next(Id),
     Previous(Id),
+}
+
+impl<Id: Display> Display for Cursor<Id> {
+    /// As it is read back.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Start => Ok(()),
+            Self::Next(id) => {
+                let text = id.to_string();
+                let escape = if text.starts_with('-') { "~" } else { "" };
+                write!(formatter, "{escape}{text}")
+            }
+            Self::Previous(id) => write!(formatter, "-{id}"),
+        }
+    }
 }
 
 impl FromRequestParts<Arc<Context>> for Query {
@@ -62,9 +79,10 @@ impl Query {
         let parse = |text: &str| {
             text.parse().map_err(|error| ApiError::query("iterator", "iterator_invalid", format!("{error}")))
         };
-        match text.strip_prefix('-') {
-            Some(text) => parse(text).map(Cursor::Previous),
-            None => parse(text).map(Cursor::Next),
+        match (text.strip_prefix('-'), text.strip_prefix('~')) {
+            (Some(text), _) => parse(text).map(Cursor::Previous),
+            (None, Some(text)) => parse(text).map(Cursor::Next),
+            (None, None) => parse(text).map(Cursor::Next),
         }
     }
 
@@ -126,9 +144,7 @@ impl Query {
 
     /// `event_types=a,b`, `event_types=a&event_types=b`, `event_types[]=a` and `event_types[0]=a` alike.
     pub(crate) fn event_types(&self) -> Result<Vec<Name>, ApiError> {
-        let wanted = self.0.iter().filter(|(name, _)| {
-            name == "event_types" || (name.starts_with("event_types[") && name.ends_with(']'))
-        });
+        let wanted = self.0.iter().filter(|(name, _)| is_event_types(name));
         let names = wanted.flat_map(|(_, value)| value.split(',')).filter(|name| !name.is_empty());
         names
             .map(|name| {
@@ -136,6 +152,11 @@ impl Query {
                     .map_err(|error| ApiError::query("event_types", "event_type_invalid", error.to_string()))
             })
             .collect()
+    }
+
+    /// The names of all that was given.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, delete, get, post};
 use http::{Method, StatusCode, Uri};
 
@@ -16,6 +17,7 @@ use crate::context::Context;
 use crate::error::{ApiError, Handled};
 use crate::graphql;
 use crate::ingest;
+use crate::parameters;
 use crate::receive::receive;
 
 pub(crate) fn router(context: Arc<Context>) -> Router {
@@ -30,6 +32,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/in/{source}/{*path}", any(receive))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(Arc::clone(&context), parameters::check))
         .with_state(context)
 }
 

@@ -7,7 +7,7 @@ use hookmill_core::limits::APPLICATIONS_MAX;
 use hookmill_core::port::store::Change;
 
 use super::{Edit, Text, Written, conflict};
-use crate::AppError;
+use crate::{AppError, ErrorKind};
 
 /// Everything that an operator says about an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,28 @@ pub struct ApplicationPatch {
     pub rate_limit: Option<Option<u16>>,
     /// The operator's own labels, all of them.
     pub metadata: Option<Metadata>,
+}
+
+/// Who changes an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// Whoever runs the router: everything.
+    Operator,
+    /// The application itself: what is its own. By its uid others address it, and its limits protect them, so it keeps both.
+    Tenant,
+}
+
+impl ApplicationPatch {
+    /// The field that only the operator may change as this would, if there is one.
+    fn operators_field(&self, application: &Application) -> Option<&'static str> {
+        let changes_uid = self.uid.as_ref().is_some_and(|uid| *uid != application.uid);
+        let changes_rate = self.rate_limit.is_some_and(|rate| rate != application.rate_limit);
+        match (changes_uid, changes_rate) {
+            (true, _) => Some("uid"),
+            (false, true) => Some("throttleRate"),
+            (false, false) => None,
+        }
+    }
 }
 
 impl Edit<'_> {
@@ -71,34 +93,42 @@ impl Edit<'_> {
         Ok(Written::Created(self.put_application(application)))
     }
 
-    /// Gives an application new content.
+    /// Gives an application new content. What the operator decides stays where the tenant says nothing of it.
     ///
     /// # Errors
-    /// No such application, or a uid that is taken.
+    /// No such application, a uid that is taken, or as for [`patch_application`](Self::patch_application).
     pub fn replace_application(
         &mut self,
         id: ApplicationId,
         input: ApplicationInput,
+        by: Authority,
     ) -> Result<Application, AppError> {
+        let says = by == Authority::Operator;
         let patch = ApplicationPatch {
             name: Some(input.name),
-            uid: Some(input.uid),
-            rate_limit: Some(input.rate_limit),
+            uid: Some(input.uid).filter(|uid| says || uid.is_some()),
+            rate_limit: Some(input.rate_limit).filter(|rate| says || rate.is_some()),
             metadata: Some(input.metadata),
         };
-        self.patch_application(id, patch)
+        self.patch_application(id, patch, by)
     }
 
     /// Changes some of an application.
     ///
     /// # Errors
-    /// As [`replace_application`](Self::replace_application).
+    /// No such application, a uid that is taken, or something that is not the tenant's to change. A tenant is told so
+    /// before anything is looked up, and so learns nothing of others.
     pub fn patch_application(
         &mut self,
         id: ApplicationId,
         patch: ApplicationPatch,
+        by: Authority,
     ) -> Result<Application, AppError> {
         let mut application = self.application(id)?;
+        if let (Authority::Tenant, Some(field)) = (by, patch.operators_field(&application)) {
+            let message = format!("`{field}` is set by the operator, with an admin key; leave it as it is");
+            return Err(AppError::new(ErrorKind::Forbidden, "operator_field", message));
+        }
         if let Some(name) = patch.name {
             application.name = name.into_string();
         }

@@ -17,7 +17,7 @@ use hookmill_core::signature::{SigningKey, SigningKeys};
 
 use std::collections::BTreeSet;
 
-use super::policy::check_terms;
+use super::transformation::TransformationPatch;
 use super::{Edit, Text, conflict};
 use crate::AppError;
 
@@ -57,6 +57,10 @@ pub struct EndpointPatch {
     pub pattern: Option<Option<EventPattern>>,
     /// The operator's own labels, all of them.
     pub metadata: Option<Metadata>,
+    /// Headers of each delivery, all of them.
+    pub headers: Option<CustomHeaders>,
+    /// How a plugin reshapes what goes to it.
+    pub transformation: Option<TransformationPatch>,
 }
 
 impl Edit<'_> {
@@ -69,6 +73,16 @@ impl Edit<'_> {
         application: ApplicationId,
         input: EndpointInput,
     ) -> Result<Endpoint, AppError> {
+        let endpoint = self.new_endpoint(application, input)?;
+        self.put_endpoint(endpoint)
+    }
+
+    /// An endpoint that is yet to be noted.
+    pub(super) fn new_endpoint(
+        &mut self,
+        application: ApplicationId,
+        input: EndpointInput,
+    ) -> Result<Endpoint, AppError> {
         let routes = self.routes(application)?;
         if routes.endpoints.len() >= APPLICATION_ENDPOINTS_MAX {
             return Err(conflict(
@@ -76,7 +90,6 @@ impl Edit<'_> {
                 format!("the application has {APPLICATION_ENDPOINTS_MAX} endpoints, the most it may have"),
             ));
         }
-        self.check_url(&input.url)?;
         let signing_key = input.signing_key.unwrap_or_else(|| self.new_signing_key());
         let mut endpoint = Endpoint {
             id: EndpointId::new(self.now, self.app.entropy.id_bits()),
@@ -97,7 +110,7 @@ impl Edit<'_> {
             updated_at: self.now,
         };
         self.patch(&mut endpoint, input.details)?;
-        Ok(self.put_endpoint(endpoint))
+        Ok(endpoint)
     }
 
     /// Changes some of an endpoint.
@@ -112,7 +125,7 @@ impl Edit<'_> {
     ) -> Result<Endpoint, AppError> {
         let mut endpoint = self.endpoint(application, id)?;
         self.patch(&mut endpoint, patch)?;
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 
     /// Deletes an endpoint with what it is still owed.
@@ -126,9 +139,7 @@ impl Edit<'_> {
     }
 
     fn patch(&mut self, endpoint: &mut Endpoint, patch: EndpointPatch) -> Result<(), AppError> {
-        let (url_before, verification_before) = (endpoint.url.clone(), endpoint.verification);
         if let Some(url) = patch.url {
-            self.check_url(&url)?;
             endpoint.url = url;
         }
         if let Some(preset) = patch.preset {
@@ -151,9 +162,6 @@ impl Edit<'_> {
         if let Some(verification) = patch.verification {
             endpoint.verification = verification;
         }
-        if (&endpoint.url, endpoint.verification) != (&url_before, verification_before) {
-            self.want_verification(endpoint);
-        }
         if let Some(event_types) = patch.event_types {
             endpoint.filter.event_types = event_types;
         }
@@ -166,7 +174,13 @@ impl Edit<'_> {
         if let Some(metadata) = patch.metadata {
             endpoint.metadata = metadata;
         }
-        check_terms(endpoint)
+        if let Some(headers) = patch.headers {
+            endpoint.headers = headers;
+        }
+        if let Some(transformation) = patch.transformation {
+            endpoint.transformation = self.transformed(&endpoint.transformation, transformation)?;
+        }
+        Ok(())
     }
 
     /// Lets an endpoint that was turned off receive again; what waits for it is tried from the beginning, in order.
@@ -184,7 +198,7 @@ impl Edit<'_> {
             return Err(conflict("endpoint_unverified", message));
         }
         self.set_disabled(&mut endpoint, false);
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 
     /// An endpoint that was turned off keeps who turned it off, and when. One that is not verified stays so.

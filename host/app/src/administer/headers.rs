@@ -21,7 +21,7 @@ impl Edit<'_> {
     ) -> Result<Endpoint, AppError> {
         let mut endpoint = self.endpoint(application, endpoint)?;
         endpoint.headers = headers;
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 
     /// Sets some custom headers and removes those without a value; the rest stays.
@@ -42,7 +42,7 @@ impl Edit<'_> {
             changes.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_ref()?.as_bytes())));
         let headers = CustomHeaders::new(kept.chain(set)).map_err(|error| refused(&error))?;
         endpoint.headers = headers;
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookmill_core::id::KeyId;
 use hookmill_core::key::{ApiKey, KeyHash, Scope, key_text};
-use hookmill_core::limits::KEYS_MAX;
+use hookmill_core::limits::{APPLICATION_KEYS_MAX, KEYS_MAX};
 use hookmill_core::port::store::Change;
 use zeroize::Zeroizing;
 
@@ -72,7 +72,7 @@ impl Edit<'_> {
     /// No such application, or too many keys.
     pub fn create_key(&mut self, scope: Scope, label: Text) -> Result<(ApiKey, Zeroizing<String>), AppError> {
         self.check_scope(scope)?;
-        self.check_key_count()?;
+        self.check_key_count(scope)?;
         let mut random = Zeroizing::new([0; 32]);
         self.app.entropy.fill(&mut *random);
         let text = key_text(*random);
@@ -97,7 +97,7 @@ impl Edit<'_> {
         if self.table.keys.contains_key(&KeyHash::of(text)) {
             return Err(conflict("key_taken", "this text is a key already; delete that key first"));
         }
-        self.check_key_count()?;
+        self.check_key_count(scope)?;
         Ok(self.put_key(text, scope, label.into_string()))
     }
 
@@ -162,7 +162,16 @@ impl Edit<'_> {
         }
     }
 
-    fn check_key_count(&self) -> Result<(), AppError> {
+    fn check_key_count(&self, scope: Scope) -> Result<(), AppError> {
+        if let Scope::Application(application) | Scope::Ingest(application) = scope {
+            let own = self.table.keys_by_id.values().filter(|key| key.scope.belongs_to(application));
+            if own.count() >= APPLICATION_KEYS_MAX {
+                let message = format!(
+                    "the application has {APPLICATION_KEYS_MAX} keys, the most there may be; delete one first"
+                );
+                return Err(conflict("too_many_keys", message));
+            }
+        }
         if self.table.keys.len() < KEYS_MAX {
             return Ok(());
         }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use hookmill_core::application::Application;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, EndpointId};
-use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
+use hookmill_core::limits::{APPLICATION_CONFIGURATION_BYTES_MAX, IDEMPOTENCY_KEY_KEPT};
 use hookmill_core::plugin::PluginBinding;
 use hookmill_core::port::store::{Change, RememberedAnswer};
 use hookmill_core::route::{Routes, RoutingTable};
@@ -48,9 +48,11 @@ mod verification;
 #[cfg(test)]
 mod verification_tests;
 
+pub(crate) use once::RememberedBytes;
 pub use once::{Begun, Once};
 pub use text::{InvalidText, Text};
 
+use self::policy::check_terms;
 use crate::{App, AppError, ErrorKind};
 
 /// One change of the configuration under way. Dropped without [`commit`](Self::commit) it changes nothing.
@@ -140,11 +142,16 @@ impl Edit<'_> {
     }
 
     /// Remembers the answer to this request with the change, where it carries an idempotency key.
-    pub fn remember(&mut self, status: u16, body: Bytes) {
+    ///
+    /// # Errors
+    /// More than is remembered for one application.
+    pub fn remember(&mut self, status: u16, body: Bytes) -> Result<(), AppError> {
         if let Some(once) = self.once.take() {
+            once.count(&self.app.remembered, body.len(), self.steady)?;
             let answer = RememberedAnswer { fingerprint: once.fingerprint(), status, body, at: self.steady };
             self.changes.push(Change::Remember(once.key(), answer));
         }
+        Ok(())
     }
 
     /// Stores what was noted, in one transaction; then it is in force.
@@ -176,11 +183,46 @@ impl Edit<'_> {
         endpoint.map(|endpoint| Endpoint::clone(endpoint)).ok_or_else(|| AppError::not_found("endpoint"))
     }
 
-    /// Notes a changed endpoint.
-    fn put_endpoint(&mut self, mut endpoint: Endpoint) -> Endpoint {
+    /// Whether an application's endpoints together are configured with no more than they may; one that shrinks always may.
+    fn check_configuration_bytes(
+        &self,
+        endpoint: &Endpoint,
+        before: Option<&Arc<Endpoint>>,
+    ) -> Result<(), AppError> {
+        let bytes = endpoint.configuration_bytes();
+        if before.is_some_and(|before| bytes <= before.configuration_bytes()) {
+            return Ok(());
+        }
+        let routes = self.routes(endpoint.application)?;
+        let others = routes.endpoints.values().filter(|other| other.id != endpoint.id);
+        let sum = others.map(|other| other.configuration_bytes()).sum::<usize>() + bytes;
+        if sum <= APPLICATION_CONFIGURATION_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "the endpoints of the application are configured with {sum} bytes (patterns, settings, compositions, headers), \
+             they may have {APPLICATION_CONFIGURATION_BYTES_MAX}; make some smaller, or delete some"
+        );
+        Err(conflict("configuration_too_large", message))
+    }
+
+    /// Notes a new or changed endpoint. Every change of one comes by here, so the rules between its parts are checked here,
+    /// and here it is seen whether a consent that was given is still one.
+    fn put_endpoint(&mut self, mut endpoint: Endpoint) -> Result<Endpoint, AppError> {
+        let before = self.table.endpoints.get(&endpoint.id);
+        self.check_configuration_bytes(&endpoint, before)?;
+        if before.is_none_or(|before| before.origins() != endpoint.origins()) {
+            for origin in endpoint.origins() {
+                self.check_url(&origin.root())?;
+            }
+        }
+        check_terms(&endpoint)?;
+        if before.is_none_or(|before| !endpoint.is_asked_as(before)) {
+            self.want_verification(&mut endpoint);
+        }
         endpoint.updated_at = self.now;
         self.changes.push(Change::PutEndpoint(Box::new(endpoint.clone())));
-        endpoint
+        Ok(endpoint)
     }
 }
 

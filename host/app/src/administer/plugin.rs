@@ -11,7 +11,8 @@ use hookmill_core::delivery::TransformFailure;
 use hookmill_core::limits::{PLUGIN_BYTES_MAX, PLUGIN_VERSIONS_MAX, PLUGINS_MAX};
 use hookmill_core::manifest::{Manifest, settings_check};
 use hookmill_core::plugin::{
-    ComponentBytes, PluginBinding, PluginDigest, PluginFacts, PluginInterface, PluginName, PluginVersion,
+    ComponentBytes, JAVASCRIPT_PLUGIN, PluginBinding, PluginDigest, PluginFacts, PluginInterface, PluginName,
+    PluginVersion,
 };
 use hookmill_core::port::plugins::{PLUGIN_DEADLINE, PluginRejected};
 use hookmill_core::port::store::Change;
@@ -145,6 +146,7 @@ impl App {
         let Some(text) = self.plugin_interface(version).await?.manifest else { return Ok(()) };
         // It was checked when it was uploaded; a rule that is newer must not make the plugin unusable.
         let Ok(manifest) = Manifest::parse(&text) else { return Ok(()) };
+        check_declared(&manifest, binding)?;
         if let Some(schema) = &manifest.settings_schema {
             schema.validate(&binding.settings).map_err(|error| {
                 let name = &binding.plugin;
@@ -418,6 +420,23 @@ impl Require for PluginEntry {
         let mut versions = self.versions.iter();
         versions.find(|known| known.digest == version).ok_or_else(|| AppError::not_found("plugin version"))
     }
+}
+
+/// Whether the plugin asks for each secret that is bound for it. A script asks in its text, so its runner can't say.
+fn check_declared(manifest: &Manifest, binding: &PluginBinding) -> Result<(), AppError> {
+    if binding.plugin.as_str() == JAVASCRIPT_PLUGIN {
+        return Ok(());
+    }
+    let is_declared = |name: &&str| manifest.secrets.iter().any(|secret| secret.name.as_str() == *name);
+    let Some(undeclared) = binding.secrets.names().find(|name| !is_declared(name)) else { return Ok(()) };
+    let declared: Vec<&str> = manifest.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    let known = match declared.as_slice() {
+        [] => "it has none".to_owned(),
+        names => format!("it has `{}`", names.join("`, `")),
+    };
+    let plugin = &binding.plugin;
+    let message = format!("the plugin `{plugin}` declares no secret `{undeclared}`: {known}");
+    Err(AppError::invalid("plugin_secret_undeclared", message))
 }
 
 /// The manifest of an upload, which must tell the truth.

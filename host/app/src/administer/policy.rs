@@ -1,6 +1,5 @@
 //! The terms on which an endpoint receives.
 
-use hookmill_core::compose::Composition;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::policy::{Overrides, Policy};
@@ -53,17 +52,18 @@ impl Edit<'_> {
             reset(&mut overrides, term);
         }
         endpoint.policy = Policy::new(preset, merged(overrides, patch.overrides));
-        check_terms(&endpoint)?;
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 }
 
-/// Whether an endpoint's URL, those of its composition, and its secret fit its terms.
+/// Whether everywhere that an endpoint's requests may go, and its secret, fit its terms.
 pub(super) fn check_terms(endpoint: &Endpoint) -> Result<(), AppError> {
     let terms = endpoint.policy.effective();
-    let composed = endpoint.transformation.composition().map(Composition::origins).unwrap_or_default();
-    let is_admitted =
-        terms.url.admits(&endpoint.url) && composed.iter().all(|origin| terms.url.admits(&origin.root()));
+    endpoint
+        .check_verifiable()
+        .map_err(|error| AppError::invalid("verification_origins", error.to_string()))?;
+    let is_admitted = terms.url.admits(&endpoint.url)
+        && endpoint.origins().iter().all(|origin| terms.url.admits(&origin.root()));
     if !is_admitted {
         return Err(AppError::invalid(
             "url_not_https",

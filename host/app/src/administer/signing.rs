@@ -7,7 +7,6 @@ use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::signature::SigningKey;
 use zeroize::Zeroizing;
 
-use super::policy::check_terms;
 use super::{Edit, conflict};
 use crate::AppError;
 
@@ -32,8 +31,7 @@ impl Edit<'_> {
             .signing
             .rotate(new, self.steady, overlap)
             .map_err(|error| conflict(error.code(), error.shown_at(self.moment()).to_string()))?;
-        check_terms(&endpoint)?;
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 
     pub(super) fn new_signing_key(&self) -> SigningKey {

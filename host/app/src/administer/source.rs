@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hookmill_core::id::{ApplicationId, SourceId};
 use hookmill_core::inbound::{Dedupe, Verifier};
-use hookmill_core::limits::SOURCES_MAX;
+use hookmill_core::limits::{APPLICATION_SOURCES_MAX, SOURCES_MAX};
 use hookmill_core::plugin::{Secret, World};
 use hookmill_core::port::store::Change;
 use hookmill_core::signature::RotatingKeys;
@@ -13,6 +13,7 @@ use hookmill_core::source::{
     Verification,
 };
 
+use super::application::Authority;
 use super::binding::BindingPatch;
 use super::{Edit, Text, conflict};
 use crate::AppError;
@@ -54,7 +55,8 @@ pub struct SourcePatch {
 }
 
 impl Edit<'_> {
-    /// Creates a source that feeds an application.
+    /// Creates a source that feeds an application. One that the application makes for itself has a name with the
+    /// application's id in it.
     ///
     /// # Errors
     /// A name that is taken, too many sources, or parts that do not fit together. Settings that the plugin's schema refuses
@@ -62,9 +64,17 @@ impl Edit<'_> {
     pub fn create_source(
         &mut self,
         application: ApplicationId,
-        input: SourceInput,
+        mut input: SourceInput,
+        by: Authority,
     ) -> Result<Source, AppError> {
         self.routes(application)?;
+        if by == Authority::Tenant {
+            self.check_source_quota(application)?;
+            input.name = SourceName::of_application(application, &input.name).map_err(|error| {
+                let message = format!("{error}, of which an application's id and a `-` are the first 27");
+                AppError::invalid("source_name_invalid", message)
+            })?;
+        }
         if self.table.source_names.contains_key(&input.name) {
             let message = format!("a source with the name `{}` exists; choose another", input.name);
             return Err(conflict("source_name_taken", message));
@@ -136,6 +146,17 @@ impl Edit<'_> {
         self.source(id)?;
         self.changes.push(Change::DeleteSource(id));
         Ok(())
+    }
+
+    fn check_source_quota(&self, application: ApplicationId) -> Result<(), AppError> {
+        let own = self.table.sources.values().filter(|source| source.application == application);
+        if own.count() < APPLICATION_SOURCES_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "the application has {APPLICATION_SOURCES_MAX} sources, the most that it may make; delete one first"
+        );
+        Err(conflict("too_many_sources", message))
     }
 
     fn source(&self, id: SourceId) -> Result<Source, AppError> {

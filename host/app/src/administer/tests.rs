@@ -18,7 +18,7 @@ use hookmill_core::time::UnixMillis;
 use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
 use hookmill_testkit::model_store::ModelStore;
 
-use super::application::{ApplicationInput, ApplicationPatch};
+use super::application::{ApplicationInput, ApplicationPatch, Authority};
 use super::binding::BindingPatch;
 use super::endpoint::{EndpointInput, EndpointPatch};
 use super::plugin::{Upload, Uploaded};
@@ -138,8 +138,8 @@ async fn uids_are_unique_and_unlike_ids() {
     let second = world.application(Some("mill")).await.unwrap();
     let mut edit = world.app.edit().await;
     let patch = ApplicationPatch { uid: Some(Some("shop".parse().unwrap())), ..ApplicationPatch::default() };
-    assert_eq!(code(edit.patch_application(second.id, patch.clone())), "conflict");
-    assert!(edit.patch_application(first.id, patch).is_ok(), "its own uid is not taken");
+    assert_eq!(code(edit.patch_application(second.id, patch.clone(), Authority::Operator)), "conflict");
+    assert!(edit.patch_application(first.id, patch, Authority::Operator).is_ok(), "its own uid is not taken");
 
     let existing = edit.create_application(input(Some("shop")), true).unwrap();
     assert_eq!(existing, Written::Existing(first));
@@ -330,7 +330,7 @@ async fn a_repeat_gets_the_first_answer_also_after_a_crash() {
     let once = |content: &[u8]| Once::new("admin", "POST /app", "key-1", content).unwrap();
     let Begun::Fresh(mut edit) = world.app.edit_once(Some(once(b"{}"))).await.unwrap() else { panic!() };
     edit.create_application(input(Some("shop")), false).unwrap();
-    edit.remember(201, Bytes::from_static(b"first"));
+    edit.remember(201, Bytes::from_static(b"first")).unwrap();
     edit.commit().await.unwrap();
 
     let restarted = World::over(Arc::clone(&world.store)).await;

@@ -1,5 +1,6 @@
 //! Which plugins an endpoint uses: one that reshapes its deliveries, one that reads its answers.
 
+use hookmill_core::address::Origin;
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::{ApplicationId, EndpointId};
@@ -22,6 +23,8 @@ pub struct TransformationPatch {
     pub on_failure: Option<OnTransformFailure>,
     /// Whether runs may share an instance.
     pub instance: Option<InstancePolicy>,
+    /// Origins beside the endpoint's own that the plugin's requests may go to, all of them.
+    pub allowed_origins: Option<Vec<Origin>>,
 }
 
 impl App {
@@ -39,7 +42,7 @@ impl App {
         let mut edit = self.edit().await;
         let mut endpoint = edit.endpoint(application, endpoint)?;
         endpoint.transformation = edit.transformed(&endpoint.transformation, patch)?;
-        let endpoint = edit.put_endpoint(endpoint);
+        let endpoint = edit.put_endpoint(endpoint)?;
         edit.commit().await?;
         Ok(endpoint)
     }
@@ -63,14 +66,15 @@ impl App {
                 Some(bound.ok_or_else(missing)?)
             }
         };
-        let endpoint = edit.put_endpoint(endpoint);
+        let endpoint = edit.put_endpoint(endpoint)?;
         edit.commit().await?;
         Ok(endpoint)
     }
 }
 
 impl Edit<'_> {
-    fn transformed(
+    /// The transformation after a change.
+    pub(super) fn transformed(
         &mut self,
         current: &Transformation,
         patch: TransformationPatch,
@@ -100,7 +104,11 @@ impl Edit<'_> {
         if enabled && !was_enabled && self.unchecked.last() != Some(&binding) {
             self.unchecked.push(binding.clone());
         }
-        let used = PluginUse { binding, on_failure, instance };
+        let allowed_origins = match patch.allowed_origins {
+            Some(origins) => origins,
+            None => kept.map(|used| used.allowed_origins.clone()).unwrap_or_default(),
+        };
+        let used = PluginUse { binding, on_failure, instance, allowed_origins };
         Ok(if enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
     }
 }

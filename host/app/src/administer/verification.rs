@@ -24,10 +24,8 @@ impl Edit<'_> {
     /// When the endpoint was changed since it was asked, so that the consent is not for what it is now.
     pub(crate) fn take_consent(&mut self, asked: &Endpoint, consent: Consent) -> Result<Endpoint, AppError> {
         let mut endpoint = self.endpoint(asked.application, asked.id)?;
-        let terms = |endpoint: &Endpoint| {
-            (endpoint.url.clone(), endpoint.verification, endpoint.policy.effective().rate)
-        };
-        if terms(&endpoint) != terms(asked) {
+        let rate = |endpoint: &Endpoint| endpoint.policy.effective().rate;
+        if !endpoint.is_asked_as(asked) || rate(&endpoint) != rate(asked) {
             let message = "the endpoint was changed while it was verified: verify it again";
             return Err(conflict("endpoint_changed", message));
         }
@@ -39,6 +37,6 @@ impl Edit<'_> {
             let overrides = Overrides { rate: Some(Some(rate)), ..endpoint.policy.overrides().clone() };
             endpoint.policy = Policy::new(endpoint.policy.preset(), overrides);
         }
-        Ok(self.put_endpoint(endpoint))
+        self.put_endpoint(endpoint)
     }
 }

@@ -2,15 +2,19 @@
 
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::attempt::Outcome;
+use hookmill_core::compose::{Composition, MissingRule, RawBody, RawComposition};
 use hookmill_core::endpoint::{DisabledReason, Endpoint, EndpointState};
 use hookmill_core::handshake::{Consent, HandshakeMethod};
 use hookmill_core::id::ApplicationId;
 use hookmill_core::policy::Rate;
+use hookmill_core::preset::Preset;
 use hookmill_core::request::OutgoingRequest;
 use http::{HeaderMap, Method};
 
 use super::endpoint::{EndpointInput, EndpointPatch};
-use super::tests::{World, code};
+use super::policy::PolicyPatch;
+use super::tests::{World, chosen, code};
+use super::transformation::TransformationPatch;
 use crate::AppError;
 
 /// Answers with the challenge of the request.
@@ -143,4 +147,113 @@ async fn a_method_is_that_of_the_endpoint_or_named() {
     assert_eq!(code(verify(&plain, None).await), "verification_method_missing");
     let foreign = ApplicationId::new(hookmill_core::time::UnixMillis(1), 1);
     assert_eq!(code(world.app.verify_endpoint(foreign, plain.id, None).await), "not_found");
+}
+
+fn composition(url: &str, allowed_origins: &[&str]) -> Composition {
+    let raw = RawComposition {
+        name: "n".to_owned(),
+        method: Method::POST,
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: RawBody::None,
+        missing: MissingRule::default(),
+        allowed_origins: allowed_origins.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    Composition::parse(raw, None).unwrap()
+}
+
+impl World {
+    /// A verified endpoint, which composes its requests if a URL is given.
+    async fn verified(&self, composed: Option<&str>) -> Endpoint {
+        let mut endpoint = self.challenged().await;
+        if let Some(composed) = composed {
+            endpoint = self.composed(&endpoint, composition(composed, &[])).await.unwrap();
+        }
+        self.transport.script_reader(echo);
+        let (verified, passed) = self.verify(&endpoint).await.unwrap();
+        assert!(passed && verified.state == EndpointState::Enabled);
+        verified
+    }
+
+    async fn composed(&self, endpoint: &Endpoint, composition: Composition) -> Result<Endpoint, AppError> {
+        let mut edit = self.app.edit().await;
+        let composed = edit.compose_endpoint(endpoint.application, endpoint.id, composition)?;
+        edit.commit().await?;
+        Ok(composed)
+    }
+}
+
+#[tokio::test]
+async fn a_composition_is_asked_where_it_sends() {
+    let world = World::new().await;
+    let endpoint = world.verified(None).await;
+    let composed = world.composed(&endpoint, composition("https://elsewhere.example/in", &[])).await.unwrap();
+    assert!(is_unverified(&composed), "it goes to a URL that was never asked");
+    world.transport.script_reader(echo);
+    assert!(world.verify(&composed).await.unwrap().1);
+    assert_eq!(world.transport.sent().last().unwrap().url.as_str(), "https://elsewhere.example/in");
+}
+
+#[tokio::test]
+async fn every_way_to_another_address_ends_the_consent() {
+    let world = World::new().await;
+    let check = async |endpoint: &Endpoint, changed: Result<Endpoint, AppError>, keeps: bool| {
+        let stored = Endpoint::clone(&world.app.table().endpoints[&endpoint.id]);
+        let changed = changed.unwrap();
+        assert_eq!(stored.state, changed.state);
+        assert_eq!(!is_unverified(&changed), keeps, "{} to {}", endpoint.address(), changed.address());
+    };
+    const COMPOSED: &str = "https://receiver.example/@{{a.b}}";
+    for (url, keeps) in [
+        (COMPOSED, true),
+        ("https://receiver.example/@{{a.c}}", false),
+        ("https://receiver.example/fixed", false),
+        ("https://other.example/@{{a.b}}", false),
+    ] {
+        let endpoint = world.verified(Some(COMPOSED)).await;
+        let changed = world.composed(&endpoint, composition(url, &[])).await;
+        check(&endpoint, changed, keeps).await;
+    }
+    let endpoint = world.verified(Some(COMPOSED)).await;
+    let mut edit = world.app.edit().await;
+    let removed = edit.remove_composition(endpoint.application, endpoint.id);
+    edit.commit().await.unwrap();
+    check(&endpoint, removed, false).await;
+
+    let endpoint = world.verified(None).await;
+    let policy = PolicyPatch { preset: Some(Preset::Whatsapp), ..PolicyPatch::default() };
+    let mut edit = world.app.edit().await;
+    let other_terms = edit.patch_policy(endpoint.application, endpoint.id, policy);
+    edit.commit().await.unwrap();
+    check(&endpoint, other_terms, true).await;
+}
+
+#[tokio::test]
+async fn what_is_verified_can_not_send_where_it_is_not_asked() {
+    let world = World::new().await;
+    let endpoint = world.verified(None).await;
+    let many = composition("https://@{{a.b}}/", &["https://receiver.example", "https://other.example"]);
+    assert_eq!(code(world.composed(&endpoint, many.clone()).await), "verification_origins");
+    world.upload("reshape", b"one").await.unwrap();
+    let allowed_origins = Some(vec![url("https://other.example/").origin()]);
+    let patch = TransformationPatch { allowed_origins, ..chosen("reshape") };
+    assert_eq!(code(world.transform(&endpoint, patch.clone()).await), "verification_origins");
+    let is_kept = world.transform(&endpoint, chosen("reshape")).await.unwrap();
+    assert_eq!(is_kept.state, EndpointState::Enabled, "a plugin sends to the endpoint's own origin");
+
+    // The other way round.
+    let wanted =
+        EndpointPatch { verification: Some(Some(HandshakeMethod::Challenge)), ..EndpointPatch::default() };
+    let plain = world.endpoint(endpoint.application, "https://receiver.example/").await.unwrap();
+    world.composed(&plain, many).await.unwrap();
+    let mut edit = world.app.edit().await;
+    assert_eq!(
+        code(edit.patch_endpoint(plain.application, plain.id, wanted.clone())),
+        "verification_origins"
+    );
+    drop(edit);
+    let plain = world.endpoint(endpoint.application, "https://receiver.example/").await.unwrap();
+    world.transform(&plain, patch).await.unwrap();
+    let mut edit = world.app.edit().await;
+    assert_eq!(code(edit.patch_endpoint(plain.application, plain.id, wanted)), "verification_origins");
 }

@@ -12,6 +12,7 @@ use hookmill_core::compose::Composition;
 use hookmill_core::delivery::{
     Decision, OnTransformFailure, TransformDecision, TransformFailure, decide, decide_transform_failure,
 };
+use hookmill_core::destination::Kept;
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::AttemptId;
 use hookmill_core::limits::{PLUGIN_FAILURE_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
@@ -205,9 +206,11 @@ impl Attempt {
 
     /// The request to send: what an earlier attempt prepared, what the plugin or composition makes, or the event as it is.
     async fn shape(&self, started_at: UnixMillis, began: Instant) -> (Step, Option<bool>) {
-        if let Some(prepared) = &self.delivery.prepared {
-            let shaped = Shaped::unshaped(PreparedRequest::clone(prepared));
-            return (Step::Send(Box::new(shaped)), None);
+        match self.delivery.prepared.as_ref().map(|prepared| self.endpoint.kept(prepared)) {
+            Some(Kept::Send(prepared)) => {
+                return (Step::Send(Box::new(Shaped::unshaped(*prepared))), None);
+            }
+            Some(Kept::MakeAnew) | None => {}
         }
         let original = || Step::Send(Box::new(Shaped::unshaped(PreparedRequest::original(&self.endpoint))));
         let used = match &self.endpoint.transformation {

@@ -176,6 +176,7 @@ fn plugin(on_failure: OnTransformFailure) -> Transformation {
         },
         on_failure,
         instance: InstancePolicy::Fresh,
+        allowed_origins: Vec::new(),
     })
 }
 
@@ -294,6 +295,52 @@ async fn a_retry_sends_what_the_plugin_made_at_first() {
     let bodies: Vec<_> = world.transport.sent().into_iter().map(|request| request.body).collect();
     assert_eq!(bodies, ["first", "first"]);
     assert_eq!(world.plugins.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_retry_follows_the_endpoint_to_its_new_url() {
+    let world = World::start(plugin(OnTransformFailure::Hold)).await;
+    world.transport.script(answered(500));
+    world.plugins.script(report(Ok(TransformOutcome::Deliver(vec![shaped("first")]))));
+    world.accept("{}").await;
+    world.attempts(1).await;
+    let moved = Endpoint {
+        url: "https://new.example/in".parse().unwrap(),
+        ..endpoint(plugin(OnTransformFailure::Hold))
+    };
+    let _changing = world.app.changing.lock().await;
+    world.app.apply(vec![Change::PutEndpoint(Box::new(moved))]).await.unwrap();
+    world.advance(Duration::from_secs(10));
+    world.attempts(2).await;
+    let sent = world.transport.sent();
+    let sent: Vec<_> = sent.iter().map(|request| (request.url.as_str(), &request.body[..])).collect();
+    assert_eq!(
+        sent,
+        [("https://receiver.example/hook", &b"first"[..]), ("https://new.example/in", b"first")]
+    );
+}
+
+#[tokio::test]
+async fn what_was_composed_for_an_old_address_is_composed_for_the_new_one() {
+    let world = World::start(composed("old")).await;
+    world.transport.script(answered(500));
+    world.accept(r#"{"id": 7}"#).await;
+    world.attempts(1).await;
+    let raw = RawComposition {
+        url: "https://new.example/@{{id}}".to_owned(),
+        headers: vec![("authorization".to_owned(), "new".to_owned())],
+        ..composed("old").composition().unwrap().raw().clone()
+    };
+    let moved = Transformation::Composed(Composition::parse(raw, None).unwrap());
+    let _changing = world.app.changing.lock().await;
+    world.app.apply(vec![Change::PutEndpoint(Box::new(endpoint(moved)))]).await.unwrap();
+    world.advance(Duration::from_secs(10));
+    world.attempts(2).await;
+    let sent = world.transport.sent().pop().unwrap();
+    assert_eq!(
+        (sent.url.as_str(), &sent.headers["authorization"]),
+        ("https://new.example/7", &"new".parse().unwrap())
+    );
 }
 
 #[tokio::test]

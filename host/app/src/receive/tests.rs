@@ -21,7 +21,7 @@ use http::{HeaderMap, Method, StatusCode};
 use zeroize::Zeroizing;
 
 use crate::administer::Text;
-use crate::administer::application::ApplicationInput;
+use crate::administer::application::{ApplicationInput, Authority};
 use crate::administer::binding::BindingPatch;
 use crate::administer::plugin::Upload;
 use crate::administer::source::{SourceInput, SourcePatch};
@@ -85,8 +85,12 @@ impl Setup {
         change(&mut details);
         let verifier = details.verifier.take().flatten();
         let mut edit = app.edit().await;
-        edit.create_source(application, SourceInput { name: "in".parse().unwrap(), verifier, details })
-            .unwrap();
+        edit.create_source(
+            application,
+            SourceInput { name: "in".parse().unwrap(), verifier, details },
+            Authority::Operator,
+        )
+        .unwrap();
         edit.commit().await.unwrap();
         Self { app, store, plugins, application }
     }

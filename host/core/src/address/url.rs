@@ -145,6 +145,16 @@ impl DeliveryUrl {
         }
     }
 
+    /// Path and query of another URL at this one's origin.
+    #[must_use]
+    pub fn with_path_of(&self, other: &Self) -> Self {
+        let mut url = self.0.clone();
+        url.set_path(other.0.path());
+        url.set_query(other.0.query());
+        // Of two hosts the longer one may make it too long.
+        Self::parse(url.as_str()).unwrap_or_else(|_| self.clone())
+    }
+
     /// The host's address, if it is written as one.
     #[must_use]
     pub fn literal_ip(&self) -> Option<IpAddr> {

@@ -143,6 +143,7 @@ pub struct Composition(Arc<Parsed>);
 
 struct Parsed {
     raw: RawComposition,
+    text_bytes: usize,
     url: UrlTemplate,
     headers: HeaderTemplates,
     body: BodyTemplate,
@@ -178,7 +179,7 @@ impl Composition {
     fn read(raw: RawComposition, vocabulary: Vocabulary<'_>) -> Result<Self, InvalidComposition> {
         check_name(&raw.name)?;
         check_method(&raw)?;
-        check_text(&raw)?;
+        let text_bytes = check_text(&raw)?;
         let mut reader = Reader::new(vocabulary);
         let url = UrlTemplate::read(&mut reader, &raw.url, &raw.allowed_origins)?;
         let headers = HeaderTemplates::read(&mut reader, &raw.headers)?;
@@ -193,13 +194,19 @@ impl Composition {
                 BodyTemplate::Form(FormTemplate::read(&mut reader, fields, *encoding)?)
             }
         };
-        Ok(Self(Arc::new(Parsed { raw, url, headers, body })))
+        Ok(Self(Arc::new(Parsed { raw, text_bytes, url, headers, body })))
     }
 
     /// What the operator wrote.
     #[must_use]
     pub fn raw(&self) -> &RawComposition {
         &self.0.raw
+    }
+
+    /// Bytes of its text.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.0.text_bytes
     }
 
     /// Where requests may go: the origin of the URL, or those that are allowed.
@@ -230,7 +237,7 @@ impl Composition {
     /// When a value is missing and the rule is to fail, when URL, headers or body would pass their limits, or when a
     /// value would lead the request elsewhere or add a header.
     pub fn render(&self, event: &Value) -> Result<PreparedRequest, CompositionError> {
-        let Parsed { raw, url, headers, body } = &*self.0;
+        let Parsed { raw, url, headers, body, .. } = &*self.0;
         let scope = Scope { event, missing: raw.missing };
         let url = url.render(&scope)?;
         let mut headers = headers.render(&scope)?;
@@ -243,6 +250,7 @@ impl Composition {
         Ok(PreparedRequest {
             method: raw.method.clone(),
             url,
+            made_for: Some(self.base_url()),
             headers,
             secret_headers: Vec::new(),
             body: RequestBody::Replaced(body),
@@ -323,16 +331,24 @@ fn check_method(raw: &RawComposition) -> Result<(), InvalidComposition> {
 }
 
 /// Bounds the text before any of it is read.
-fn check_text(raw: &RawComposition) -> Result<(), InvalidComposition> {
+fn check_text(raw: &RawComposition) -> Result<usize, InvalidComposition> {
+    let bytes = text_bytes(raw)
+        .map_err(|fault| InvalidComposition::of(Part::Body { pointer: String::new() }, fault))?;
+    if bytes <= TEMPLATE_BYTES_MAX {
+        Ok(bytes)
+    } else {
+        Err(InvalidComposition::of(Part::Whole, CompositionFault::TextTooLong))
+    }
+}
+
+fn text_bytes(raw: &RawComposition) -> Result<usize, CompositionFault> {
     let pairs = |pairs: &[(String, String)]| -> usize {
         pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
     };
     let body_bytes = match &raw.body {
         RawBody::None => 0,
-        RawBody::Json(body) => json::text_bytes(body)
-            .map_err(|fault| InvalidComposition::of(Part::Body { pointer: String::new() }, fault))?,
+        RawBody::Json(body) => json::text_bytes(body)?,
         RawBody::Form { fields, .. } => pairs(fields),
     };
-    let fits = raw.url.len() + pairs(&raw.headers) + body_bytes <= TEMPLATE_BYTES_MAX;
-    if fits { Ok(()) } else { Err(InvalidComposition::of(Part::Whole, CompositionFault::TextTooLong)) }
+    Ok(raw.url.len() + pairs(&raw.headers) + body_bytes)
 }

@@ -136,6 +136,7 @@ fn of_code(code: &str) -> &'static Diagnosis {
         }
         "secret_not_bound" | "secret_not_a_header" => &table::SECRET,
         "url_not_https" => &table::URL_NOT_HTTPS,
+        "destination_not_allowed" => &table::DESTINATION_NOT_ALLOWED,
         "challenge_not_echoed" => &table::CHALLENGE_NOT_ECHOED,
         "origin_not_allowed" => &table::ORIGIN_NOT_ALLOWED,
         "rate_not_allowed" => &table::RATE_NOT_ALLOWED,
@@ -259,6 +260,7 @@ mod tests {
         );
         check(&["secret_not_bound", "secret_not_a_header"], "secret");
         check(&["url_not_https"], "url_not_https");
+        check(&["destination_not_allowed"], "destination_not_allowed");
         check(&["compose_value_missing", "url_too_long"], "composition");
         check(&["challenge_not_echoed"], "challenge_not_echoed");
         check(&["origin_not_allowed"], "origin_not_allowed");

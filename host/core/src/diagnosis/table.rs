@@ -300,6 +300,10 @@ diagnoses! {
     URL_NOT_HTTPS = "url_not_https", "the endpoint's terms want https, and the request would go elsewhere",
         ["the plugin or the composition makes an http URL"],
         ["make an https URL, or set the policy's `url` to `any`"];
+    DESTINATION_NOT_ALLOWED = "destination_not_allowed",
+        "the request would go to an origin that the endpoint does not allow",
+        ["the endpoint's URL or its allowed origins changed after the request was made", "the plugin names another host"],
+        ["add the origin to the transformation's `allowedOrigins`, or correct what names it"];
     COMPOSITION = "composition", "no request could be composed for this event",
         ["the event lacks a value that the composition needs", "a value does not fit its place"],
         ["preview the composition against the event, and correct it"];

@@ -196,18 +196,19 @@ impl Handshake {
             Self::Challenge { id, challenge } => {
                 let body = json!({ "type": CHALLENGE_TYPE, "challenge": challenge });
                 let event = challenge_event(*id, endpoint, body.to_string().into());
-                let prepared = PreparedRequest::original(endpoint);
+                let prepared =
+                    PreparedRequest { url: endpoint.address(), ..PreparedRequest::original(endpoint) };
                 build(endpoint, &event, &prepared, &BoundSecrets::default(), now)
             }
             Self::CloudEvents { origin, rate } => {
-                check_url(endpoint, &endpoint.url)?;
+                let url = endpoint.address();
+                check_url(endpoint, &url)?;
                 // The endpoint's own headers may be what lets a request through its gateway.
                 let mut headers = endpoint.headers.as_map().clone();
                 headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
                 headers.insert(REQUEST_ORIGIN, visible(&origin.0));
                 headers.insert(REQUEST_RATE, HeaderValue::from(*rate));
-                let (method, url) = (Method::OPTIONS, endpoint.url.clone());
-                Ok(OutgoingRequest { method, url, headers, body: Bytes::new() })
+                Ok(OutgoingRequest { method: Method::OPTIONS, url, headers, body: Bytes::new() })
             }
         }
     }

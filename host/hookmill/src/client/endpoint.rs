@@ -38,19 +38,17 @@ pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) ->
             plugin,
             settings,
             reuse_instance,
+            allow_origin,
         } => {
-            let plugin_use = plugin.map(|plugin| plugin_use(plugin, settings, reuse_instance)).transpose()?;
+            let plugin_use = plugin
+                .map(|plugin| plugin_use(plugin, settings, reuse_instance, allow_origin))
+                .transpose()?;
             let event_types = (!types.is_empty()).then_some(types);
             let verification = verification.map(method_name);
-            let new = json!({ "url": receiver, "uid": uid, "eventTypes": event_types, "verification": verification });
+            // In one request: an endpoint without its plugin would receive what the plugin keeps from it.
+            let new =
+                NewEndpoint { url: receiver, uid, event_types, verification, transformation: plugin_use };
             let created = client.call(Method::POST, &["app", &app, "endpoint"], Some(&new)).await?;
-            if let Some(plugin_use) = plugin_use {
-                let id = created["id"].as_str().unwrap_or_default();
-                let path = ["app", &app, "endpoint", id, "transformation"];
-                client.call(Method::PATCH, &path, Some(&plugin_use)).await.map_err(|failure| {
-                    failure.hint(format!("the endpoint {id} was created, without a plugin"))
-                })?;
-            }
             print(json, &created, || table(&COLUMNS, std::slice::from_ref(&created), ""));
         }
         EndpointCommand::List { app } => {
@@ -122,19 +120,39 @@ fn method_name(method: VerificationMethod) -> String {
     value.map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
+/// An endpoint with all that it needs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewEndpoint {
+    url: String,
+    uid: Option<String>,
+    event_types: Option<Vec<String>>,
+    verification: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transformation: Option<PluginUse>,
+}
+
 /// The part of a transformation that is set here; settings stay the text that came.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct PluginUse {
     plugin: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Box<RawValue>>,
     instance: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed_origins: Vec<String>,
 }
 
-fn plugin_use(plugin: String, settings: Option<String>, reuse_instance: bool) -> Result<PluginUse, Failure> {
+fn plugin_use(
+    plugin: String,
+    settings: Option<String>,
+    reuse_instance: bool,
+    allowed_origins: Vec<String>,
+) -> Result<PluginUse, Failure> {
     let settings = settings.map(RawValue::from_string).transpose().map_err(|error| {
         Failure::new(Exit::Usage, "settings_not_json", format!("the settings are no JSON: {error}"))
     })?;
     let instance = if reuse_instance { "reused" } else { "fresh" };
-    Ok(PluginUse { plugin, settings, instance })
+    Ok(PluginUse { plugin, settings, instance, allowed_origins })
 }

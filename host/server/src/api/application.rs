@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use hookmill_app::administer::Written;
 use hookmill_app::administer::application::{ApplicationInput, ApplicationPatch};
 use hookmill_core::application::Application;
+use hookmill_core::id::ApplicationId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, Decided};
 use crate::error::{ApiError, Handled};
-use crate::fields::{self, nullable, patched};
+use crate::fields::{self, nullable, or_default, patched};
 use crate::input::Input;
 use crate::list;
 use crate::query::{Order, Query};
@@ -27,7 +28,7 @@ pub(crate) struct ApplicationIn {
     uid: Option<String>,
     rate_limit: Option<u16>,
     throttle_rate: Option<u16>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     metadata: BTreeMap<String, String>,
 }
 
@@ -85,7 +86,7 @@ impl ApplicationIn {
         Ok(ApplicationInput {
             name: fields::label("name", self.name)?,
             uid: self.uid.map(|uid| fields::name("uid", &uid)).transpose()?,
-            rate_limit: self.throttle_rate.or(self.rate_limit).map(rate_limit).transpose()?,
+            rate_limit: rate(self.throttle_rate, self.rate_limit)?.map(rate_limit).transpose()?,
             metadata: fields::metadata(self.metadata)?,
         })
     }
@@ -96,10 +97,15 @@ impl PatchIn {
         Ok(ApplicationPatch {
             name: self.name.map(|name| fields::label("name", name)).transpose()?,
             uid: patched(self.uid, |uid| fields::name("uid", &uid))?,
-            rate_limit: patched(self.throttle_rate.or(self.rate_limit), rate_limit)?,
+            rate_limit: patched(rate(self.throttle_rate, self.rate_limit)?, rate_limit)?,
             metadata: self.metadata.map(fields::metadata).transpose()?,
         })
     }
+}
+
+/// One rate of the two names that it has.
+fn rate<T: PartialEq>(rate: Option<T>, older: Option<T>) -> Result<Option<T>, ApiError> {
+    fields::either(("throttleRate", rate), ("rateLimit", older))
 }
 
 fn rate_limit(per_second: u16) -> Result<u16, ApiError> {
@@ -154,17 +160,24 @@ pub(crate) async fn replace(
     Path(application): Path<String>,
     input: Input,
 ) -> Handled {
-    let known = match caller.administered(&context, &application) {
-        Ok(routes) => Some(routes.application.id),
-        Err(error) if error.status == StatusCode::NOT_FOUND => None,
-        Err(error) => return Err(error),
-    };
-    let new = input.json::<ApplicationIn>()?.parse()?;
+    match caller.administered(&context, &application) {
+        Err(error) if error.status != StatusCode::NOT_FOUND => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    let authority = caller.authority();
+    let mut new = input.json::<ApplicationIn>()?;
+    let uid = fields::uid_put_to::<ApplicationId>(&application, new.uid.take())?;
+    let new = ApplicationInput { uid, ..new.parse()? };
     context
         .edit(move |edit| {
+            // Looked up within the change, so that two at once make one.
+            let known = edit.table().application(&application).map(|routes| routes.application.id);
             let written = match known {
-                Some(id) => Written::Existing(edit.replace_application(id, new)?),
-                None => edit.create_application(new, false)?,
+                Some(id) => Written::Existing(edit.replace_application(id, new, authority)?),
+                None => {
+                    fields::check_made_at::<ApplicationId>("application", &application, new.uid.as_ref())?;
+                    edit.create_application(new, false)?
+                }
             };
             Ok(Decided::json(status(&written), &ApplicationOut::of(written.get())))
         })
@@ -179,9 +192,10 @@ pub(crate) async fn patch(
 ) -> Handled {
     let id = caller.administered(&context, &application)?.application.id;
     let patch = input.json::<PatchIn>()?.parse()?;
+    let authority = caller.authority();
     context
         .edit(move |edit| {
-            let application = edit.patch_application(id, patch)?;
+            let application = edit.patch_application(id, patch, authority)?;
             Ok(Decided::json(StatusCode::OK, &ApplicationOut::of(&application)))
         })
         .await

@@ -183,16 +183,9 @@ pub(crate) async fn get(
 
 async fn list(context: &Context, routes: &Routes, filter: AttemptFilter, query: &Query) -> Handled {
     let with_content = query.flag("with_content", true)?;
-    let results = match Status::wanted(query)? {
-        None => Vec::new(),
-        Some(Status::Success) => vec![AttemptResult::Delivered, AttemptResult::Dropped, AttemptResult::Split],
-        Some(Status::Fail) => vec![AttemptResult::Failed],
-        // An attempt is recorded once it is over.
-        Some(Status::Pending | Status::Sending) => return Ok(empty()),
-    };
-    let status_class = query.number("status_code_class")?;
+    let status_class = status_class(query)?;
+    let request = query.page(|moment| AttemptId::new(moment, 0))?;
     let filter = AttemptFilter {
-        results,
         status_class,
         event_types: query.event_types()?,
         channel: query.name("channel")?,
@@ -200,9 +193,27 @@ async fn list(context: &Context, routes: &Routes, filter: AttemptFilter, query: 
         after: query.time("after")?,
         ..filter
     };
-    let request = query.page(|moment| AttemptId::new(moment, 0))?;
+    let results = match Status::wanted(query)? {
+        None => Vec::new(),
+        Some(Status::Success) => vec![AttemptResult::Delivered, AttemptResult::Dropped, AttemptResult::Split],
+        Some(Status::Fail) => vec![AttemptResult::Failed],
+        // An attempt is recorded once it is over.
+        Some(Status::Pending | Status::Sending) => return Ok(empty()),
+    };
+    let filter = AttemptFilter { results, ..filter };
     let page = context.app.attempts(routes.application.id, &filter, request).await?;
     Ok(list::page(page.map(|record| AttemptOut::of(record, routes, with_content))))
+}
+
+/// `StatusCodeClass`.
+fn status_class(query: &Query) -> Result<Option<u16>, ApiError> {
+    match query.number("status_code_class")? {
+        class @ (None | Some(0 | 100 | 200 | 300 | 400 | 500)) => Ok(class),
+        Some(_) => {
+            let detail = "a class is 0 (no answer), 100, 200, 300, 400 or 500";
+            Err(ApiError::query("status_code_class", "status_class_unknown", detail))
+        }
+    }
 }
 
 fn empty() -> axum::response::Response {

@@ -17,7 +17,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, detached};
 use crate::error::Handled;
-use crate::fields::{self, nullable, patched};
+use crate::fields::{self, nullable, or_default, patched};
 use crate::input::Input;
 
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ struct ClassifierIn<'a> {
     version: Option<Option<String>>,
     #[serde(borrow)]
     settings: Option<&'a RawValue>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     secrets: BTreeMap<String, Option<String>>,
 }
 

@@ -39,15 +39,14 @@ use crate::pairs::Pairs;
 struct ComposeIn {
     name: String,
     url: String,
-    #[serde(default = "post")]
-    method: String,
+    method: Option<String>,
     /// `null` leaves a header as it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     headers: Pairs<Option<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     body: BodyDto,
     missing: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     allowed_origins: Vec<String>,
     /// An event that the variables are checked against. It is not kept.
     sample: Option<Value>,
@@ -109,16 +108,12 @@ struct PreviewOut<'a> {
     body: String,
 }
 
-fn post() -> String {
-    Method::POST.to_string()
-}
-
 impl ComposeIn {
     /// Checks the composition; `kept` has the values of headers that stay as they are.
     fn parse(self, kept: Option<&RawComposition>) -> Result<Composition, ApiError> {
         let raw = RawComposition {
             name: self.name,
-            method: method(&self.method)?,
+            method: self.method.as_deref().map_or(Ok(Method::POST), method)?,
             url: self.url,
             headers: headers(self.headers, kept.map(|kept| kept.headers.as_slice()).unwrap_or_default())?,
             body: self.body.into_raw(),

@@ -20,7 +20,7 @@ use crate::auth::Caller;
 use crate::context::{Context, detached, once, repeated};
 use crate::error::{ApiError, Handled};
 use crate::fields;
-use crate::input::Input;
+use crate::input::{Input, Nothing};
 use crate::list;
 use crate::query::{Order, Query};
 
@@ -145,6 +145,7 @@ pub(crate) async fn resend(
     input: Input,
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
+    let Nothing {} = input.json_or_default()?;
     let once = once(caller, &input)?;
     detached(async move {
         let event = context.app.event(routes.application.id, &message).await?;
@@ -159,7 +160,7 @@ pub(crate) async fn resend(
                 // Not one transaction: a crash between the two sends once more at the caller's repeat, and that
                 // is what at-least-once allows. The other way round would lose the delivery.
                 context.app.resend(&routes, &event, endpoint.id).await?;
-                edit.remember(StatusCode::ACCEPTED.as_u16(), accepted.clone());
+                edit.remember(StatusCode::ACCEPTED.as_u16(), accepted.clone())?;
                 edit.commit().await?;
                 Ok(answer::bytes(StatusCode::ACCEPTED, accepted))
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use hookmill_app::AppError;
 use hookmill_app::administer::endpoint::{EndpointInput, EndpointPatch};
 use hookmill_app::history::{AttemptFilter, PageRequest};
 use hookmill_core::endpoint::{Endpoint, EndpointState};
@@ -13,16 +14,20 @@ use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::PAGE_ITEMS_MAX;
 use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{AttemptResult, AttemptsOf, EndpointCounts, PageFrom};
+use hookmill_core::signature::SigningKey;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::headers;
+use super::plugin::ensure;
+use super::transformation::{self, TransformationIn};
 use crate::answer;
 use crate::auth::Caller;
-use crate::context::{Context, Decided};
+use crate::context::{Context, Decided, detached};
 use crate::error::{ApiError, Handled};
-use crate::fields::{self, nullable, patched};
-use crate::input::Input;
+use crate::fields::{self, nullable, or_default, patched};
+use crate::input::{Input, Nothing};
 use crate::list;
 use crate::query::{Order, Query};
 
@@ -33,18 +38,19 @@ const EVENT_TYPES_MAX: usize = 1000;
 /// Attempts that are counted for the figures of a period, at most.
 const COUNTED_MAX: u64 = 10_000;
 
-/// `EndpointIn` and `EndpointUpdate`, which differ in the secret only; `pattern`, `preset` and `verification` are ours.
+/// `EndpointIn` and `EndpointUpdate`, which differ in the secret and the headers only; `pattern`, `preset`, `verification` and
+/// `transformation` are ours. What an endpoint needs is said at once, so that none receives before it is complete.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EndpointIn<'a> {
     url: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     description: String,
     uid: Option<String>,
     rate_limit: Option<u16>,
     throttle_rate: Option<u16>,
     version: Option<u16>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     disabled: bool,
     #[serde(alias = "filterTypes")]
     event_types: Option<Vec<String>>,
@@ -55,8 +61,11 @@ struct EndpointIn<'a> {
     preset: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     verification: Option<Option<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     metadata: BTreeMap<String, String>,
+    headers: Option<BTreeMap<String, String>>,
+    #[serde(borrow)]
+    transformation: Option<TransformationIn<'a>>,
 }
 
 /// `EndpointPatch`; `pattern`, `preset` and `verification` are ours.
@@ -182,10 +191,10 @@ impl From<EndpointCounts> for StatsOut {
 }
 
 impl EndpointIn<'_> {
-    /// All of an endpoint but its secret; what has no field here (headers, transformation, policy) stays.
+    /// All of an endpoint; what is not said of headers and transformation, and what has no field here (the policy), stays.
     fn parse(self) -> Result<EndpointInput, ApiError> {
         check_version(self.version)?;
-        let rate = self.throttle_rate.or(self.rate_limit);
+        let rate = fields::either(("throttleRate", self.throttle_rate), ("rateLimit", self.rate_limit))?;
         let details = EndpointPatch {
             url: None,
             preset: self.preset.as_deref().map(fields::preset).transpose()?,
@@ -198,6 +207,11 @@ impl EndpointIn<'_> {
             channels: Some(self.channels.as_deref().map(channels).transpose()?),
             pattern: patched(self.pattern, fields::pattern)?,
             metadata: Some(fields::metadata(self.metadata)?),
+            headers: self.headers.as_ref().map(|headers| headers::parse("headers", headers)).transpose()?,
+            transformation: self
+                .transformation
+                .map(|used| used.parse().map_err(|error| error.within("transformation")))
+                .transpose()?,
         };
         let signing_key = self.secret.map(|secret| fields::signing_key("secret", &secret)).transpose()?;
         Ok(EndpointInput { url: fields::url(&self.url)?, signing_key, details })
@@ -207,7 +221,7 @@ impl EndpointIn<'_> {
 impl PatchIn<'_> {
     fn parse(self) -> Result<EndpointPatch, ApiError> {
         check_version(self.version)?;
-        let rate = self.throttle_rate.or(self.rate_limit);
+        let rate = fields::either(("throttleRate", self.throttle_rate), ("rateLimit", self.rate_limit))?;
         Ok(EndpointPatch {
             url: self.url.map(|url| fields::url(&url)).transpose()?,
             preset: self.preset.as_deref().map(fields::preset).transpose()?,
@@ -220,6 +234,8 @@ impl PatchIn<'_> {
             channels: patched(self.channels, |names| channels(&names))?,
             pattern: patched(self.pattern, fields::pattern)?,
             metadata: self.metadata.map(fields::metadata).transpose()?,
+            headers: None,
+            transformation: None,
         })
     }
 }
@@ -271,12 +287,15 @@ pub(crate) async fn create(
 ) -> Handled {
     let application = caller.administered(&context, &application)?.application.id;
     let new = input.json::<EndpointIn>()?.parse()?;
-    context
-        .edit_once(caller, &input, move |edit| {
-            let endpoint = edit.create_endpoint(application, new).map_err(at_url)?;
+    detached(async move {
+        ensure_plugin(&context, &new.details).await?;
+        let created = context.edit_once(caller, &input, move |edit| {
+            let endpoint = edit.create_endpoint(application, new).map_err(placed)?;
             Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(&endpoint)))
-        })
-        .await
+        });
+        created.await.map_err(settings_placed)
+    })
+    .await
 }
 
 pub(crate) async fn get(
@@ -288,30 +307,58 @@ pub(crate) async fn get(
     Ok(answer::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
 }
 
-/// Gives an endpoint new content, or creates it. Its secret is not changed here.
+/// Gives an endpoint new content, or creates it. The secret of one that is there is not changed here.
 pub(crate) async fn replace(
     State(context): State<Arc<Context>>,
     caller: Caller,
     Path((application, endpoint)): Path<(String, String)>,
     input: Input,
 ) -> Handled {
-    let routes = caller.administered(&context, &application)?;
-    let application = routes.application.id;
-    let known = routes.endpoint(&endpoint).map(|endpoint| endpoint.id);
-    let new = input.json::<EndpointIn>()?.parse()?;
-    context
-        .edit(move |edit| match known {
-            Some(id) => {
-                let patch = EndpointPatch { url: Some(new.url), ..new.details };
-                let endpoint = edit.patch_endpoint(application, id, patch).map_err(at_url)?;
-                Ok(Decided::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+    let application = caller.administered(&context, &application)?.application.id;
+    let mut new = input.json::<EndpointIn>()?;
+    let uid = fields::uid_put_to::<EndpointId>(&endpoint, new.uid.take())?;
+    let mut new = new.parse()?;
+    new.details.uid = Some(uid.clone());
+    detached(async move {
+        ensure_plugin(&context, &new.details).await?;
+        let replaced = context.edit(move |edit| {
+            // Looked up within the change, so that two at once make one.
+            let routes = edit.table().applications.get(&application);
+            match routes.and_then(|routes| routes.endpoint(&endpoint)).cloned() {
+                Some(known) => {
+                    check_secret_kept(&known, new.signing_key.as_ref())?;
+                    let patch = EndpointPatch { url: Some(new.url), ..new.details };
+                    let endpoint = edit.patch_endpoint(application, known.id, patch).map_err(placed)?;
+                    Ok(Decided::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+                }
+                None => {
+                    fields::check_made_at::<EndpointId>("endpoint", &endpoint, uid.as_ref())?;
+                    let endpoint = edit.create_endpoint(application, new).map_err(placed)?;
+                    Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(&endpoint)))
+                }
             }
-            None => {
-                let endpoint = edit.create_endpoint(application, new).map_err(at_url)?;
-                Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(&endpoint)))
-            }
-        })
-        .await
+        });
+        replaced.await.map_err(settings_placed)
+    })
+    .await
+}
+
+/// A `PUT` that is repeated says the secret again with which it made the endpoint.
+fn check_secret_kept(endpoint: &Endpoint, given: Option<&SigningKey>) -> Result<(), ApiError> {
+    let is_kept = given.is_none_or(|given| *given.to_text() == *endpoint.signing.current().to_text());
+    if is_kept {
+        return Ok(());
+    }
+    let detail = "an endpoint that is there keeps its secret; change it with POST .../secret/rotate";
+    Err(ApiError::field("secret", "field_fixed", detail))
+}
+
+/// A plugin that comes with the router is there when an endpoint first names it.
+async fn ensure_plugin(context: &Context, details: &EndpointPatch) -> Result<(), ApiError> {
+    match details.transformation.as_ref().and_then(|used| used.binding.plugin.as_ref()) {
+        Some(name) => ensure(context, name).await,
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn patch(
@@ -351,9 +398,11 @@ pub(crate) async fn reactivate(
     State(context): State<Arc<Context>>,
     caller: Caller,
     Path((application, endpoint)): Path<(String, String)>,
+    input: Input,
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let (application, id) = (routes.application.id, endpoint.id);
+    let Nothing {} = input.json_or_default()?;
     context
         .edit(move |edit| {
             let endpoint = edit.reactivate_endpoint(application, id)?;
@@ -415,8 +464,26 @@ async fn stats_of_period(
     }
 }
 
+/// Names the field that a refusal across things is about.
+fn placed(error: AppError) -> ApiError {
+    match transformation::field_of(error.code) {
+        Some(field) => ApiError::field(field, error.code, error.message).within("transformation"),
+        None => at_url(error),
+    }
+}
+
+/// What the commit says of settings has no place yet.
+fn settings_placed(error: ApiError) -> ApiError {
+    match transformation::field_of(error.code) {
+        Some(field) if error.is_unplaced() => {
+            ApiError::field(field, error.code, error.detail).within("transformation")
+        }
+        Some(_) | None => error,
+    }
+}
+
 /// What is refused of an endpoint across things is its address.
-pub(super) fn at_url(error: hookmill_app::AppError) -> ApiError {
+pub(super) fn at_url(error: AppError) -> ApiError {
     match error.code {
         "address_blocked" | "url_not_https" => ApiError::field("url", error.code, error.message),
         "uid_is_id" => ApiError::field("uid", error.code, error.message),

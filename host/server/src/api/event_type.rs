@@ -15,7 +15,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, Decided};
 use crate::error::{ApiError, Handled};
-use crate::fields::{self, nullable, patched};
+use crate::fields::{self, nullable, or_default, patched};
 use crate::input::Input;
 use crate::list;
 use crate::query::{Order, Query};
@@ -26,11 +26,8 @@ use crate::query::{Order, Query};
 struct EventTypeIn<'a> {
     name: Option<String>,
     description: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     archived: bool,
-    #[serde(default)]
-    deprecated: bool,
-    feature_flag: Option<String>,
     group_name: Option<String>,
     #[serde(borrow)]
     schemas: Option<&'a RawValue>,
@@ -42,9 +39,6 @@ struct EventTypeIn<'a> {
 struct PatchIn<'a> {
     description: Option<String>,
     archived: Option<bool>,
-    #[serde(default)]
-    deprecated: bool,
-    feature_flag: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     group_name: Option<Option<String>>,
     #[serde(borrow, default, deserialize_with = "nullable")]
@@ -86,7 +80,6 @@ impl<'a> EventTypeOut<'a> {
 
 impl EventTypeIn<'_> {
     fn parse(self) -> Result<EventTypeInput, ApiError> {
-        check_supported(self.deprecated, self.feature_flag.as_deref())?;
         Ok(EventTypeInput {
             description: fields::text("description", self.description)?,
             schemas: self.schemas.map(schemas).transpose()?,
@@ -98,7 +91,6 @@ impl EventTypeIn<'_> {
 
 impl PatchIn<'_> {
     fn parse(self) -> Result<EventTypePatch, ApiError> {
-        check_supported(self.deprecated, self.feature_flag.as_deref())?;
         Ok(EventTypePatch {
             description: self.description.map(|text| fields::text("description", text)).transpose()?,
             schemas: patched(self.schemas, schemas)?,
@@ -114,22 +106,6 @@ fn schemas(json: &RawValue) -> Result<Box<str>, ApiError> {
         return Ok(json.get().into());
     }
     Err(ApiError::field("schemas", "schemas_invalid", "schemas are an object of JSON Schemas by version"))
-}
-
-/// What would be forgotten silently is refused.
-fn check_supported(deprecated: bool, feature_flag: Option<&str>) -> Result<(), ApiError> {
-    if deprecated {
-        let detail = "event types are not marked as deprecated here; archive it instead";
-        return Err(ApiError::field("deprecated", "not_supported", detail));
-    }
-    if feature_flag.is_some() {
-        return Err(ApiError::field(
-            "featureFlag",
-            "not_supported",
-            "there are no feature flags; leave it out",
-        ));
-    }
-    Ok(())
 }
 
 fn parse_name(name: &str) -> Result<Name, ApiError> {
@@ -183,7 +159,12 @@ pub(crate) async fn replace(
 ) -> Handled {
     caller.admin()?;
     let name = fields::name("name", &name)?;
-    let new = input.json::<EventTypeIn>()?.parse()?;
+    let mut new = input.json::<EventTypeIn>()?;
+    if new.name.take().is_some_and(|given| given != name.as_str()) {
+        let detail = "an event type keeps its name; make another one";
+        return Err(ApiError::field("name", "field_fixed", detail));
+    }
+    let new = new.parse()?;
     context
         .edit(move |edit| {
             let written = edit.write_event_type(name, new)?;

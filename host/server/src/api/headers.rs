@@ -13,6 +13,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, Decided};
 use crate::error::{ApiError, Handled};
+use crate::fields::or_default;
 use crate::input::Input;
 
 /// Headers whose values are not shown again (the Svix API's list).
@@ -31,10 +32,39 @@ struct HeadersIn {
     headers: BTreeMap<String, String>,
 }
 
-/// `EndpointHeadersPatchIn`: `null` removes.
+/// `EndpointHeadersPatchIn`: `null` removes, as does a name in `deleteHeaders`.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct HeadersPatchIn {
+    #[serde(default, deserialize_with = "or_default")]
     headers: BTreeMap<String, Option<String>>,
+    #[serde(default, deserialize_with = "or_default")]
+    delete_headers: Vec<String>,
+}
+
+impl HeadersPatchIn {
+    /// All changes by name.
+    fn changes(self) -> Result<BTreeMap<String, Option<String>>, ApiError> {
+        let mut changes = self.headers;
+        for name in self.delete_headers {
+            let is_set = |(known, value): (&String, &Option<String>)| {
+                known.eq_ignore_ascii_case(&name) && value.is_some()
+            };
+            if changes.iter().any(is_set) {
+                let detail = "a header is set or deleted, not both";
+                return Err(ApiError::field("deleteHeaders", "header_ambiguous", detail));
+            }
+            changes.insert(name, None);
+        }
+        Ok(changes)
+    }
+}
+
+/// Headers for each delivery of an endpoint.
+pub(super) fn parse(field: &str, headers: &BTreeMap<String, String>) -> Result<CustomHeaders, ApiError> {
+    let entries = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    CustomHeaders::new(entries)
+        .map_err(|error| ApiError::field(field, header_code(&error), error.to_string()))
 }
 
 /// `EndpointHeadersOut`.
@@ -82,9 +112,7 @@ pub(crate) async fn replace(
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let (application, endpoint) = (routes.application.id, endpoint.id);
     let HeadersIn { headers } = input.json()?;
-    let entries = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let headers = CustomHeaders::new(entries)
-        .map_err(|error| ApiError::field("headers", header_code(&error), error.to_string()))?;
+    let headers = parse("headers", &headers)?;
     context
         .edit(move |edit| {
             edit.replace_headers(application, endpoint, headers)?;
@@ -101,10 +129,10 @@ pub(crate) async fn patch(
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let (application, endpoint) = (routes.application.id, endpoint.id);
-    let HeadersPatchIn { headers } = input.json()?;
+    let changes = input.json::<HeadersPatchIn>()?.changes()?;
     context
         .edit(move |edit| {
-            edit.patch_headers(application, endpoint, &headers)?;
+            edit.patch_headers(application, endpoint, &changes)?;
             Ok(Decided::no_content())
         })
         .await

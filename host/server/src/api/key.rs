@@ -24,12 +24,12 @@ struct KeyIn {
     scope: ScopeIn,
     /// Id or uid; with the scopes of one application only.
     application: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     label: String,
     /// A text that callers already have; without one the router makes a key.
     key: Option<String>,
     /// Whether `key` may have 8 to 15 characters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::or_default")]
     allow_short: bool,
 }
 

@@ -1,8 +1,9 @@
 //! The resources under `/api/v1`: one file each, with its shapes and its handlers.
 //!
 //! The shapes are those of the Svix API, so that its clients work here; fields that are ours stand beside them.
-//! Unknown fields of a body are ignored where the shape is Svix's, as Svix does, since its clients may be newer
-//! than this; where the shape is ours alone they are refused, since there they can only be a mistake.
+//! Nothing that is given is ignored. [`strict`](crate::strict) reads every body and refuses members that its shape does not
+//! have, [`parameters`](crate::parameters) does so for queries, and what the Svix API has and this has not is refused by
+//! name ([`unsupported_member`](crate::unsupported_member)). `null` for what may be left out is as good as leaving it out.
 
 pub(crate) mod application;
 pub(crate) mod attempt;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query as UrlQuery, Request, State};
+use axum::extract::{Path, Request, State};
 use hookmill_app::administer::Written;
 use hookmill_app::administer::plugin::{Promotion, Upload};
 use hookmill_core::canary::CanaryPercent;
@@ -21,19 +21,6 @@ use crate::error::{ApiError, Handled};
 use crate::input::{self, Input};
 use crate::list;
 use crate::query::{Order, Query};
-
-/// Query of an upload.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct UploadQuery {
-    /// Whether the upload is the current version at once. The first version of a plugin always is.
-    #[serde(default = "yes")]
-    promote: bool,
-}
-
-fn yes() -> bool {
-    true
-}
 
 /// A plugin, or an upload's answer.
 #[derive(Serialize)]
@@ -185,15 +172,17 @@ pub(crate) async fn upload(
     State(context): State<Arc<Context>>,
     caller: Caller,
     Path(name): Path<String>,
-    UrlQuery(query): UrlQuery<UploadQuery>,
+    query: Query,
     request: Request,
 ) -> Handled {
     caller.admin()?;
     let name = parse_name(&name)?;
     check_wasm(&request)?;
+    // The first version of a plugin is its current one at once, whatever is said here.
+    let promote = query.flag("promote", true)?;
     let component = input::read(request.into_body(), PLUGIN_BYTES_MAX, &context.config).await?;
     let uploaded_by = caller.key().to_string().into();
-    let upload = Upload { name: name.clone(), component, uploaded_by, promote: query.promote };
+    let upload = Upload { name: name.clone(), component, uploaded_by, promote };
     detached(async move {
         let uploaded = context.app.upload_plugin(upload).await?;
         let status = match uploaded.version {

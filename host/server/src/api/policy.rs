@@ -21,7 +21,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, Decided};
 use crate::error::{ApiError, Handled};
-use crate::fields::{self, nullable, patched};
+use crate::fields::{self, nullable, or_default, patched};
 use crate::input::Input;
 use crate::rate_limit::{Quota, with_policy};
 
@@ -31,7 +31,7 @@ use crate::rate_limit::{Quota, with_policy};
 struct PolicyIn {
     preset: Option<String>,
     /// Names of values that are the preset's again.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     reset: Vec<TermDto>,
     /// Seconds before each retry; fractions are allowed.
     schedule: Option<Vec<f64>>,
@@ -67,9 +67,10 @@ enum TermDto {
 #[derive(Deserialize, Serialize)]
 #[serde(tag = "scheme", rename_all = "camelCase", deny_unknown_fields)]
 enum SignatureDto {
-    Standard,
+    // With braces, so that members that they do not have are refused.
+    Standard {},
     BodyHmac { header: String, key: BodyHmacKeyDto },
-    HttpMessage,
+    HttpMessage {},
 }
 
 #[derive(Deserialize, Serialize, Clone, Copy)]
@@ -212,7 +213,7 @@ impl From<TermDto> for Term {
 impl SignatureDto {
     fn of(scheme: &SignatureScheme) -> Self {
         match scheme {
-            SignatureScheme::Standard => Self::Standard,
+            SignatureScheme::Standard => Self::Standard {},
             SignatureScheme::BodyHmac { header, key } => Self::BodyHmac {
                 header: header.to_string(),
                 key: match key {
@@ -220,13 +221,13 @@ impl SignatureDto {
                     BodyHmacKey::EndpointId => BodyHmacKeyDto::EndpointId,
                 },
             },
-            SignatureScheme::HttpMessage => Self::HttpMessage,
+            SignatureScheme::HttpMessage => Self::HttpMessage {},
         }
     }
 
     fn parse(self) -> Result<SignatureScheme, ApiError> {
         match self {
-            Self::Standard => Ok(SignatureScheme::Standard),
+            Self::Standard {} => Ok(SignatureScheme::Standard),
             Self::BodyHmac { header, key } => {
                 let key = match key {
                     BodyHmacKeyDto::Secret => BodyHmacKey::Secret,
@@ -234,7 +235,7 @@ impl SignatureDto {
                 };
                 SignatureScheme::body_hmac(&header, key).map_err(|error| refused("signature.header", &error))
             }
-            Self::HttpMessage => Ok(SignatureScheme::HttpMessage),
+            Self::HttpMessage {} => Ok(SignatureScheme::HttpMessage),
         }
     }
 }

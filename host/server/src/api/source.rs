@@ -12,7 +12,7 @@ use hookmill_core::inbound::{
 use hookmill_core::plugin::{PluginBinding, Secret};
 use hookmill_core::signature::SIGNING_OVERLAP_DEFAULT;
 use hookmill_core::source::{
-    EventTypeFrom, Intake, PublicUrl, ReplayWindow, Source, SourceState, SuccessStatus,
+    EventTypeFrom, Intake, PublicUrl, ReplayWindow, Source, SourceName, SourceState, SuccessStatus,
 };
 use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, Decided, detached};
 use crate::error::{ApiError, Handled};
-use crate::fields::{self, nullable, patched};
+use crate::fields::{self, nullable, or_default, patched};
 use crate::input::Input;
 use crate::list;
 use crate::query::{Order, Query};
@@ -65,7 +65,7 @@ struct PluginIn<'a> {
     version: Option<Option<String>>,
     #[serde(borrow)]
     settings: Option<&'a RawValue>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     secrets: BTreeMap<String, Option<String>>,
 }
 
@@ -398,11 +398,12 @@ pub(crate) async fn create(State(context): State<Arc<Context>>, caller: Caller, 
     let verifier = details.verifier.take().ok_or_else(|| {
         missing("verification", "say how requests are signed; `{\"type\": \"none\"}` believes everybody")
     })?;
+    let authority = caller.authority();
     detached(async move {
         ensure_plugin(&context, &details).await?;
         let created = context.edit_once(caller, &input, move |edit| {
             let new = SourceInput { name, verifier, details };
-            let source = edit.create_source(application, new).map_err(placed)?;
+            let source = edit.create_source(application, new, authority).map_err(placed)?;
             Ok(Decided::json(StatusCode::CREATED, &SourceOut::of(&source)))
         });
         created.await.map_err(settings_placed)
@@ -488,8 +489,13 @@ pub(crate) async fn rotate(
 
 /// A source that this caller may not see is not there.
 fn find(context: &Context, caller: Caller, id_or_name: &str) -> Result<Arc<Source>, ApiError> {
-    caller.reads_shared()?;
-    let found = context.app.table().source(id_or_name).cloned();
+    let table = context.app.table();
+    // What an application calls by its local name is its own source, whoever else has one of that name.
+    let own = caller.own_application()?.and_then(|application| {
+        let name = SourceName::of_application(application, &id_or_name.parse().ok()?).ok()?;
+        table.source_named(name.as_str())
+    });
+    let found = own.or_else(|| table.source(id_or_name)).cloned();
     found.filter(|source| caller.administers(source.application)).ok_or_else(|| ApiError::not_found("source"))
 }
 
@@ -501,12 +507,15 @@ fn missing(field: &str, detail: &'static str) -> ApiError {
 fn settings_placed(error: ApiError) -> ApiError {
     match error.code {
         "settings_invalid" => ApiError::field("plugin.settings", error.code, error.detail),
+        "plugin_secret_undeclared" => ApiError::field("plugin.secrets", error.code, error.detail),
         _ => error,
     }
 }
 
 fn placed(error: hookmill_app::AppError) -> ApiError {
     let field = match error.code {
+        "source_name_invalid" => "name",
+        "plugin_secret_undeclared" => "plugin.secrets",
         "secret_missing" | "secret_unused" => "secret",
         "public_url_missing" => "publicUrl",
         "event_type_unused" => "eventType",

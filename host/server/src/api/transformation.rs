@@ -6,8 +6,10 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use hookmill_app::administer::binding::BindingPatch;
 use hookmill_app::administer::transformation::TransformationPatch;
+use hookmill_core::address::{DeliveryUrl, Origin};
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::Transformation;
+use hookmill_core::limits::ALLOWED_ORIGINS_MAX;
 use hookmill_core::plugin::{InstancePolicy, JAVASCRIPT_PLUGIN};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -18,12 +20,12 @@ use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, detached};
 use crate::error::{ApiError, Handled};
-use crate::fields::{self, nullable, patched};
+use crate::fields::{self, nullable, or_default, patched};
 use crate::input::Input;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TransformationIn<'a> {
+pub(super) struct TransformationIn<'a> {
     enabled: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     plugin: Option<Option<String>>,
@@ -33,10 +35,12 @@ struct TransformationIn<'a> {
     settings: Option<&'a RawValue>,
     /// A script: short for the plugin `javascript` with this as its setting `code`.
     code: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     secrets: BTreeMap<String, Option<String>>,
     on_failure: Option<String>,
     instance: Option<String>,
+    /// Origins beside the endpoint's own that the plugin may send to, all of them.
+    allowed_origins: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +58,7 @@ struct TransformationOut<'a> {
     on_failure: &'static str,
     /// Whether each run has an instance of its own, or may find what an earlier one left.
     instance: &'static str,
+    allowed_origins: Vec<String>,
 }
 
 impl<'a> TransformationOut<'a> {
@@ -71,12 +76,13 @@ impl<'a> TransformationOut<'a> {
             secrets: binding.map(|binding| binding.secrets.names().collect()).unwrap_or_default(),
             on_failure: used.map(|used| used.on_failure).unwrap_or_default().code(),
             instance: used.map(|used| used.instance).unwrap_or_default().code(),
+            allowed_origins: transformation.further_origins().iter().map(Origin::to_string).collect(),
         }
     }
 }
 
 impl TransformationIn<'_> {
-    fn parse(self) -> Result<TransformationPatch, ApiError> {
+    pub(super) fn parse(self) -> Result<TransformationPatch, ApiError> {
         let (plugin, settings) = match (self.plugin, self.code) {
             (plugin, None) => (plugin, self.settings.map(|settings| settings.get().into())),
             (None, Some(code)) => {
@@ -99,8 +105,25 @@ impl TransformationIn<'_> {
             },
             on_failure: self.on_failure.as_deref().map(on_failure).transpose()?,
             instance: self.instance.as_deref().map(instance).transpose()?,
+            allowed_origins: self.allowed_origins.as_deref().map(allowed_origins).transpose()?,
         })
     }
+}
+
+fn allowed_origins(texts: &[String]) -> Result<Vec<Origin>, ApiError> {
+    if texts.len() > ALLOWED_ORIGINS_MAX {
+        let detail = format!("at most {ALLOWED_ORIGINS_MAX} origins are allowed");
+        return Err(ApiError::field("allowedOrigins", "too_many_origins", detail));
+    }
+    let read = |(index, text): (usize, &String)| {
+        let place = ["allowedOrigins".to_owned(), index.to_string()];
+        let url = DeliveryUrl::parse(text).ok();
+        let bare = url.filter(|url| url.as_url().path() == "/" && url.as_url().query().is_none());
+        let origin = bare.map(|url| url.origin());
+        let detail = "an origin is a scheme and a host, such as https://files.example.com";
+        origin.ok_or_else(|| ApiError::place(place, None, "origin_invalid", detail))
+    };
+    texts.iter().enumerate().map(read).collect()
 }
 
 /// What the plugin `javascript` reads: the script, and the settings that the script reads.
@@ -162,16 +185,19 @@ pub(crate) async fn patch(
 
 /// Names the field that a refusal is about.
 pub(super) fn placed(error: hookmill_app::AppError) -> ApiError {
-    match error.code {
-        "plugin_unknown" | "transformation_plugin_missing" => {
-            ApiError::field("plugin", error.code, error.message)
-        }
-        "plugin_version_unknown" => ApiError::field("version", error.code, error.message),
-        "plugin_world_wrong" => ApiError::field("plugin", error.code, error.message),
-        "settings_too_large" | "settings_invalid" | "settings_refused" => {
-            ApiError::field("settings", error.code, error.message)
-        }
-        "too_many_plugin_secrets" => ApiError::field("secrets", error.code, error.message),
-        _ => ApiError::from(error),
+    match field_of(error.code) {
+        Some(field) => ApiError::field(field, error.code, error.message),
+        None => ApiError::from(error),
+    }
+}
+
+/// The field of a binding that refusals with this code are about.
+pub(super) fn field_of(code: &str) -> Option<&'static str> {
+    match code {
+        "plugin_unknown" | "transformation_plugin_missing" | "plugin_world_wrong" => Some("plugin"),
+        "plugin_version_unknown" => Some("version"),
+        "settings_too_large" | "settings_invalid" | "settings_refused" => Some("settings"),
+        "too_many_plugin_secrets" | "plugin_secret_undeclared" => Some("secrets"),
+        _ => None,
     }
 }

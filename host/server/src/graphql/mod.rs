@@ -75,6 +75,9 @@ struct RequestIn {
     operation_name: Option<String>,
     #[serde(default)]
     variables: Variables,
+    /// Reserved for what clients and servers agree on beside the query ("GraphQL over HTTP", section 5.1): nothing here.
+    #[serde(rename = "extensions")]
+    _extensions: Option<serde::de::IgnoredAny>,
 }
 
 pub(crate) fn route(config: &GraphqlConfig) -> MethodRouter<Arc<Context>> {

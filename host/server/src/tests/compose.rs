@@ -218,7 +218,7 @@ async fn what_is_wrong_is_refused_with_its_place() {
     check("preset", json!("other"), "preset_unknown", " preset", None).await;
     check("uid", json!("a b"), "name_invalid", " uid", None).await;
     check("channels", json!([]), "set_size_invalid", " channels", None).await;
-    check("colour", json!(1), "value_error", " colour", None).await;
+    check("colour", json!(1), "member_unknown", " colour", None).await;
 }
 
 #[tokio::test]

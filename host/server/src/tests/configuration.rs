@@ -19,7 +19,8 @@ fn without(mut value: Value, fields: &[&str]) -> Value {
 #[tokio::test]
 async fn applications_live_their_life() {
     let world = World::new().await;
-    let made = world.call("POST", "/api/v1/app", r#"{"name": "Shop", "uid": "shop", "future": 1}"#).await;
+    let made =
+        world.call("POST", "/api/v1/app", r#"{"name": "Shop", "uid": "shop", "rateLimit": null}"#).await;
     assert_eq!(made.status, 201);
     assert_eq!(made.headers["content-type"], "application/json");
     assert_eq!(
@@ -113,7 +114,7 @@ async fn endpoints_live_their_life() {
     }
     let replaced =
         world.call("PUT", "/api/v1/app/shop/endpoint/main", r#"{"url": "https://other.example"}"#).await;
-    assert_eq!((replaced.status, &replaced.json()["uid"]), (200, &Value::Null));
+    assert_eq!((replaced.status, &replaced.json()["uid"]), (200, &json!("main")), "it stays where it is put");
     assert_eq!(replaced.json()["disabled"], false);
     let created = r#"{"url": "https://other.example", "uid": "second"}"#;
     assert_eq!(world.call("PUT", "/api/v1/app/shop/endpoint/second", created).await.status, 201);
@@ -199,13 +200,13 @@ async fn plugins_are_uploaded_used_and_rolled_back() {
     assert_eq!(rolled.json()["version"], second["version"]);
 
     let transformation = format!("{endpoint}/transformation");
-    let unset = json!({"enabled": false, "plugin": null, "version": null, "settings": null, "code": null, "secrets": [], "onFailure": "hold", "instance": "fresh"});
+    let unset = json!({"enabled": false, "plugin": null, "version": null, "settings": null, "code": null, "secrets": [], "onFailure": "hold", "instance": "fresh", "allowedOrigins": []});
     assert_eq!(world.call("GET", &transformation, "").await.json(), unset);
     let patch = r#"{"plugin": "reshape", "settings": {"b": 1, "a": 2}, "onFailure": "bypass"}"#;
     let patched = world.call("PATCH", &transformation, patch).await.json();
     let set = json!({
         "enabled": true, "plugin": "reshape", "version": null, "settings": {"b": 1, "a": 2}, "code": null, "secrets": [],
-        "onFailure": "bypass", "instance": "fresh",
+        "onFailure": "bypass", "instance": "fresh", "allowedOrigins": [],
     });
     assert_eq!(patched, set);
     assert_eq!(world.call("GET", &transformation, "").await.json(), set);
@@ -247,7 +248,7 @@ async fn policies_change_by_parts() {
     check(r#"{"schedule": [-1]}"#, "retry_delay_out_of_range").await;
     check(r#"{"schedule": [0.001]}"#, "retry_delay_out_of_range").await;
     check(r#"{"jitterPercent": 101}"#, "retry_jitter_out_of_range").await;
-    check(r#"{"unknown": 1}"#, "value_error").await;
+    check(r#"{"unknown": 1}"#, "member_unknown").await;
 }
 
 #[tokio::test]

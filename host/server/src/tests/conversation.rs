@@ -83,7 +83,7 @@ async fn a_configuration_is_refused_at_its_field() {
     check("/config", Value::Null, &["body"], "value_error").await;
     check("/channel", json!("FAX"), &["body", "channel"], "channel_unknown").await;
     check("/usecase", json!(""), &["body", "usecase"], "name_invalid").await;
-    check("/extra", json!(1), &["body", "extra"], "value_error").await;
+    check("/extra", json!(1), &["body", "extra"], "member_unknown").await;
     let endpoints = world.call("GET", "/api/v1/app/shop/endpoint", "").await;
     assert_eq!(endpoints.json()["data"].as_array().unwrap().len(), 1, "only the shop's own");
 }

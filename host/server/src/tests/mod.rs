@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{GraphqlConfig, Server, ServerConfig};
 
+mod authorisation;
 mod compose;
 mod configuration;
 mod connections;
@@ -26,6 +27,8 @@ mod graphql;
 mod history;
 mod messages;
 mod metrics;
+mod nothing_ignored;
+mod puts;
 mod refusals;
 mod strangers;
 mod verification;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use hookmill_core::address::DeliveryUrl;
+use hookmill_core::address::{DeliveryUrl, Origin};
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
@@ -68,6 +68,9 @@ enum StoredSecrets {
         headers: HeaderList,
         #[serde(default, skip_serializing_if = "StoredBoundSecrets::is_empty")]
         plugin: StoredBoundSecrets,
+        /// Origins that its requests may go to, which are as secret as the endpoint's URL.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        plugin_origins: Vec<String>,
         #[serde(default, skip_serializing_if = "StoredBoundSecrets::is_empty")]
         classifier: StoredBoundSecrets,
     },
@@ -115,6 +118,7 @@ struct Secrets {
     signing: SigningKeys,
     headers: CustomHeaders,
     plugin: BoundSecrets,
+    plugin_origins: Vec<Origin>,
     classifier: BoundSecrets,
 }
 
@@ -126,7 +130,7 @@ struct StoredEarlierKey {
 
 impl Drop for StoredSecrets {
     fn drop(&mut self) {
-        let Self::V1 { current, earlier, headers, plugin: _, classifier: _ } = self;
+        let Self::V1 { current, earlier, headers, .. } = self;
         current.zeroize();
         for earlier in earlier {
             earlier.key.zeroize();
@@ -237,7 +241,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         headers: secrets.headers,
         metadata: metadata_from_json(TABLE, &row.get::<_, String>(8)?)?,
         signing: secrets.signing,
-        transformation: read_transformation(row, sealer, secrets.plugin)?,
+        transformation: read_transformation(row, sealer, (secrets.plugin, secrets.plugin_origins))?,
         classifier: read_classifier(row, secrets.classifier)?,
         policy: policy_from_json(&row.get::<_, String>(15)?)?,
         created_at: unix_millis(row.get(16)?),
@@ -271,7 +275,7 @@ fn read_verification(row: &Row<'_>) -> Result<Option<HandshakeMethod>, DbError> 
 fn read_transformation(
     row: &Row<'_>,
     sealer: &Sealer,
-    secrets: BoundSecrets,
+    (secrets, allowed_origins): (BoundSecrets, Vec<Origin>),
 ) -> Result<Transformation, DbError> {
     if let Some(sealed) = row.get::<_, Option<Vec<u8>>>(21)? {
         let id = EndpointId::from_bytes(row.get(0)?);
@@ -292,6 +296,7 @@ fn read_transformation(
             .ok_or_else(|| DbError::row(TABLE, format!("unknown failure policy {on_failure:?}")))?,
         instance: InstancePolicy::from_code(&instance)
             .ok_or_else(|| DbError::row(TABLE, format!("unknown instance policy {instance:?}")))?,
+        allowed_origins,
     };
     let is_enabled: bool = row.get(11)?;
     Ok(if is_enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
@@ -339,6 +344,7 @@ impl Sealer {
                 })
                 .collect(),
             headers: header_list(endpoint.headers.as_map()),
+            plugin_origins: endpoint.transformation.further_origins().iter().map(Origin::to_string).collect(),
             plugin: bound(endpoint.transformation.configured().map(|used| &used.binding)),
             classifier: bound(endpoint.classifier.as_ref()),
         };
@@ -357,7 +363,7 @@ impl Sealer {
         let wrong = |error: &dyn fmt::Display| DbError::row(TABLE, format!("{id}: {error}"));
         let plain = self.key.open(&seal_context(id), sealed).map_err(|error| wrong(&error))?;
         let secrets: StoredSecrets = serde_json::from_slice(&plain).map_err(|error| wrong(&error))?;
-        let StoredSecrets::V1 { current, earlier, headers, plugin, classifier } = &secrets;
+        let StoredSecrets::V1 { current, earlier, headers, plugin, plugin_origins, classifier } = &secrets;
         let current = SigningKey::parse(current).map_err(|error| wrong(&error))?;
         let mut earlier_keys = Vec::with_capacity(earlier.len());
         for StoredEarlierKey { key, expires_at } in earlier {
@@ -371,7 +377,11 @@ impl Sealer {
         }
         let headers = CustomHeaders::new(entries.iter().map(|(name, value)| (*name, value.as_slice())))
             .map_err(|error| wrong(&error))?;
-        Ok(Secrets { signing, headers, plugin: plugin.read(TABLE)?, classifier: classifier.read(TABLE)? })
+        let origin = |text: &String| DeliveryUrl::parse(text).map(|url| url.origin());
+        let plugin_origins =
+            plugin_origins.iter().map(origin).collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
+        let (plugin, classifier) = (plugin.read(TABLE)?, classifier.read(TABLE)?);
+        Ok(Secrets { signing, headers, plugin, plugin_origins, classifier })
     }
 }
 

@@ -26,6 +26,8 @@ enum StoredRequest {
     V1 {
         method: String,
         url: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made_for: Option<String>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         headers: HeaderList,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -72,6 +74,7 @@ pub(crate) fn prepared_columns(sealer: &Sealer, number: i64, request: &PreparedR
     let json = to_json(&StoredRequest::V1 {
         method: request.method.as_str().to_owned(),
         url: request.url.as_str().to_owned(),
+        made_for: request.made_for.as_ref().map(|url| url.as_str().to_owned()),
         headers: header_list(&request.headers),
         secret_headers: request.secret_headers.iter().map(StoredSecretHeader::of).collect(),
         part: request.part.as_ref().map(|part| part.as_str().to_owned()),
@@ -109,17 +112,22 @@ pub(crate) fn prepared_from_columns(
 }
 
 fn read(stored: StoredRequest, body: Option<Bytes>) -> Result<PreparedRequest, DbError> {
-    let StoredRequest::V1 { method, url, headers, secret_headers, part } = stored else {
+    let StoredRequest::V1 { method, url, made_for, headers, secret_headers, part } = stored else {
         return Err(DbError::row(TABLE, "a sealed request holds another seal"));
     };
     Ok(PreparedRequest {
         method: parsed(TABLE, &method)?,
-        url: DeliveryUrl::parse(&url).map_err(|error| DbError::row(TABLE, error))?,
+        url: read_url(&url)?,
+        made_for: made_for.as_deref().map(read_url).transpose()?,
         headers: header_map(TABLE, &headers)?,
         secret_headers: secret_headers.iter().map(StoredSecretHeader::read).collect::<Result<_, _>>()?,
         body: body.map_or(RequestBody::Original, RequestBody::Replaced),
         part: parsed_option(TABLE, part.as_deref())?,
     })
+}
+
+fn read_url(text: &str) -> Result<DeliveryUrl, DbError> {
+    DeliveryUrl::parse(text).map_err(|error| DbError::row(TABLE, error))
 }
 
 /// A sealed request opens with its own delivery only.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::{EventTypeDefinition, Metadata};
 use hookmill_core::canary::{Canary, CanaryPercent};
 use hookmill_core::compose::{Composition, FormEncoding, MissingRule, RawBody, RawComposition};
@@ -395,6 +396,9 @@ fn full_endpoint() -> Endpoint {
             binding: binding("transform-token"),
             on_failure: OnTransformFailure::DeadLetter,
             instance: InstancePolicy::Reused,
+            allowed_origins: vec![
+                DeliveryUrl::parse("https://files.example/").expect("a valid URL").origin(),
+            ],
         }),
         classifier: Some(binding("classifier-token")),
         policy: full_policy(),

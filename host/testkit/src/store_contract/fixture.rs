@@ -177,6 +177,7 @@ pub fn prepared(number: u128) -> PreparedRequest {
     PreparedRequest {
         method: http::Method::PUT,
         url: DeliveryUrl::parse("https://other.example/path?q=1").expect("a valid URL"),
+        made_for: Some(DeliveryUrl::parse("https://other.example/own").expect("a valid URL")),
         headers,
         secret_headers: vec![SecretHeader {
             name: http::header::AUTHORIZATION,

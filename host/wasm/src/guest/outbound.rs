@@ -104,7 +104,8 @@ impl RequestDraft {
                 Method::Patch => http::Method::PATCH,
                 Method::Delete => http::Method::DELETE,
             },
-            url: self.url.unwrap_or_else(|| endpoint.url.clone()),
+            url: self.url.unwrap_or_else(|| endpoint.address()),
+            made_for: Some(endpoint.address()),
             headers: self.headers,
             secret_headers: self.secret_headers,
             body: self.body,
@@ -171,8 +172,9 @@ impl HostRequest for RunState {
             Ok(parsed) => parsed,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let allowed = self.delivery().endpoint.url.origin();
-        if parsed.origin() != allowed {
+        let endpoint = &self.delivery().endpoint;
+        if !endpoint.admits_origin(&parsed.origin()) {
+            let allowed = endpoint.origins().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Ok(Err(format!(
                 "{} is not an origin that this endpoint allows: it allows {allowed}",
                 parsed.origin()

@@ -22,6 +22,7 @@ fn request(body: &[u8]) -> PreparedRequest {
     PreparedRequest {
         method: Method::POST,
         url: "https://receiver.example/hook".parse().unwrap(),
+        made_for: None,
         headers,
         secret_headers: Vec::new(),
         body: RequestBody::Replaced(Bytes::copy_from_slice(body)),
