@@ -18,7 +18,17 @@ use serde_json::{Value, json};
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Configure Webhook: the object as it is printed, without its comment.
+/// Configure Webhook: the object, character by character as it is printed.
+const CONFIGURATION: &str = r#"{
+    "channel": "API",
+    "usecase": "WORKFLOW_EXECUTION",
+    "config": {
+        "workflow_id": "123",
+        "callback_url": "https://your-domain.com/webhook" // Required
+    }
+}"#;
+
+/// The same without its comment.
 fn configuration() -> Value {
     json!({
         "channel": "API",
@@ -35,7 +45,8 @@ async fn the_configuration_object_makes_an_endpoint() {
     let api = router.api();
     let application = api.create_application("configured").await;
     let path = format!("/app/{application}/conversation-webhook");
-    let configured = api.call(Method::POST, &path).json(&configuration()).await.expect(201);
+    let printed = api.call(Method::POST, &path).header("content-type", "application/json");
+    let configured = printed.body(CONFIGURATION).await.expect(201);
     assert_eq!(configured["config"], configuration()["config"]);
     let endpoint = Endpoint { application: application.clone(), id: text(&configured, "endpoint_id") };
     assert_eq!(api.secret(&endpoint).await, text(&configured, "secret"));
@@ -50,6 +61,17 @@ async fn the_configuration_object_makes_an_endpoint() {
     let mut insecure = configuration();
     insecure["config"]["callback_url"] = json!("http://your-domain.com/webhook");
     api.call(Method::POST, &path).json(&insecure).await.check_refused(422, "url_not_https");
+
+    // Local Testing, "Using ngrok": "Update webhook URL".
+    let ngrok = r#"{
+        "config": {
+            "callback_url": "https://your-ngrok-url/webhook"
+        }
+    }"#;
+    let call = api.call(Method::POST, &path).header("content-type", "application/json");
+    let updated = call.body(ngrok).await.expect(200);
+    assert_eq!(updated["endpoint_id"], configured["endpoint_id"]);
+    assert_eq!(api.get(&endpoint.path()).await["url"], "https://your-ngrok-url/webhook");
 
     let policy = api.get(&format!("{}/policy", endpoint.path())).await;
     assert_eq!(policy["schedule"], json!([4, 8, 10]));
@@ -121,7 +143,7 @@ async fn an_envelope_is_validated_on_request() {
         api.call(Method::POST, &format!("/app/{application}/msg?validate=true")).json(&message).await
     };
     // The fields that `generate_test_payload` sets, with times as Python's `isoformat` writes them.
-    let mut generated = json!({
+    let generated = json!({
         "conversation_id": "1b4e28ba-2fa1-41d2-883f-0016d3cca427",
         "data": {
             "id": "6fa459ea-ee8a-4ca4-894e-db77e160355e",
@@ -135,13 +157,32 @@ async fn an_envelope_is_validated_on_request() {
         },
         "timestamp": "2024-03-21T10:00:00.123456"
     });
-    let refused = send(&generated).await;
-    refused.check_refused(422, "payload_invalid");
-    let detail = refused.json()["detail"].to_string();
-    assert!(detail.contains("created_by") && detail.contains("updated_by"), "{detail}");
-    generated["data"]["created_by"] = json!("user123");
-    generated["data"]["updated_by"] = json!("user123");
+    // Its reference says of `created_by` and `updated_by` that they are required; what it prints is accepted.
     send(&generated).await.expect_status(202);
+    // Webhook Payload, "Structure", without its comments.
+    let printed = json!({
+        "conversation_id": "uuid-string",
+        "data": {
+            "id": "message-uuid",
+            "content": "Message content",
+            "content_type": "TEXT",
+            "filename": "document.pdf",
+            "type": "USER_INPUT",
+            "channel": "API",
+            "status": "RECEIVED",
+            "metadata": {},
+            "created_by": "user123",
+            "updated_by": "user123",
+            "created_at": "2024-03-21T10:00:00Z",
+            "updated_at": "2024-03-21T10:00:00Z"
+        },
+        "timestamp": "2024-03-21T10:00:00.000Z"
+    });
+    send(&printed).await.expect_status(202);
+    // "content_type: TEXT, IMAGE, VIDEO, DOCUMENT, AUDIO".
+    let mut other = printed;
+    other["data"]["content_type"] = json!("STICKER");
+    send(&other).await.check_refused(422, "payload_invalid");
 }
 
 /// Rate Limiting: "Maximum 10 concurrent webhook deliveries", "Maximum 100 webhooks per minute per endpoint".

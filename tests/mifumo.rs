@@ -125,6 +125,96 @@ async fn the_guides_own_function_verifies_each_payload() {
     assert_eq!(verify_webhook(&questions), [true, false, true, false, true, false, false]);
 }
 
+/// Webhook Security: `secret.encode()` takes any text, so the secrets that receivers have already are taken as they are.
+#[tokio::test]
+async fn existing_plain_text_secrets_are_taken() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let application = router.api().create_application("moved").await;
+    // The last ones look like keys of another form: base64 of 24 bytes, and one that would be written with its padding.
+    let secrets = [
+        "s3cret",
+        "It's a Secret to Everybody",
+        "\u{e9}\u{4e2d}",
+        "5f4dcc3b5aa765d61d8327deb882cf99",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAB",
+    ];
+    let mut exhibits = Vec::new();
+    let mut endpoints = Vec::new();
+    for (sent, secret) in secrets.into_iter().enumerate() {
+        let details = json!({ "preset": "mifumo", "secret": secret, "channels": [format!("c{sent}")] });
+        let url = receiver.url("/webhook/sms");
+        endpoints.push(router.api().create_endpoint(&application, &url, details).await);
+    }
+    router.kill().await;
+    let router = data_dir.start().await;
+    let api = router.api();
+    for (sent, (endpoint, secret)) in endpoints.iter().zip(secrets).enumerate() {
+        assert_eq!(api.secret(endpoint).await, secret, "also after a restart");
+        let message = json!({
+            "eventType": "message.sent", "channels": [format!("c{sent}")], "payload": { "event": "message.sent" },
+        });
+        api.call(Method::POST, &format!("/app/{application}/msg")).json(&message).await.expect_status(202);
+        let request = receiver.wait_for(sent + 1).await.remove(sent);
+        let signature = request.headers["x-webhook-signature"].to_str().unwrap().to_owned();
+        exhibits.push((String::from_utf8(request.body.to_vec()).unwrap(), signature, secret));
+    }
+    let questions: Vec<_> = exhibits
+        .iter()
+        .map(|(body, signature, secret)| (body.as_str(), signature.as_str(), *secret))
+        .collect();
+    assert_eq!(verify_webhook(&questions), [true; 5]);
+
+    let rotate = api.call(Method::POST, &format!("{}/secret/rotate", endpoints[0].path()));
+    rotate.json(&json!({ "key": "the next secret" })).await.expect_status(204);
+    assert_eq!(api.secret(&endpoints[0]).await, "the next secret");
+    let refused = json!({ "url": receiver.url("/"), "preset": "mifumo", "secret": "two\nlines" });
+    let path = format!("/app/{application}/endpoint");
+    let reply = api.call(Method::POST, &path).json(&refused).await;
+    reply.check_refused(422, "signing_key_text_invalid");
+    // Standard Webhooks' own receivers take keys of their form only.
+    let refused = json!({ "url": receiver.url("/"), "secret": "no key!" });
+    let reply = api.call(Method::POST, &path).json(&refused).await;
+    reply.check_refused(422, "signing_key_encoding_invalid");
+}
+
+/// Webhook Implementation Examples, Python Flask: `verify_webhook(json.dumps(data), signature, WEBHOOK_SECRET)` verifies
+/// what was sent as `json.dumps` writes it, and nothing else: the signature is over the bytes of the delivery.
+#[tokio::test]
+async fn the_json_dumps_variant_verifies_what_json_dumps_wrote() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("dumped").await;
+    let preset = json!({ "preset": "mifumo", "secret": "s3cret" });
+    api.create_endpoint(&application, &receiver.url("/webhook/sms"), preset).await;
+    // `json.dumps` puts a blank behind `,` and `:` and writes ASCII only.
+    let dumped = r#"{"event": "message.sent", "content": "caf\u00e9", "recipients": ["+255123456789"]}"#;
+    let compact = r#"{"event":"message.sent"}"#;
+    let mut verified = Vec::new();
+    for (sent, payload) in [dumped, compact].into_iter().enumerate() {
+        api.send(&application, "message.sent", payload).await;
+        let request = receiver.wait_for(sent + 1).await.remove(sent);
+        let signature = request.headers["x-webhook-signature"].to_str().unwrap().to_owned();
+        verified.push(verify_dumped(&request.body, &signature, "s3cret"));
+    }
+    assert_eq!(verified, [true, false]);
+}
+
+/// What `verify_webhook(json.dumps(data), signature, secret)` says, where `data` is the request's JSON.
+fn verify_dumped(body: &[u8], signature: &str, secret: &str) -> bool {
+    let dumps = "import json, sys\nprint(json.dumps(json.load(sys.stdin)), end='')\n";
+    let mut python = Command::new("python3");
+    let running = python.arg("-c").arg(dumps).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut running = running.expect("python3 can be run");
+    running.stdin.take().expect("stdin is piped").write_all(body).expect("it reads");
+    let output = running.wait_with_output().expect("it is our child");
+    let dumped = String::from_utf8(output.stdout).expect("it writes ASCII");
+    verify_webhook(&[(&dumped, signature, secret)]) == [true]
+}
+
 /// Webhook Testing: "verify your endpoint is working with test calls".
 #[tokio::test]
 async fn a_test_call_delivers_the_example_of_an_event_to_one_webhook() {

@@ -10,6 +10,8 @@ use hookmill_tests::{plugin, wait};
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::hostile_plugins::guest::{Maker, Parts};
+
 struct Setup {
     router: Router,
     endpoint: Endpoint,
@@ -337,6 +339,52 @@ async fn a_classifier_says_what_an_answer_means() {
     wrong.json(&json!({ "plugin": "json-error" })).await.check_refused(422, "plugin_world_wrong");
     let none = api.call(Method::PATCH, &path).json(&json!({ "plugin": null })).await.expect(200);
     assert_eq!(none["plugin"], Value::Null);
+}
+
+/// The examples of both SDKs said "delivered" of whatever has no `error` in it, a 503 with a JSON body included.
+#[tokio::test]
+async fn a_classifier_that_finds_no_fault_makes_no_delivery_of_a_503() {
+    let answers = [
+        Answer::status(503).header("content-type", "application/json").body(r#"{"status":"unavailable"}"#),
+        Answer::status(200).header("content-type", "application/json").body(r#"{"ok":true}"#),
+    ];
+    let setup = Setup::new(Behaviour::Answers(answers.to_vec())).await;
+    let api = setup.router.api();
+    api.upload_plugin("lenient", classifier("successes", "(i32.const 0)")).await;
+    let path = format!("{}/classifier", setup.endpoint.path());
+    api.call(Method::PATCH, &path).json(&json!({ "plugin": "lenient" })).await.expect_status(200);
+    let attempts = setup.attempts("{}", 2).await;
+    let mut statuses: Vec<_> =
+        attempts.iter().map(|attempt| attempt["responseStatusCode"].as_u64()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [Some(200), Some(503)], "a 503 is tried again: {attempts:#?}");
+}
+
+#[tokio::test]
+async fn a_classifier_that_asks_for_all_answers_judges_failures_too() {
+    let check = async |body: &str, expected_attempts: usize| {
+        let answers = [Answer::status(409), Answer::status(200)];
+        let setup = Setup::new(Behaviour::Answers(answers.to_vec())).await;
+        let api = setup.router.api();
+        api.upload_plugin("strict", classifier("all", body)).await;
+        let path = format!("{}/classifier", setup.endpoint.path());
+        api.call(Method::PATCH, &path).json(&json!({ "plugin": "strict" })).await.expect_status(200);
+        let attempts = setup.attempts("{}", expected_attempts).await;
+        let delivered = attempts.iter().filter(|attempt| attempt["status"] == 0).count();
+        assert_eq!((attempts.len(), delivered), (expected_attempts, 1), "{body}: {attempts:#?}");
+    };
+    check("(i32.const 0)", 1).await;
+    check("(call $response.no-opinion (local.get $response)) (i32.const 0)", 2).await;
+}
+
+/// A classifier that reads these answers.
+fn classifier(answers: &str, body: &str) -> Vec<u8> {
+    let manifest = json!({
+        "manifest": 1, "name": "kinds", "version": "1", "description": "", "world": "classifier", "answers": answers,
+    });
+    let quoted = Value::from(manifest.to_string()).to_string();
+    let items = format!(r#"(@custom "hookmill:manifest" {quoted})"#);
+    Maker::of_classifiers().make(Parts { items: &items, body, ..Parts::default() })
 }
 
 #[tokio::test]

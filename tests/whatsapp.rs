@@ -9,10 +9,10 @@ use hookmill_tests::router::{DataDir, Router};
 use http::Method;
 use serde_json::{Value, json};
 
-/// "Message Status Notification": its `event`, as the type of an event is written.
-const STATUS: &str = "whatsapp.message.status";
+/// "Message Status Notification": `"event": "whatsapp:message:status"`.
+const STATUS: &str = "whatsapp:message:status";
 /// "Message Incoming Notification", and "Incoming Media".
-const INCOMING: &str = "whatsapp.message.in";
+const INCOMING: &str = "whatsapp:message:in";
 
 /// A router with one application, and a receiver.
 struct Setup {
@@ -147,6 +147,14 @@ async fn signature() {
     let request = setup.receiver.wait_for(1).await.remove(0);
     assert_eq!(request.headers["signature"], hex_hmac(&endpoint.id, &request.body).as_str());
     assert_ne!(request.headers["signature"], hex_hmac(&endpoint.id, b"{}").as_str());
+    let uid = json!({ "preset": "whatsapp", "uid": "our-own-id" });
+    let url = setup.receiver.url("/with-uid");
+    let with_uid = api.create_endpoint(&setup.application, &url, uid).await;
+    assert_ne!(with_uid.id, "our-own-id");
+    api.send(&setup.application, STATUS, &seed("whatsapp-status.json")).await;
+    let requests = setup.receiver.wait_for(3).await;
+    let request = requests.iter().find(|request| request.path == "/with-uid").expect("it gets the event");
+    assert_eq!(request.headers["signature"], hex_hmac(&with_uid.id, &request.body).as_str());
 }
 
 /// "Message Status Notification", "Message Incoming Notification", "Incoming Media": byte for byte.
@@ -204,6 +212,43 @@ async fn compose_methods() {
         assert_eq!(setup.report(&composition(method)).await.method.as_str(), method);
     }
     setup.check_compose_refused(&composition("DELETE"), 422, "compose_method_unknown").await;
+}
+
+/// "Body Format: Choose between JSON or FormData for the payload", as they are spelt.
+#[tokio::test]
+async fn compose_formats_as_they_are_spelt() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    for (format, content_type) in [("JSON", "application/json"), ("FormData", "multipart/form-data")] {
+        let composition = json!({
+            "name": format, "url": setup.receiver.url("/"), "method": "POST",
+            "body": { "format": format, "content": { "id": "@{{payload.id}}" } },
+        });
+        let request = setup.report(&composition).await;
+        let sent = request.headers["content-type"].to_str().expect("it is text");
+        assert!(sent.starts_with(content_type), "{format}: {sent}");
+        assert!(String::from_utf8_lossy(&request.body).contains("a418d672-9781-4d97-b517-a56f7d95ad8a"));
+    }
+}
+
+/// "To request delivery reports, include the `webhook_id` parameter": a compose webhook gets what names it, and nothing
+/// else.
+#[tokio::test]
+async fn compose_webhooks_are_opt_in_by_webhook_id() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let api = setup.router.api();
+    let compose = async |path: &str, preset: &str| {
+        let url = setup.receiver.url(path);
+        setup.compose(&json!({ "name": path, "url": url, "method": "GET", "preset": preset })).await
+    };
+    let opt_in = compose("/opt-in", "whatsapp").await;
+    compose("/broadcast", "standard").await;
+    let sent = api.send(&setup.application, STATUS, &seed("whatsapp-status.json")).await;
+    api.wait_for_attempts(&setup.application, &sent, 1).await;
+    let paths = || setup.receiver.requests().into_iter().map(|request| request.path).collect::<Vec<_>>();
+    assert_eq!(paths(), ["/broadcast"]);
+    let sent = setup.send_to(&opt_in, STATUS, &seed("whatsapp-status.json")).await;
+    api.wait_for_attempts(&setup.application, &sent, 1).await;
+    assert_eq!(paths(), ["/broadcast", "/opt-in"]);
 }
 
 /// "Upon creation, you will receive an `id`": "include the `webhook_id` parameter and its corresponding value".

@@ -14,7 +14,13 @@ export interface Classifier {
   classify(response: unknown, event: unknown, target: unknown): unknown;
 }
 
-/** Makes the export of a classifier of a function: one that calls neither `retry` nor `fail` says: delivered. */
+/** Ends the run: the receiver has the event, whatever the status says. */
+export function delivered(): never;
+
+/**
+ * Makes the export of a classifier of a function. One that calls none of `retry`, `fail` and `delivered` has no opinion:
+ * the answer means what its status says.
+ */
 export function defineClassifier<Settings = any>(
   handler: (response: Response, event: Event, target: Target<Settings>) => void,
 ): Classifier;

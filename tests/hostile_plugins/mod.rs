@@ -9,7 +9,7 @@
 //! plugin host without a router. [`guest`] writes them all.
 
 mod arguments;
-mod guest;
+pub(crate) mod guest;
 mod runs;
 mod storms;
 mod uploads;

@@ -4,6 +4,9 @@
 //! an idempotency key, so that a request which was not stored (the queue was full, the disk was) has burned nothing,
 //! and one which was stored in part is completed by its repeat. A signature that does not cover the body is bound to
 //! the first body that it came with before anything else happens.
+//!
+//! Who asks without a signature whether anybody is there is answered before a signature is looked for
+//! ([`handshake`](mod@handshake)). A source's plugin may answer such a `GET` too; what else it makes of it is not taken.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +18,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::event::{Channels, ContentType};
-use hookmill_core::inbound::{self, Dedupe, Refusal, SignedRequest};
+use hookmill_core::inbound::handshake::{self, Answer, Greeting};
+use hookmill_core::inbound::{self, Dedupe, Refusal, SignedRequest, Verifier};
 use hookmill_core::plugin::{InboundRequest, PluginBinding, SourceEvent, SourceReply, SourceVerdict};
 use hookmill_core::port::plugins::SourceRun;
 use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
@@ -38,9 +42,19 @@ struct Authentic {
     /// What its signature is known by, where that does not cover the body.
     unbound_signature: Option<String>,
     /// What a handshake wants to have back.
-    challenge: Option<String>,
+    answer: Option<Answer>,
     /// The event that its body is, where no plugin is asked.
     event: Option<SourceEvent>,
+}
+
+/// What a request is, as far as its signature tells.
+enum Examined {
+    /// It may be believed.
+    Authentic(Box<Authentic>),
+    /// It asks whether anybody is there, and is answered so.
+    Greeted(Answer),
+    /// It has no signature and no body: a plugin may answer it. Otherwise this does, or why it is refused.
+    Unsigned(Result<Answer, AppError>),
 }
 
 impl App {
@@ -49,19 +63,37 @@ impl App {
     /// # Errors
     /// No such source or a disabled one, a request that is not to be believed or not understood, a full queue or disk.
     pub async fn receive(&self, source: &str, request: InboundRequest) -> Result<SourceReply, AppError> {
+        self.receive_encoded(source, request, None).await
+    }
+
+    /// The same for a request whose body was encoded when it was sent: `as_sent` are those bytes. A signature may be over
+    /// them or over what they encode.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub async fn receive_encoded(
+        &self,
+        source: &str,
+        request: InboundRequest,
+        as_sent: Option<Bytes>,
+    ) -> Result<SourceReply, AppError> {
         let Moment { wall: now, steady } = self.moment();
         let source =
             self.table().source_named(source).cloned().ok_or_else(|| AppError::not_found("source"))?;
         if source.state == SourceState::Disabled {
             return Err(AppError::new(ErrorKind::Forbidden, "source_disabled", "this source is disabled"));
         }
-        let authentic = examine(&source, &request, Moment { wall: now, steady })?;
+        let authentic = match examine(&source, &request, as_sent.as_ref(), Moment { wall: now, steady })? {
+            Examined::Authentic(authentic) => *authentic,
+            Examined::Greeted(answer) => return Ok(reply(answer)),
+            Examined::Unsigned(otherwise) => return self.ask_plugin(&source, request, now, otherwise).await,
+        };
         let body_hash: [u8; 32] = Sha256::digest(&request.body).into();
         if let Some(signature) = &authentic.unbound_signature {
             self.bind_signature(scoped(&source, "signature", signature), body_hash, steady).await?;
         }
-        if let Some(challenge) = authentic.challenge {
-            return Ok(plain_text(challenge));
+        if let Some(answer) = authentic.answer {
+            return Ok(reply(answer));
         }
         let key = authentic.key.as_deref();
         let arrivals: Vec<(Incoming, Identity)> = match (&source.intake, authentic.event) {
@@ -119,6 +151,21 @@ impl App {
         Err(AppError::new(ErrorKind::Unauthenticated, "signature_reused", message))
     }
 
+    /// Lets the source's plugin answer a request that nobody signed. Whatever else it makes of it is not taken.
+    async fn ask_plugin(
+        &self,
+        source: &Source,
+        request: InboundRequest,
+        now: UnixMillis,
+        otherwise: Result<Answer, AppError>,
+    ) -> Result<SourceReply, AppError> {
+        let Intake::Plugin(used) = &source.intake else { return otherwise.map(reply) };
+        match self.shape(source, used, request, now).await? {
+            SourceVerdict::Reply(reply) => Ok(reply),
+            SourceVerdict::Accept(_) | SourceVerdict::Reject(_) => otherwise.map(reply),
+        }
+    }
+
     /// Shows the request to the source's plugin.
     async fn shape(
         &self,
@@ -143,23 +190,92 @@ impl App {
 }
 
 /// Believes a request or not, and reads what the rest needs to know of it.
-fn examine(source: &Source, request: &InboundRequest, now: Moment) -> Result<Authentic, AppError> {
+fn examine(
+    source: &Source,
+    request: &InboundRequest,
+    as_sent: Option<&Bytes>,
+    now: Moment,
+) -> Result<Examined, AppError> {
     let url = source.called_url(&request.path, &request.query);
     let signed = SignedRequest::new(&request.method, &url, &request.headers, &request.body);
+    let believed = believe(source, &signed, as_sent, now);
     let verifier = source.verification.verifier();
-    if let Verification::Signed { verifier, secrets } = &source.verification {
-        let secrets: Vec<_> = secrets.active(now.steady).collect();
-        inbound::verify(verifier, &secrets, &signed, now.wall, source.replay_window.get())
-            .map_err(|refusal| refused(&refusal))?;
+    let is_unsigned = verifier.is_none() || matches!(believed, Err(Refusal::SignatureMissing { .. }));
+    if is_unsigned && let Some(greeted) = greet(source, request, &signed, &believed)? {
+        return Ok(greeted);
     }
-    let challenge = verifier.and_then(|verifier| inbound::handshake(verifier, &signed));
+    believed.map_err(|refusal| refused(&refusal))?;
+    let answer = match &source.verification {
+        Verification::None => None,
+        Verification::Signed { verifier, secrets } => {
+            handshake::handshake(verifier, secrets.current(), &signed)
+        }
+    };
     let event = match &source.intake {
-        Intake::AsItIs(from) if challenge.is_none() => Some(as_it_is(source, from, request, &signed)?),
+        Intake::AsItIs(from) if answer.is_none() => Some(as_it_is(source, from, request, &signed)?),
         Intake::AsItIs(_) | Intake::Plugin(_) => None,
     };
     let unbound = verifier.filter(|verifier| !verifier.covers_body());
     let unbound_signature = unbound.and_then(|verifier| Dedupe::Provider.key(Some(verifier), &signed));
-    Ok(Authentic { key: source.dedupe.key(verifier, &signed), unbound_signature, challenge, event })
+    let key = source.dedupe.key(verifier, &signed);
+    Ok(Examined::Authentic(Box::new(Authentic { key, unbound_signature, answer, event })))
+}
+
+/// Whether one of the source's secrets signed the request: the bytes that were sent, or what they encode.
+fn believe(
+    source: &Source,
+    signed: &SignedRequest<'_>,
+    as_sent: Option<&Bytes>,
+    now: Moment,
+) -> Result<(), Refusal> {
+    let Verification::Signed { verifier, secrets } = &source.verification else { return Ok(()) };
+    let secrets: Vec<_> = secrets.active(now.steady).collect();
+    let window = source.replay_window.get();
+    if handshake::could_be_token(verifier, signed.body) {
+        return Err(Refusal::BodyNotSigned);
+    }
+    if let Some(sent) = as_sent {
+        let encoded = SignedRequest::new(signed.method, signed.url, signed.headers, sent);
+        if inbound::verify(verifier, &secrets, &encoded, now.wall, window).is_ok() {
+            return Ok(());
+        }
+    }
+    inbound::verify(verifier, &secrets, signed, now.wall, window)
+}
+
+/// What becomes of a request without a signature that asks whether anybody is there; nothing where it asks something else.
+fn greet(
+    source: &Source,
+    request: &InboundRequest,
+    signed: &SignedRequest<'_>,
+    believed: &Result<(), Refusal>,
+) -> Result<Option<Examined>, AppError> {
+    let has_plugin = matches!(source.intake, Intake::Plugin(_));
+    let token = source.verify_token.as_ref();
+    let greeting = handshake::greeting(signed, &request.query, token, has_plugin);
+    let greeting = greeting.map_err(|refusal| refused(&refusal))?;
+    // Slack signs what it asks as well.
+    let signs_all =
+        source.verification.verifier() == Some(&Verifier::Slack) && request.method == Method::POST;
+    let greeting = greeting.filter(|_| !signs_all);
+    if let Verification::Signed { verifier, secrets } = &source.verification
+        && let Some(answer) = handshake::twitter_check(verifier, secrets.current(), signed, &request.query)
+    {
+        return Ok(Some(Examined::Greeted(answer)));
+    }
+    let is_bodiless = request.method == Method::GET && request.body.is_empty();
+    Ok(match (greeting, believed) {
+        (Some(Greeting { answer, is_certain }), _) if is_certain || !has_plugin => {
+            Some(Examined::Greeted(answer))
+        }
+        // Of a source that verifies nothing the plugin may make events as well.
+        (greeting, Err(refusal)) if has_plugin && is_bodiless => {
+            let answer = greeting.map(|greeting| greeting.answer).ok_or_else(|| refused(refusal));
+            Some(Examined::Unsigned(answer))
+        }
+        (Some(Greeting { answer, .. }), Err(_)) => Some(Examined::Greeted(answer)),
+        (Some(_) | None, _) => None,
+    })
 }
 
 fn as_it_is(
@@ -229,14 +345,32 @@ fn scoped(source: &Source, purpose: &str, key: &str) -> IdempotencyKey {
     IdempotencyKey(digest.into())
 }
 
-fn plain_text(body: String) -> SourceReply {
-    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
-    SourceReply { status: StatusCode::OK, headers, body: body.into() }
+/// No browser makes a page of it: what was sent goes back as plain text, or as JSON.
+fn reply(answer: Answer) -> SourceReply {
+    let mut headers = HeaderMap::new();
+    let body = match answer {
+        Answer::Empty => Bytes::new(),
+        Answer::Text(text) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            text.into()
+        }
+        Answer::Json(value) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            value.to_string().into()
+        }
+        Answer::Allowed => {
+            headers.insert("webhook-allowed-origin", HeaderValue::from_static("*"));
+            headers.insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+            Bytes::new()
+        }
+    };
+    SourceReply { status: StatusCode::OK, headers, body }
 }
 
 fn refused(refusal: &Refusal) -> AppError {
-    AppError::new(ErrorKind::Unauthenticated, refusal.code(), refusal.to_string())
+    let is_other = *refusal == Refusal::VerifyTokenMismatch;
+    let kind = if is_other { ErrorKind::Forbidden } else { ErrorKind::Unauthenticated };
+    AppError::new(kind, refusal.code(), refusal.to_string())
 }
 
 /// The provider is asked to come back; what is wrong is the operator's business.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::limits::FAILURE_DETAIL_BYTES_MAX;
-use crate::plugin::ClassifierVerdict;
+use crate::plugin::{ClassifiedAnswers, ClassifierVerdict};
 use crate::policy::{DeliveryPolicy, DisableRule};
 
 /// The shortest wait after 429 without a `Retry-After`, for the whole endpoint.
@@ -110,16 +110,6 @@ pub enum Class {
     Refused,
 }
 
-impl From<&ClassifierVerdict> for Class {
-    fn from(verdict: &ClassifierVerdict) -> Self {
-        match verdict {
-            ClassifierVerdict::Delivered => Self::Delivered,
-            ClassifierVerdict::Retry(_) => Self::RETRY,
-            ClassifierVerdict::Fail(_) => Self::Refused,
-        }
-    }
-}
-
 impl Outcome {
     /// A request that failed; `detail` is cut at
     /// [`FAILURE_DETAIL_BYTES_MAX`].
@@ -213,6 +203,28 @@ impl TransportFailure {
 }
 
 impl Class {
+    /// Whether a classifier that reads these answers is asked about one that means this by its status.
+    #[must_use]
+    pub fn wants_classifier(self, answers: ClassifiedAnswers) -> bool {
+        match answers {
+            ClassifiedAnswers::Successes => self == Self::Delivered,
+            ClassifiedAnswers::All => true,
+        }
+    }
+
+    /// What an answer means that means this by its status, when a classifier has read it.
+    #[must_use]
+    pub fn classified(self, verdict: &ClassifierVerdict) -> Self {
+        match (verdict, self) {
+            (ClassifierVerdict::NoOpinion, by_status) => by_status,
+            (ClassifierVerdict::Delivered, _) => Self::Delivered,
+            (ClassifierVerdict::Fail(_), _) => Self::Refused,
+            // What the status says of when to try again, or never, holds as well.
+            (ClassifierVerdict::Retry(_), by_status @ (Self::Retry { .. } | Self::Gone)) => by_status,
+            (ClassifierVerdict::Retry(_), Self::Delivered | Self::Refused) => Self::RETRY,
+        }
+    }
+
     /// A retry on the schedule alone.
     const RETRY: Self = Self::Retry { at_least: None, pause_endpoint: false };
 
@@ -350,6 +362,41 @@ mod tests {
         check(Preset::Conversation, 204, Class::Delivered);
         check(Preset::Conversation, 410, retry(None, false));
         check(Preset::Whatsapp, 302, retry(None, false));
+    }
+
+    #[test]
+    fn a_classifier_is_asked_about_successes_unless_it_reads_all_answers() {
+        let check = |preset: Preset, status, successes: bool| {
+            let class = classify(&answered(status, None), &preset.policy());
+            assert_eq!(class.wants_classifier(ClassifiedAnswers::Successes), successes, "{preset} {status}");
+            assert!(class.wants_classifier(ClassifiedAnswers::All), "{preset} {status}");
+        };
+        check(Preset::Standard, 200, true);
+        check(Preset::Standard, 299, true);
+        check(Preset::Standard, 301, false);
+        check(Preset::Standard, 409, false);
+        check(Preset::Standard, 410, false);
+        check(Preset::Standard, 503, false);
+        // What is a success is the endpoint's policy's to say.
+        check(Preset::Mifumo, 200, true);
+        check(Preset::Mifumo, 202, false);
+    }
+
+    #[test]
+    fn a_classifier_without_an_opinion_leaves_it_to_the_status() {
+        let check = |by_status: Class, verdict: ClassifierVerdict, expect: Class| {
+            assert_eq!(by_status.classified(&verdict), expect, "{by_status:?} {verdict:?}");
+        };
+        let reason = || "busy".to_owned();
+        let paused = retry(Some(120), true);
+        for by_status in [Class::Delivered, paused, Class::Gone] {
+            check(by_status, ClassifierVerdict::NoOpinion, by_status);
+            check(by_status, ClassifierVerdict::Delivered, Class::Delivered);
+            check(by_status, ClassifierVerdict::Fail(reason()), Class::Refused);
+        }
+        check(Class::Delivered, ClassifierVerdict::Retry(reason()), retry(None, false));
+        check(paused, ClassifierVerdict::Retry(reason()), paused);
+        check(Class::Gone, ClassifierVerdict::Retry(reason()), Class::Gone);
     }
 
     #[test]

@@ -87,6 +87,12 @@ impl Endpoint {
             + settings
             + composition
     }
+
+    /// Whether it gets only the events that name it: composed requests on the terms of a system that makes them on request.
+    #[must_use]
+    pub fn is_on_request(&self) -> bool {
+        self.transformation.composition().is_some() && self.policy.preset().composes_on_request()
+    }
 }
 
 /// Whether an endpoint receives deliveries. A disabled one keeps what it was already owed.

@@ -39,7 +39,8 @@ impl Event {
     }
 }
 
-/// A name of the Svix API: letters, digits, `-`, `_` and `.`, 1 to [`NAME_CHARS_MAX`] of them.
+/// A name: letters, digits, `-`, `_`, `.` and `:`, 1 to [`NAME_CHARS_MAX`] of them. The Svix API has no colons; systems that
+/// are routed here have them in their event types (`whatsapp:message:status`).
 ///
 /// Event types, uids, channels and ordering keys are such names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +48,7 @@ pub struct Name(Box<str>);
 
 /// Text that is no [`Name`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a name has 1 to {NAME_CHARS_MAX} characters of `a-z A-Z 0-9 - _ .`")]
+#[error("a name has 1 to {NAME_CHARS_MAX} characters of `a-z A-Z 0-9 - _ . :`")]
 pub struct InvalidName;
 
 impl Name {
@@ -62,7 +63,7 @@ impl FromStr for Name {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
         let valid = (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(allowed);
         if valid { Ok(Self(text.into())) } else { Err(InvalidName) }
     }

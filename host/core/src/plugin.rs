@@ -131,6 +131,8 @@ pub struct PluginVersion {
     pub digest: PluginDigest,
     /// What it is for.
     pub world: World,
+    /// Which answers it is asked about, where it is a classifier.
+    pub answers: ClassifiedAnswers,
     /// What its manifest calls this version; empty where there is no manifest.
     pub label: Box<str>,
     /// What its manifest says it does, in a line; empty where there is no manifest.
@@ -265,6 +267,44 @@ impl fmt::Display for World {
     }
 }
 
+/// Which answers of receivers a classifier is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ClassifiedAnswers {
+    /// Those whose status is a success under the endpoint's policy: a classifier finds the failures among them, and
+    /// can't turn a failure into a delivery by mistake.
+    #[default]
+    Successes,
+    /// All of them.
+    All,
+}
+
+/// Text that says not which answers.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a classifier is asked about `successes` or `all`")]
+pub struct InvalidClassifiedAnswers;
+
+impl ClassifiedAnswers {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Successes, Self::All];
+
+    /// The text that manifests and the store have.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Successes => "successes",
+            Self::All => "all",
+        }
+    }
+}
+
+impl FromStr for ClassifiedAnswers {
+    type Err = InvalidClassifiedAnswers;
+
+    fn from_str(text: &str) -> Result<Self, InvalidClassifiedAnswers> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == text).ok_or(InvalidClassifiedAnswers)
+    }
+}
+
 /// An upload that is ready to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -313,6 +353,14 @@ mod tests {
             assert_eq!(world.as_str().parse(), Ok(world));
         }
         assert_eq!("transform-plugin".parse::<World>(), Err(InvalidWorld));
+    }
+
+    #[test]
+    fn classified_answers_read_back() {
+        for choice in ClassifiedAnswers::ALL {
+            assert_eq!(choice.as_str().parse(), Ok(choice));
+        }
+        assert_eq!("failures".parse::<ClassifiedAnswers>(), Err(InvalidClassifiedAnswers));
     }
 
     #[test]

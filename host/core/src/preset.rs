@@ -54,6 +54,8 @@ struct Row {
     rate: Option<(u16, u16)>,
     url: UrlRule,
     disable: DisableRule,
+    /// Whether a composed request is made only of events that name its endpoint.
+    composes_on_request: bool,
 }
 
 enum Delays {
@@ -75,6 +77,7 @@ static TABLE: [Row; 5] = [
         rate: None,
         url: UrlRule::Any,
         disable: DisableRule::Gone,
+        composes_on_request: false,
     },
     // "Osmox uses an exponential backoff strategy": its server waits 2^n seconds after the n-th failure and makes five
     // attempts. The document's own example delivers to `http://localhost:4200`.
@@ -90,10 +93,12 @@ static TABLE: [Row; 5] = [
         rate: None,
         url: UrlRule::Any,
         disable: DisableRule::Never,
+        composes_on_request: false,
     },
     // "We'll retry the call two more times", yet the document names the waits before a fourth and a fifth attempt and a
     // longest one of 100,000 s: the tries are the default, the waits the series for whoever overrides it with more. It
-    // names no wait between the second and third attempt; the series 10, 100, 1000 has one for each.
+    // names no wait between the second and third attempt; the series 10, 100, 1000 has one for each. "To request delivery
+    // reports, include the `webhook_id` parameter": its compose webhooks get what names them, and nothing else.
     Row {
         name: "whatsapp",
         delays: Delays::Exponential {
@@ -114,6 +119,7 @@ static TABLE: [Row; 5] = [
         rate: None,
         url: UrlRule::Any,
         disable: DisableRule::Never,
+        composes_on_request: true,
     },
     // "Maximum attempts: 3" beside three retries after 4, 8 and 10 s: the three are the retries, so that all waits are
     // used.
@@ -129,6 +135,7 @@ static TABLE: [Row; 5] = [
         rate: Some((100, 60)),
         url: UrlRule::HttpsOnly,
         disable: DisableRule::Never,
+        composes_on_request: false,
     },
     // "We retry up to 3 times" after 1, 5 and 15 minutes; "after 3 failures, the webhook is marked as failed": the
     // failures of the retries, so that all waits are used.
@@ -147,6 +154,7 @@ static TABLE: [Row; 5] = [
         rate: None,
         url: UrlRule::Any,
         disable: DisableRule::Exhausted,
+        composes_on_request: false,
     },
 ];
 
@@ -189,6 +197,12 @@ impl Preset {
             url: row.url,
             disable: row.disable,
         }
+    }
+
+    /// Whether an endpoint with a composition gets only the events that name it (`webhook_id`).
+    #[must_use]
+    pub fn composes_on_request(self) -> bool {
+        self.row().composes_on_request
     }
 
     /// Headers that it sends with each delivery: lowercase names and visible values.

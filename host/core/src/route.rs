@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId, KeyId, SourceId};
 use crate::key::{ApiKey, KeyHash};
-use crate::plugin::{PluginBinding, PluginDigest, PluginName, PluginVersion};
+use crate::plugin::{ClassifiedAnswers, PluginBinding, PluginDigest, PluginName, PluginVersion};
 use crate::source::{Source, SourceName};
 
 /// Everything that is configured, as the store holds it.
@@ -254,6 +254,14 @@ impl RoutingTable {
         self.plugins.get(plugin).map(|entry| entry.current)
     }
 
+    /// Which answers a version of a classifier is asked about.
+    #[must_use]
+    pub fn classified_answers(&self, plugin: &PluginName, digest: PluginDigest) -> ClassifiedAnswers {
+        let entry = self.plugins.get(plugin);
+        let version = entry.and_then(|entry| entry.versions.iter().find(|version| version.digest == digest));
+        version.map(|version| version.answers).unwrap_or_default()
+    }
+
     /// The version of a plugin that shapes a delivery: the pinned one, the one on trial for its share, or the current one.
     #[must_use]
     pub fn version_for(
@@ -283,7 +291,8 @@ impl Routes {
     }
 }
 
-/// The endpoints that receive this event, oldest first; where the sender names one, only that one can.
+/// The endpoints that receive this event, oldest first; where the sender names one, only that one can. Where none is
+/// named, those that are [on request](Endpoint::is_on_request) don't.
 ///
 /// The body is parsed at most once, and only where an endpoint that admits the event by name has a pattern. A
 /// body that is not JSON matches no pattern.
@@ -292,7 +301,7 @@ pub fn plan(event: &Event, routes: &Routes, only: Option<EndpointId>) -> Vec<Arc
     let mut parsed: Option<Option<serde_json::Value>> = None;
     let mut planned = Vec::new();
     for endpoint in routes.endpoints.values() {
-        let named = only.is_none_or(|only| only == endpoint.id);
+        let named = only.map_or_else(|| !endpoint.is_on_request(), |only| only == endpoint.id);
         if !named || !endpoint.state.takes_events() || !endpoint.filter.admits_names(event) {
             continue;
         }

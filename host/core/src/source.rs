@@ -40,6 +40,8 @@ pub struct Source {
     pub state: SourceState,
     /// Who may send.
     pub verification: Verification,
+    /// What Meta has to know when it asks whether anybody is there (`hub.verify_token`).
+    pub verify_token: Option<Secret>,
     /// Its address as the provider calls it, for signatures that cover it.
     pub public_url: Option<PublicUrl>,
     /// How far a signed time may lie from now.
@@ -137,7 +139,7 @@ impl Source {
             EventTypeFrom::Header(name) => request.header(name).map(str::to_owned),
             EventTypeFrom::Pointer(pointer) => request.json_text(pointer.as_str()),
         };
-        let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+        let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | ':');
         let cleaned = named.map(|text| text.replace(|char| !allowed(char), "."));
         cleaned.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
             format!("{}.received", self.name.local(self.application))
@@ -416,6 +418,7 @@ mod tests {
     fn an_event_has_its_type_from_where_the_source_says() {
         let headers = HeaderMap::from_iter([
             ("x-topic".parse().unwrap(), "orders/create".parse().unwrap()),
+            ("x-event".parse().unwrap(), "whatsapp:message:in".parse().unwrap()),
             ("x-long".parse().unwrap(), "a".repeat(NAME_CHARS_MAX + 1).parse().unwrap()),
         ]);
         let body = br#"{"type": "invoice.paid", "n": 7, "o": {}}"#;
@@ -428,6 +431,7 @@ mod tests {
         check(EventTypeFrom::Source, "shop.received");
         check(EventTypeFrom::Constant("a.b".parse().unwrap()), "a.b");
         check(header("x-topic"), "orders.create");
+        check(header("x-event"), "whatsapp:message:in");
         check(header("x-none"), "shop.received");
         check(header("x-long"), "shop.received");
         check(pointer("/type"), "invoice.paid");

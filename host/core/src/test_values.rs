@@ -56,6 +56,7 @@ pub(crate) fn source(name: &str) -> Source {
         description: String::new(),
         state: SourceState::Enabled,
         verification: Verification::None,
+        verify_token: None,
         public_url: None,
         replay_window: ReplayWindow::default(),
         dedupe: Dedupe::default(),

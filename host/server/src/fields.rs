@@ -10,7 +10,7 @@ use hookmill_core::event::Name;
 use hookmill_core::handshake::HandshakeMethod;
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{InvalidSecretName, PluginName, Secret, SecretName};
-use hookmill_core::policy::Rate;
+use hookmill_core::policy::{BodyHmacKey, Rate, SignatureScheme};
 use hookmill_core::preset::{Preset, UnknownPreset};
 use hookmill_core::signature::SigningKey;
 use hookmill_core::time::UnixMillis;
@@ -144,8 +144,15 @@ pub(crate) fn pattern(json: &RawValue) -> Result<EventPattern, ApiError> {
     })
 }
 
-pub(crate) fn signing_key(field: &str, text: &str) -> Result<SigningKey, ApiError> {
-    SigningKey::parse(text).map_err(|error| ApiError::field(field, error.code(), error.to_string()))
+/// A key for an endpoint that signs by this scheme: where receivers take the secret's text as the key, any text is one.
+pub(crate) fn signing_key(field: &str, text: &str, scheme: &SignatureScheme) -> Result<SigningKey, ApiError> {
+    let key = match scheme {
+        SignatureScheme::BodyHmac { key: BodyHmacKey::Secret, .. } => SigningKey::parse_text(text),
+        SignatureScheme::BodyHmac { key: BodyHmacKey::EndpointId, .. }
+        | SignatureScheme::Standard
+        | SignatureScheme::HttpMessage => SigningKey::parse(text),
+    };
+    key.map_err(|error| ApiError::field(field, error.code(), error.to_string()))
 }
 
 pub(crate) fn plugin_name(text: &str) -> Result<PluginName, ApiError> {

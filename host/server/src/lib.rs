@@ -22,6 +22,7 @@ mod auth;
 mod body_budget;
 mod client;
 mod connection;
+mod content_encoding;
 mod context;
 mod error;
 mod fields;

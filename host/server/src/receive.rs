@@ -13,6 +13,7 @@ use hookmill_core::plugin::{InboundRequest, SourceReply};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, Method, StatusCode};
 
+use crate::content_encoding;
 use crate::context::{Context, detached};
 use crate::error::{ApiError, Handled};
 use crate::input;
@@ -35,8 +36,11 @@ pub(crate) async fn receive(State(context): State<Arc<Context>>, request: Reques
 
 async fn accept(context: &Arc<Context>, request: Request) -> Handled {
     let (parts, body) = request.into_parts();
-    if !matches!(parts.method, Method::POST | Method::PUT | Method::GET) {
-        let detail = "a source takes POST, PUT and GET";
+    // A handshake of CloudEvents names who asks; an OPTIONS of a browser is none.
+    let is_handshake =
+        parts.method == Method::OPTIONS && parts.headers.contains_key("webhook-request-origin");
+    if !matches!(parts.method, Method::POST | Method::PUT | Method::GET | Method::HEAD) && !is_handshake {
+        let detail = "a source takes POST, PUT, GET and HEAD";
         return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
     }
     let (name, path) = source_and_path(parts.uri.path());
@@ -44,15 +48,22 @@ async fn accept(context: &Arc<Context>, request: Request) -> Handled {
     if context.app.table().source_named(name).is_none() {
         return Err(ApiError::not_found("source"));
     }
+    let mut headers = parts.headers;
+    let sent = input::read(body, EVENT_BODY_BYTES_MAX, &context.config).await?;
+    let decoded = content_encoding::decode(&mut headers, &sent, EVENT_BODY_BYTES_MAX)?;
+    let (body, as_sent) = match decoded {
+        Some(decoded) => (decoded, Some(sent)),
+        None => (sent, None),
+    };
     let request = InboundRequest {
         method: parts.method,
         path: path.to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        body: input::read(body, EVENT_BODY_BYTES_MAX, &context.config).await?,
+        headers,
+        body,
     };
     let (app, name) = (Arc::clone(&context.app), name.to_owned());
-    detached(async move { Ok(response(app.receive(&name, request).await?)) }).await
+    detached(async move { Ok(response(app.receive_encoded(&name, request, as_sent).await?)) }).await
 }
 
 /// The source's name and what follows it, empty or beginning with a slash.

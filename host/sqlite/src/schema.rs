@@ -27,7 +27,7 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_source.sql"),
     include_str!("schema/0003_plugin_platform.sql"),
@@ -36,6 +36,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("schema/0006_instance_reuse.sql"),
     include_str!("schema/0007_steady_time.sql"),
     include_str!("schema/0008_attempt_trace.sql"),
+    include_str!("schema/0009_classified_answers.sql"),
 ];
 
 /// The version that this program reads and writes.

@@ -14,7 +14,7 @@ use wasmtime::component::{Instance, InstancePre, Resource};
 
 use crate::bindings::exports::hookmill::plugin::{classifier, source, transform};
 use crate::fault::{Breach, fault_of_breach};
-use crate::guest::{RunState, finish_classifier};
+use crate::guest::RunState;
 use crate::limits::RunLimits;
 use crate::run::Runner;
 use crate::run_log::printable;
@@ -220,7 +220,7 @@ impl WorldRun for ClassifierRun {
             Resource::new_borrow(ONLY),
             Resource::new_borrow(ONLY),
         )?;
-        Ok(Ok(finish_classifier(verdict)))
+        Ok(Ok(store.data_mut().finish_classifier(verdict)))
     }
 }
 

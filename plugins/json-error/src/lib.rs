@@ -1,6 +1,6 @@
 //! Reads answers that say 200 and mean an error: `{"error": "busy"}`, `{"ok": false}`.
 //!
-//! Only successes are looked into, and only JSON: anything else means what its status says. Which places of the body tell
+//! It is asked about successes only, and looks into JSON only: anything else means what its status says. Which places of the body tell
 //! of an error is in the settings.
 
 use hookmill_plugin::{Answer, Classification, Event, Result, Target, Value, classifier};
@@ -54,11 +54,8 @@ classifier!(classify, manifest = "../plugin.json");
 /// Where the settings are not as documented.
 pub fn classify(answer: &Answer, _event: &Event, target: &Target) -> Result<Classification> {
     let settings: Settings = target.settings()?;
-    if !answer.is_success() {
-        return Ok(Classification::retry(format!("the status is {}", answer.status())));
-    }
-    let Ok(body) = answer.json::<Value>() else { return Ok(Classification::Delivered) };
-    let Some(reason) = told_error(&body, &settings) else { return Ok(Classification::Delivered) };
+    let Ok(body) = answer.json::<Value>() else { return Ok(Classification::NoOpinion) };
+    let Some(reason) = told_error(&body, &settings) else { return Ok(Classification::NoOpinion) };
     let is_fatal = settings.fatal.iter().any(|part| reason.contains(part));
     Ok(match settings.then {
         Then::Retry if !is_fatal => Classification::Retry(reason),

@@ -11,7 +11,7 @@ fn run(body: &str, settings: Value) -> Result<Classification, Failure> {
 fn nothing_is_no_error() {
     for nothing in ["null", "false", "0", "0.0", "\"\"", "[]", "{}"] {
         let body = format!(r#"{{"error": {nothing}, "errors": {nothing}}}"#);
-        assert_eq!(run(&body, json!({})), Ok(Classification::Delivered), "{nothing}");
+        assert_eq!(run(&body, json!({})), Ok(Classification::NoOpinion), "{nothing}");
     }
     for error in ["true", "1", "[0]", r#"{"code":null}"#] {
         let expected = Classification::retry(format!("/error: {error}"));
@@ -23,8 +23,8 @@ fn nothing_is_no_error() {
 fn only_false_is_no_success() {
     let check = |body: &str, expect: Classification| assert_eq!(run(body, json!({})), Ok(expect), "{body}");
     check(r#"{"success": false}"#, Classification::retry("/success: false"));
-    check(r#"{"ok": "false"}"#, Classification::Delivered);
-    check(r#"{"ok": null}"#, Classification::Delivered);
+    check(r#"{"ok": "false"}"#, Classification::NoOpinion);
+    check(r#"{"ok": null}"#, Classification::NoOpinion);
     // What an error says is worth more than that there is one.
     check(r#"{"ok": false, "error": "busy"}"#, Classification::retry("/error: busy"));
 }
@@ -32,17 +32,17 @@ fn only_false_is_no_success() {
 #[test]
 fn what_is_no_json_means_its_status() {
     for body in ["", "ok", "{", "[]", "null", "\"error\""] {
-        assert_eq!(run(body, json!({})), Ok(Classification::Delivered), "{body}");
+        assert_eq!(run(body, json!({})), Ok(Classification::NoOpinion), "{body}");
     }
     let answer = test::answer(200, [0xff]);
     let found = test::classify(classify, answer, test::event("{}"), test::target("{}"));
-    assert_eq!(found, Ok(Classification::Delivered));
+    assert_eq!(found, Ok(Classification::NoOpinion));
 }
 
 #[test]
 fn no_places_are_no_errors() {
     let settings = json!({"errors": [], "successes": []});
-    assert_eq!(run(r#"{"ok": false, "error": 1}"#, settings), Ok(Classification::Delivered));
+    assert_eq!(run(r#"{"ok": false, "error": 1}"#, settings), Ok(Classification::NoOpinion));
 }
 
 #[test]

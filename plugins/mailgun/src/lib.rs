@@ -1,7 +1,9 @@
 //! Turns Mailgun's webhooks into [notifications](notification::Notification).
 //!
-//! In: `{"signature": {..}, "event-data": {..}}` (Mailgun's user manual, "Webhooks" and "Event structure"). Out: one event,
-//! whose uid is Mailgun's own id of the event. The signature is the router's to check, before this plugin runs.
+//! In: `{"signature": {..}, "event-data": {..}}` (Mailgun's user manual, "Webhooks" and "Event structure"), or a [`form`] of its
+//! older webhooks and of its routes. Out: one event, whose uid is Mailgun's own id of the event. The signature is the router's to check, before this plugin runs.
+
+mod form;
 
 use hookmill_plugin::serde_json::value::RawValue;
 use hookmill_plugin::{Inbound, NewEvent, Object, Origin, Result, source, time};
@@ -19,6 +21,9 @@ source!(receive, manifest = "../plugin.json");
 /// Where the body is none of Mailgun's, or a field that the notification needs is missing or of another type than
 /// documented; the message names the field.
 pub fn receive(request: &Inbound, _origin: &Origin) -> Result<NewEvent> {
+    if request.is_form() {
+        return form::receive(request);
+    }
     let body = request.object()?;
     let (Some(event), Some(original)) = (body.object("event-data")?, body.raw("event-data")) else {
         return Err(body.failure("event-data", "missing"));
@@ -29,7 +34,7 @@ pub fn receive(request: &Inbound, _origin: &Origin) -> Result<NewEvent> {
     }
     let occurred_at = occurred_at(&event)?;
     let mut notification = Notification::new(PROVIDER, Channel::Email, status, occurred_at, original);
-    let headers = event.get::<Message>("message")?.unwrap_or_default().headers;
+    let headers = event.get::<Message>("message")?.and_then(|message| message.headers).unwrap_or_default();
     let Some(message_id) = headers.message_id else {
         return Err(event.failure("message", "no `message-id` among its headers"));
     };
@@ -55,7 +60,7 @@ fn other(event: &Object<'_>, original: &RawValue, request: &Inbound) -> Result<N
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message {
-    headers: Headers,
+    headers: Option<Headers>,
 }
 
 #[derive(Default, Deserialize)]

@@ -104,3 +104,73 @@ fn bodies_that_are_none_of_mailguns_are_refused() {
     check("{}", "/event-data: missing");
     check(r#"{"event-data": "text"}"#, "/event-data: expected an object, found a string");
 }
+
+#[test]
+fn null_is_as_good_as_missing() {
+    let without_original = |mut notification: Value| {
+        notification.as_object_mut().expect("an object").remove("original");
+        notification
+    };
+    for field in ["severity", "envelope", "reason", "recipient", "id", "delivery-status", "reject"] {
+        let mut explicit = webhook(&json!({}));
+        explicit["event-data"][field] = Value::Null;
+        let verdict = test::receive(receive, test::request(explicit.to_string()), test::origin("{}"));
+        let verdict = verdict.unwrap_or_else(|failure| panic!("{field}: {failure}"));
+        let found: Value = verdict.events()[0].body.as_ref().expect("a body").json().expect("a notification");
+        assert_eq!(
+            without_original(found),
+            without_original(notification(&json!({ field: null }))),
+            "{field}"
+        );
+    }
+    for message in [json!({"headers": null}), json!({"headers": {"message-id": null}})] {
+        let failure = event(&json!({"message": message})).expect_err("no id");
+        assert_eq!(failure.reason(), "/event-data/message: no `message-id` among its headers");
+    }
+}
+
+/// Mailgun's routes post messages with files as `multipart/form-data`, others as a form.
+#[test]
+fn both_kinds_of_forms_are_read() {
+    let fields = [
+        ("recipient", "to@x"),
+        ("sender", "from@x"),
+        ("body-plain", "Hello\r\nyou"),
+        ("Message-Id", "<m@x>"),
+        ("timestamp", "1770146798"),
+        ("token", "t0"),
+        ("signature", "00"),
+    ];
+    let urlencoded = "recipient=to%40x&sender=from%40x&body-plain=Hello%0D%0Ayou&Message-Id=%3Cm%40x%3E\
+        &timestamp=1770146798&token=t0&signature=00";
+    let part = |(name, value): &(&str, &str)| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file =
+        "--b\r\nContent-Disposition: form-data; name=\"attachment-1\"; filename=\"a.txt\"\r\n\r\nxyz\r\n";
+    let multipart = format!("{}{file}--b--\r\n", fields.iter().map(part).collect::<String>());
+    for (content_type, body) in [
+        ("application/x-www-form-urlencoded", urlencoded),
+        ("multipart/form-data; boundary=\"b\"", multipart.as_str()),
+    ] {
+        let request = test::request(body).header("content-type", content_type);
+        let verdict = test::receive(receive, request, test::origin("{}")).expect("accepted");
+        let [event] = verdict.events() else { panic!("one event, not {verdict:?}") };
+        assert_eq!((event.event_type.as_str(), event.uid.as_deref()), ("message.received", Some("t0")));
+        let found: Value = event.body.as_ref().expect("a body").json().expect("a notification");
+        assert_eq!(found["message_id"], "m@x", "{content_type}");
+        assert_eq!((&found["recipient"], &found["sender"]), (&json!("to@x"), &json!("from@x")));
+        assert_eq!(
+            (&found["text"], &found["occurred_at"]),
+            (&json!("Hello\r\nyou"), &json!("2026-02-03T19:26:38Z"))
+        );
+        assert_eq!(found["original"]["token"], "t0");
+    }
+    let bounced = "event=bounced&recipient=to%40x&code=550&error=no+such+user&token=t1&timestamp=1770146798";
+    let request = test::request(bounced).header("content-type", "application/x-www-form-urlencoded");
+    let verdict = test::receive(receive, request, test::origin("{}")).expect("accepted");
+    let found: Value = verdict.events()[0].body.as_ref().expect("a body").json().expect("a notification");
+    assert_eq!((&found["status"], &found["error"]["code"]), (&json!("failed"), &json!("550")));
+    let request = test::request("a=b").header("content-type", "application/x-www-form-urlencoded");
+    assert!(test::receive(receive, request, test::origin("{}")).is_err(), "none of Mailgun's");
+}

@@ -95,6 +95,8 @@ pub enum Classification {
     Retry(String),
     /// Never try again, with a reason for the timeline.
     Fail(String),
+    /// The answer means what its status says.
+    NoOpinion,
 }
 
 impl Classification {
@@ -112,7 +114,8 @@ impl Classification {
 /// Makes a function the plugin's classifier: `classifier!(classify);`, once in a plugin.
 ///
 /// The function takes `&`[`Answer`], `&`[`Event`](crate::Event) and `&`[`Target`](crate::Target) and returns a
-/// [`Result`](crate::Result) of a [`Classification`]. A retryable failure is a retry, a permanent one a failure for good.
+/// [`Result`](crate::Result) of a [`Classification`]. It is asked about answers whose status is a success, or about all of
+/// them where its manifest has `"answers": "all"`. A retryable failure is a retry, a permanent one a failure for good.
 ///
 /// `classifier!(classify, manifest = "../plugin.json");` puts a manifest into the plugin as well, as
 /// [`transform!`](crate::transform) does.
@@ -122,7 +125,7 @@ impl Classification {
 ///
 /// fn classify(answer: &Answer, _event: &Event, _target: &Target) -> Result<Classification> {
 ///     let error: Option<String> = answer.find("/error")?;
-///     Ok(error.map_or(Classification::Delivered, Classification::Retry))
+///     Ok(error.map_or(Classification::NoOpinion, Classification::Retry))
 /// }
 ///
 /// classifier!(classify);

@@ -91,7 +91,8 @@ fn node<T: DeserializeOwned>(
     pointer: &str,
     answer: Result<Option<String>, String>,
 ) -> Result<Option<T>, String> {
-    match answer? {
+    // Providers say `null` of what is not there.
+    match answer?.filter(|text| text != "null") {
         None => Ok(None),
         Some(text) => match serde_json::from_str(&text) {
             Ok(value) => Ok(Some(value)),

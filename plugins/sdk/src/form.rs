@@ -7,6 +7,9 @@ use serde::{Serialize, Serializer};
 
 use crate::{Failure, Result};
 
+/// Parts of one body that are read.
+const PARTS_MAX: usize = 1000;
+
 /// Fields in the format `application/x-www-form-urlencoded` (WHATWG URL, 5), decoded, in their order.
 ///
 /// As JSON it is an object of strings; a name that came several times has an array of them.
@@ -26,6 +29,23 @@ impl<'text> Form<'text> {
     #[must_use]
     pub fn parse(text: &'text [u8]) -> Self {
         Self(form_urlencoded::parse(text).collect())
+    }
+
+    /// Reads a body of `multipart/form-data` (RFC 7578) with this content type. Files are left out, and so is what comes after
+    /// the first thousand parts; a body without a boundary has no fields.
+    #[must_use]
+    pub fn multipart(content_type: &str, body: &'text [u8]) -> Self {
+        let mut fields = Vec::new();
+        let boundary = parameter(content_type, "boundary").filter(|boundary| !boundary.is_empty());
+        let delimiter = boundary.map(|boundary| format!("--{boundary}")).unwrap_or_default();
+        let mut rest = after(body, delimiter.as_bytes()).filter(|_| !delimiter.is_empty());
+        for _ in 0..PARTS_MAX {
+            let Some(part) = rest.and_then(|rest| rest.strip_prefix(b"\r\n")) else { break };
+            let Some(end) = find(part, delimiter.as_bytes()) else { break };
+            fields.extend(field(&part[..end]));
+            rest = Some(&part[end + delimiter.len()..]);
+        }
+        Self(fields)
     }
 
     /// A field; the first one where a name came several times.
@@ -56,6 +76,40 @@ impl<'text> Form<'text> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// A part that is a field: its name and its text.
+fn field(part: &[u8]) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let head_end = find(part, b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&part[..head_end]).ok()?;
+    let disposition = head.split("\r\n").find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
+    })?;
+    let name = parameter(disposition, "name").filter(|_| parameter(disposition, "filename").is_none())?;
+    let value = &part[head_end + 4..];
+    Some((Cow::Borrowed(name), String::from_utf8_lossy(value.strip_suffix(b"\r\n").unwrap_or(value))))
+}
+
+/// A parameter of a header's value, without its quotes.
+fn parameter<'value>(value: &'value str, name: &str) -> Option<&'value str> {
+    value.split(';').skip(1).find_map(|parameter| {
+        let (found, value) = parameter.split_once('=')?;
+        let value = value.trim();
+        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+        found.trim().eq_ignore_ascii_case(name).then_some(unquoted)
+    })
+}
+
+fn after<'text>(text: &'text [u8], wanted: &[u8]) -> Option<&'text [u8]> {
+    find(text, wanted).map(|at| &text[at + wanted.len()..])
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    if wanted.is_empty() {
+        return None;
+    }
+    text.windows(wanted.len()).position(|window| window == wanted)
 }
 
 impl Serialize for Form<'_> {

@@ -107,19 +107,20 @@ impl<'event> Object<'event> {
         self.fields.get(name).map(|(_, value)| value)
     }
 
-    /// A field as a type of the plugin's own; none where there is no such field.
+    /// A field as a type of the plugin's own; none where there is no such field or it is `null`, which providers use alike.
+    /// [`raw`](Self::raw) tells the two apart.
     ///
     /// # Errors
     /// A permanent failure where the field is no `T`.
     pub fn get<'field, T: Deserialize<'field>>(&'field self, name: &str) -> Result<Option<T>> {
-        let Some(value) = self.raw(name) else { return Ok(None) };
+        let Some(value) = self.raw(name).filter(|value| value.get() != "null") else { return Ok(None) };
         match serde_json::from_str(value.get()) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(self.failure(name, without_location(&error))),
         }
     }
 
-    /// A field that has to be there.
+    /// A field that has to be there, and not `null`.
     ///
     /// # Errors
     /// A permanent failure where there is no such field or it is no `T`.
@@ -127,12 +128,14 @@ impl<'event> Object<'event> {
         self.get(name)?.ok_or_else(|| self.failure(name, "missing"))
     }
 
-    /// A nested object, for a closer look; none where there is no such field.
+    /// A nested object, for a closer look; none where there is no such field or it is `null`.
     ///
     /// # Errors
-    /// A permanent failure where the field is no object.
+    /// A permanent failure where the field is neither.
     pub fn object(&self, name: &str) -> Result<Option<Object<'_>>> {
-        let Some((name, value)) = self.fields.get(name) else { return Ok(None) };
+        let Some((name, value)) = self.fields.get(name).filter(|(_, value)| value.get() != "null") else {
+            return Ok(None);
+        };
         check(&self.path, name, value, &[Kind::Object])?;
         let mut object = Object::read(value.get())?;
         object.path.extend(self.path.iter().map(|name| Cow::Borrowed(name.as_ref())));

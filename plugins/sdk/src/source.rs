@@ -70,10 +70,25 @@ impl Inbound {
         self.0.text()
     }
 
-    /// The body as a form.
+    /// The body as a form: `multipart/form-data` where its content type says so, otherwise
+    /// `application/x-www-form-urlencoded`.
     #[must_use]
     pub fn form(&self) -> Form<'_> {
-        Form::parse(self.bytes())
+        let content_type = self.header("content-type").unwrap_or_default();
+        match media_type(&content_type).eq_ignore_ascii_case("multipart/form-data") {
+            true => Form::multipart(&content_type, self.bytes()),
+            false => Form::parse(self.bytes()),
+        }
+    }
+
+    /// Whether the body says that it is a form, of either kind.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        let content_type = self.header("content-type").unwrap_or_default();
+        let media_type = media_type(&content_type);
+        ["multipart/form-data", "application/x-www-form-urlencoded"]
+            .iter()
+            .any(|form| media_type.eq_ignore_ascii_case(form))
     }
 
     /// The body as a type of the plugin's own. Its strings may borrow from the request.
@@ -108,6 +123,10 @@ impl Inbound {
     pub fn require<T: DeserializeOwned>(&self, pointer: &str) -> Result<T> {
         self.0.require(pointer)
     }
+}
+
+fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// The source that a request came in by.

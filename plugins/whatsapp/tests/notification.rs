@@ -151,3 +151,27 @@ fn what_is_not_as_documented_is_refused_with_the_field() {
     check(envelope(json!({"id": "m"})), "/payload/message: missing");
     check(envelope(json!({"id": "m", "message": {}})), "/payload/message/type: missing");
 }
+
+#[test]
+fn null_is_as_good_as_missing() {
+    let nothing = json!({"messaging_product": "whatsapp", "metadata": null, "contacts": null, "statuses": null,
+        "messages": null});
+    assert_eq!(only(&cloud(&nothing))["status"], "other");
+    let report = json!({"id": "wamid.x", "status": "sent", "timestamp": "1770146798", "recipient_id": null,
+        "errors": null, "biz_opaque_callback_data": null, "conversation": null});
+    let value = json!({"metadata": {"display_phone_number": null}, "contacts": [{"wa_id": null}], "statuses": [report]});
+    assert_eq!(only(&cloud(&value))["status"], "sent");
+    let error = json!({"code": null, "title": null, "message": null, "error_data": {"details": null}});
+    let message = json!({"id": "wamid.y", "from": null, "timestamp": "1770146798", "type": "image",
+        "image": {"id": null, "mime_type": null, "caption": null}, "errors": [error]});
+    assert_eq!(only(&cloud(&json!({"messages": [message]})))["status"], "received");
+    let message = json!({"id": "wamid.z", "timestamp": "1770146798", "type": "text", "text": null});
+    assert_eq!(only(&cloud(&json!({"messages": [message]})))["status"], "received");
+    let envelope = json!({"event": "whatsapp:message:status", "payload": {"id": "m", "status": "sent", "channel": null,
+        "from": null, "to": null, "delivered_at": null, "read_at": null, "processed_at": null, "timestamp": null,
+        "foreign_id": null}});
+    assert_eq!(only(&envelope)["status"], "sent");
+    let envelope = json!({"event": "whatsapp:message:in", "payload": {"id": "m", "channels": null, "recipient": null,
+        "message": {"type": "text", "payload": null}}});
+    assert_eq!(only(&envelope)["status"], "received");
+}

@@ -95,6 +95,7 @@ impl App {
             name: upload.name,
             digest,
             world: facts.world,
+            answers: manifest.as_ref().map(|manifest| manifest.answers).unwrap_or_default(),
             label: manifest.as_ref().map(|manifest| manifest.version.as_str().into()).unwrap_or_default(),
             description: manifest.map(|manifest| manifest.description.into()).unwrap_or_default(),
             size_bytes: upload.component.len() as u64,

@@ -40,6 +40,8 @@ pub struct SourcePatch {
     pub verifier: Option<Option<Verifier>>,
     /// The only secret from now on.
     pub secret: Option<Secret>,
+    /// What Meta has to know when it asks whether anybody is there, or nothing.
+    pub verify_token: Option<Option<Secret>>,
     /// Its address as the provider calls it, or unknown.
     pub public_url: Option<Option<PublicUrl>>,
     /// How far a signed time may lie from now.
@@ -92,6 +94,7 @@ impl Edit<'_> {
             description: String::new(),
             state: SourceState::Enabled,
             verification: Verification::None,
+            verify_token: None,
             public_url: None,
             replay_window: ReplayWindow::default(),
             dedupe: Dedupe::default(),
@@ -181,6 +184,9 @@ impl Edit<'_> {
         source.verification = verification(&source.verification, patch.verifier, patch.secret)?;
         if source.success == usual {
             source.success = SuccessStatus::usual(&source.verification);
+        }
+        if let Some(verify_token) = patch.verify_token {
+            source.verify_token = verify_token;
         }
         if let Some(public_url) = patch.public_url {
             source.public_url = public_url;

@@ -375,6 +375,9 @@ impl Attempt {
         else {
             return by_status(format!("the classifier `{}` does not exist any more", binding.plugin));
         };
+        if !status_class.wants_classifier(self.app.table().classified_answers(&binding.plugin, digest)) {
+            return by_status(String::new());
+        }
         let response = ReceiverAnswer {
             status: StatusCode::from_u16(*status).unwrap_or_default(),
             headers: headers.clone(),
@@ -393,19 +396,17 @@ impl Attempt {
         let report = self.app.run_classifier(run).await;
         let logs = trace_lines(World::Classifier, report.logs);
         match report.result {
-            Ok(verdict) => Judgement {
-                logs,
-                class: match (Class::from(&verdict), status_class) {
-                    // What the status says of when to try again, or never, holds as well.
-                    (Class::Retry { .. }, by_status @ (Class::Retry { .. } | Class::Gone)) => by_status,
-                    (by_classifier, _) => by_classifier,
-                },
-                failure_code: "classifier",
-                detail: match verdict {
-                    ClassifierVerdict::Delivered => String::new(),
-                    ClassifierVerdict::Retry(reason) | ClassifierVerdict::Fail(reason) => reason,
-                },
-            },
+            Ok(verdict) => {
+                let class = status_class.classified(&verdict);
+                let (failure_code, detail) = match verdict {
+                    ClassifierVerdict::NoOpinion => ("status", String::new()),
+                    ClassifierVerdict::Delivered => ("classifier", String::new()),
+                    ClassifierVerdict::Retry(reason) | ClassifierVerdict::Fail(reason) => {
+                        ("classifier", reason)
+                    }
+                };
+                Judgement { logs, class, failure_code, detail }
+            }
             Err(failure) => {
                 let detail = format!(
                     "the classifier failed ({}: {}), so the status decided",

@@ -15,8 +15,8 @@ use hookmill_core::endpoint::{
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::plugin::{
-    InstancePolicy, PluginBinding, PluginDigest, PluginInterface, PluginUse, PluginVersion, RunCost,
-    TransformOutcome, World as PluginWorld,
+    ClassifiedAnswers, InstancePolicy, PluginBinding, PluginDigest, PluginInterface, PluginUse,
+    PluginVersion, RunCost, TransformOutcome, World as PluginWorld,
 };
 use hookmill_core::policy::Policy;
 use hookmill_core::port::Store;
@@ -453,6 +453,7 @@ async fn a_plugin_that_the_host_lost_comes_back_from_the_store() {
         name: "shaper".parse().unwrap(),
         digest: PluginDigest::of(&bytes),
         world: PluginWorld::Transform,
+        answers: ClassifiedAnswers::default(),
         label: Box::default(),
         description: Box::default(),
         size_bytes: 6,

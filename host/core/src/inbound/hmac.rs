@@ -145,6 +145,11 @@ impl HmacScheme {
         }
     }
 
+    /// The header that has the signature.
+    pub(super) fn header_name(&self) -> &HeaderName {
+        &self.header
+    }
+
     /// The header that has the delivery's id.
     pub(super) fn id_header(&self) -> Option<&HeaderName> {
         self.id.as_ref()

@@ -1,9 +1,11 @@
 //! Mailgun signs a time and a token, and puts both with the signature into the body: into `signature` of a JSON body,
-//! or into fields of a form. The rest of the body is not covered, so the token must be taken once only: it is what
+//! or into fields of a form, which is `multipart/form-data` where a message has attachments. The rest of the body is not covered, so the token must be taken once only: it is what
 //! makes a request a repeat ([`Dedupe`](super::Dedupe)).
 
 use std::borrow::Cow;
 use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
 
 use super::hmac::{Algorithm, Encoding};
 use super::{Refusal, SignedRequest, form};
@@ -34,6 +36,10 @@ pub(super) fn token(request: &SignedRequest<'_>) -> Option<String> {
 fn field<'a>(request: &SignedRequest<'a>, name: &str) -> Option<Cow<'a, str>> {
     if request.is_form() {
         return form::field(request.body, name);
+    }
+    let content_type = request.header(&CONTENT_TYPE).unwrap_or_default();
+    if form::is_multipart(content_type) {
+        return form::multipart_field(content_type, request.body, name);
     }
     request.json_text(&format!("/signature/{name}")).map(Cow::Owned)
 }

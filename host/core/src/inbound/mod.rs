@@ -6,11 +6,12 @@
 //! their own. [`verify`] tries every active secret, so a rotation has no gap, and says no with a [`Refusal`], which
 //! has a stable code and nothing of the secret or of the signature that was expected.
 //!
-//! Beside it: [`handshake`] answers a provider that asks whether anybody is there, and [`Dedupe`] names what makes a
+//! Beside it: [`handshake`](mod@handshake) answers a provider that asks whether anybody is there, and [`Dedupe`] names what makes a
 //! request a repeat of an earlier one, which together with the replay window is what is known against replays.
 
 mod dedupe;
 mod form;
+pub mod handshake;
 mod hmac;
 mod mailgun;
 mod pointer;
@@ -24,7 +25,6 @@ mod twilio;
 use std::time::Duration;
 
 use http::HeaderName;
-use serde_json::Value;
 use thiserror::Error;
 
 pub use dedupe::Dedupe;
@@ -92,6 +92,9 @@ pub enum Refusal {
         "the body is not covered by the signature: it needs a form or a `bodySHA256` parameter that fits it"
     )]
     BodyNotSigned,
+    /// Meta's handshake, by somebody who does not know the token.
+    #[error("`hub.verify_token` is not the `verifyToken` of this source: set both to the same text")]
+    VerifyTokenMismatch,
     /// The time is not a number.
     #[error("the timestamp is not a whole number since 1970")]
     TimestampInvalid,
@@ -115,6 +118,7 @@ impl Refusal {
             Self::SignatureMismatch => "signature_mismatch",
             Self::PartMissing { .. } => "signature_part_missing",
             Self::BodyNotSigned => "body_not_signed",
+            Self::VerifyTokenMismatch => "verify_token_mismatch",
             Self::TimestampInvalid => "timestamp_invalid",
             Self::TimestampOutsideWindow { .. } => "timestamp_outside_window",
         }
@@ -236,17 +240,6 @@ pub fn verify(
         Verifier::Mailgun => mailgun::verify(secrets, request, now, tolerance),
         Verifier::StandardWebhooks => verify_standard(secrets, request, now, tolerance),
     }
-}
-
-/// The text that a verified request wants to have back as plain text, where it is a handshake.
-///
-/// Slack sends `{"type": "url_verification", "challenge": ".."}`, signed like everything else.
-#[must_use]
-pub fn handshake(verifier: &Verifier, request: &SignedRequest<'_>) -> Option<String> {
-    if *verifier != Verifier::Slack || request.json("/type")?.as_str()? != "url_verification" {
-        return None;
-    }
-    request.json("/challenge").and_then(Value::as_str).map(str::to_owned)
 }
 
 fn verify_standard(

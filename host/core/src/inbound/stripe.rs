@@ -23,12 +23,12 @@ pub(super) fn verify(
     let malformed = || Refusal::malformed(format!("`{HEADER}`"));
     let mut timestamp = None;
     let mut given = Vec::new();
-    for item in header.split(',').take(1 + SIGNATURES_MAX) {
-        let (name, value) = item.trim().split_once('=').ok_or_else(malformed)?;
-        match name {
-            "t" => timestamp = Some(value),
-            "v1" => given.extend(Encoding::Hex.decode(value)),
-            // Stripe says: ignore all other schemes.
+    for item in header.split(',') {
+        // Stripe's own libraries skip what is no pair, and Stripe says: ignore all other schemes.
+        let Some((name, value)) = item.split_once('=') else { continue };
+        match name.trim() {
+            "t" => timestamp = Some(value.trim()),
+            "v1" if given.len() < SIGNATURES_MAX => given.extend(Encoding::Hex.decode(value.trim())),
             _ => {}
         }
     }

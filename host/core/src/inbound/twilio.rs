@@ -3,7 +3,7 @@
 //! The address is the one that the provider called: behind a proxy the router can't see it, and a `Host` header says
 //! whatever its sender likes, so it is configured. Fields are sorted by name and joined without separators; of a field
 //! that stands twice each value counts once, sorted. Another body is covered by its SHA-256 in the address, as
-//! `bodySHA256`. Twilio sometimes signs the address with the scheme's default port and sometimes without: both count.
+//! `bodySHA256`. Twilio sometimes signs the address with a port and sometimes without: both count, as in its own libraries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,21 +62,23 @@ fn check_body(request: &SignedRequest<'_>) -> Result<(), Refusal> {
     if fits { Ok(()) } else { Err(Refusal::BodyNotSigned) }
 }
 
-/// The same address without the default port that it names, or with the one that it does not.
+/// The same address without the port that it names, whichever that is, or with the default one that it does not: what
+/// Twilio's own libraries try as well (`add_port` and `remove_port` of `RequestValidator`).
 fn with_other_port(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
-    let port = match scheme {
-        "https" => ":443",
-        "http" => ":80",
+    let default = match scheme {
+        "https" => "443",
+        "http" => "80",
         _ => return None,
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if let Some(bare) = authority.strip_suffix(port) {
-        return Some(format!("{scheme}://{bare}{path}"));
-    }
     // A colon within brackets belongs to an IPv6 address.
-    let names_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    (!names_port).then(|| format!("{scheme}://{authority}{port}{path}"))
+    let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+    let authority = match port {
+        Some((bare, _)) => bare.to_owned(),
+        None => format!("{authority}:{default}"),
+    };
+    Some(format!("{scheme}://{authority}{path}"))
 }
 
 #[cfg(test)]
@@ -93,7 +95,8 @@ mod tests {
         check("http://a.example:80", Some("http://a.example"));
         check("https://[::1]/x", Some("https://[::1]:443/x"));
         check("https://[::1]:443/x", Some("https://[::1]/x"));
-        check("https://a.example:8443/x", None);
+        check("https://a.example:8443/x", Some("https://a.example/x"));
+        check("http://[::1]:8443", Some("http://[::1]"));
         check("", None);
     }
 

@@ -22,6 +22,7 @@ pub(super) const ACCEPT: &str = "accept";
 pub(super) const REPLY: &str = "reply";
 pub(super) const REJECT: &str = "reject";
 pub(super) const DELIVERED: &str = "delivered";
+pub(super) const NO_OPINION: &str = "no_opinion";
 
 /// Characters of a reason.
 const REASON_CHARS_MAX: usize = 4096;
@@ -42,14 +43,15 @@ impl Expectation {
         let keys: &'static [&'static str] = match world {
             World::Transform => &[DELIVER, DROP, RETRY, FAIL],
             World::Source => &[ACCEPT, REPLY, REJECT],
-            World::Classifier => &[DELIVERED, RETRY, FAIL],
+            World::Classifier => &[DELIVERED, RETRY, FAIL, NO_OPINION],
         };
         let (verdict, content) = node.object(keys)?.need_one_of(keys)?;
         let content = match verdict {
             DELIVER => read_list(&content, TRANSFORM_REQUESTS_MAX, read_request)?,
             ACCEPT => read_list(&content, SOURCE_EVENTS_MAX, read_event)?,
             REPLY => read_reply(&content)?,
-            DELIVERED if content.value() == &Value::Bool(true) => Value::Bool(true),
+            DELIVERED | NO_OPINION if content.value() == &Value::Bool(true) => Value::Bool(true),
+            NO_OPINION => return Err(content.broken("must be true: the status decides, or a verdict does")),
             DELIVERED => {
                 return Err(
                     content.broken("must be true: an answer that is no delivery is `retry` or `fail`")

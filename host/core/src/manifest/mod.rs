@@ -42,7 +42,7 @@ pub use self::sample::{Sample, SampleInput, SampleReport, SampleRun, settings_ch
 pub use self::schema::{SETTINGS_FAILURES_MAX, SettingsError, SettingsFailure, SettingsSchema};
 pub use self::schema_cost::{SCHEMA_BYTES_MAX, SCHEMA_COST_MAX, SCHEMA_DEPTH_MAX, SchemaFault};
 pub use self::verdict::SampleDiff;
-use crate::plugin::{BoundSecrets, PluginName, Secret, SecretName, World};
+use crate::plugin::{BoundSecrets, ClassifiedAnswers, PluginName, Secret, SecretName, World};
 
 /// The custom section of a component that holds its manifest.
 pub const MANIFEST_SECTION: &str = "hookmill:manifest";
@@ -70,6 +70,7 @@ const KEYS: &[&str] = &[
     "world",
     "settings_schema",
     "checks_settings",
+    "answers",
     "secrets",
     "samples",
 ];
@@ -95,6 +96,8 @@ pub struct Manifest {
     /// Whether the plugin looks at settings itself when they are set, by [`SETTINGS_CHECK_EVENT`]: what no schema can
     /// tell, such as whether a script can be read. Transforms only.
     pub checks_settings: bool,
+    /// Which answers it is asked about. Classifiers only.
+    pub answers: ClassifiedAnswers,
     /// Secrets that it uses by name.
     pub secrets: Vec<WantedSecret>,
     /// Inputs, and what it makes of them.
@@ -134,6 +137,11 @@ impl Manifest {
             Some(node) => return Err(node.broken("only a transform checks its settings itself")),
             None => false,
         };
+        let answers = match root.get("answers") {
+            Some(node) if world == World::Classifier => node.parsed()?,
+            Some(node) => return Err(node.broken("only a classifier reads answers")),
+            None => ClassifiedAnswers::default(),
+        };
         let secrets = read_secrets(&root)?;
         let samples = read_samples(&root, world, &secrets, settings_schema.as_ref())?;
         Ok(Self {
@@ -143,6 +151,7 @@ impl Manifest {
             world,
             settings_schema,
             checks_settings,
+            answers,
             secrets,
             samples,
             document: canonical(&document),

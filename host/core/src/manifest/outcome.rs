@@ -1,11 +1,11 @@
 //! What a run gave, in the shape of an expectation.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::body;
-use super::expectation::{ACCEPT, DELIVER, DELIVERED, DROP, FAIL, REJECT, REPLY, RETRY};
+use super::expectation::{ACCEPT, DELIVER, DELIVERED, DROP, FAIL, NO_OPINION, REJECT, REPLY, RETRY};
 use super::sample::SampleReport;
 use crate::delivery::TransformFailure;
 use crate::plugin::{ClassifierVerdict, SourceEvent, SourceReply, SourceVerdict, TransformOutcome};
@@ -15,8 +15,13 @@ use crate::request::{PreparedRequest, RequestBody};
 pub(super) const FAULT: &str = "fault";
 
 /// Renders a report: all of it, or as much as `like` (an expectation) names. `original` is the body that a transform
-/// was given.
-pub(super) fn render(report: &SampleReport, original: &Bytes, like: Option<&Value>) -> Value {
+/// was given, `status` that of the answer that a classifier was.
+pub(super) fn render(
+    report: &SampleReport,
+    original: &Bytes,
+    status: Option<StatusCode>,
+    like: Option<&Value>,
+) -> Value {
     let (verdict, content) = match report {
         SampleReport::Transform(report) => match &report.result {
             Ok(TransformOutcome::Deliver(requests)) => (
@@ -45,6 +50,11 @@ pub(super) fn render(report: &SampleReport, original: &Bytes, like: Option<&Valu
         },
         SampleReport::Classifier(report) => match &report.result {
             Ok(ClassifierVerdict::Delivered) => (DELIVERED, true.into()),
+            // A sample that says what a success comes to says it of a classifier, too, that leaves it to the status.
+            Ok(ClassifierVerdict::NoOpinion) => match like.and_then(|like| like.get(DELIVERED)) {
+                Some(_) if status.is_some_and(|status| status.is_success()) => (DELIVERED, true.into()),
+                Some(_) | None => (NO_OPINION, true.into()),
+            },
             Ok(ClassifierVerdict::Retry(reason)) => (RETRY, reason.as_str().into()),
             Ok(ClassifierVerdict::Fail(reason)) => (FAIL, reason.as_str().into()),
             Err(failure) => fault(failure),

@@ -199,7 +199,8 @@ impl Sample {
     /// # Errors
     /// Where the two differ.
     pub fn judge(&self, report: &SampleReport) -> Result<(), SampleDiff> {
-        let found = outcome::render(report, &self.original_body(), Some(self.expect.as_value()));
+        let like = Some(self.expect.as_value());
+        let found = outcome::render(report, &self.original_body(), self.status(), like);
         SampleDiff::between(self.expect.as_value(), &found).map_or(Ok(()), Err)
     }
 
@@ -207,7 +208,7 @@ impl Sample {
     /// because it trapped, say.
     #[must_use]
     pub fn draft_expectation(&self, report: &SampleReport) -> Option<Value> {
-        let found = outcome::render(report, &self.original_body(), None);
+        let found = outcome::render(report, &self.original_body(), self.status(), None);
         found.get(outcome::FAULT).is_none().then_some(found)
     }
 
@@ -216,6 +217,14 @@ impl Sample {
         match &self.input {
             SampleInput::Transform { event, .. } => event.body.clone(),
             SampleInput::Source { .. } | SampleInput::Classifier { .. } => Bytes::new(),
+        }
+    }
+
+    /// The status of the answer that a classifier reads.
+    fn status(&self) -> Option<StatusCode> {
+        match &self.input {
+            SampleInput::Classifier { response, .. } => Some(response.status),
+            SampleInput::Transform { .. } | SampleInput::Source { .. } => None,
         }
     }
 

@@ -90,6 +90,8 @@ pub enum ClassifierVerdict {
     Retry(String),
     /// Never try again, with a reason for the timeline.
     Fail(String),
+    /// The answer means what its status says.
+    NoOpinion,
 }
 
 /// What one run cost, for the attempt record and the dry run.

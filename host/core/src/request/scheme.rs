@@ -42,7 +42,8 @@ fn body_hmac(endpoint: &Endpoint, key: BodyHmacKey, body: &[u8]) -> Option<Strin
     let signing_key = endpoint.signing.current();
     let key = match key {
         BodyHmacKey::Secret => signing_key.shared_secret().map(|_| signing_key.to_text())?,
-        BodyHmacKey::EndpointId => Zeroizing::new(endpoint.public_id()),
+        // What creating the endpoint answered, also where it has a uid.
+        BodyHmacKey::EndpointId => Zeroizing::new(endpoint.id.to_string()),
     };
     Some(hex::encode(Algorithm::Sha256.mac(key.as_bytes(), &[body])))
 }

@@ -18,9 +18,14 @@ pub const SYMMETRIC_BYTES_MAX: usize = 64;
 /// Bytes of an ed25519 seed, and of a public key.
 pub const ED25519_BYTES: usize = 32;
 
+/// Bytes of the longest plain-text secret.
+pub const TEXT_BYTES_MAX: usize = 256;
+
 const SYMMETRIC_PREFIX: &str = "whsec_";
 const PRIVATE_PREFIX: &str = "whsk_";
 const PUBLIC_PREFIX: &str = "whpk_";
+/// Before a plain-text secret where it is stored. No key of another kind begins like this.
+const STORED_TEXT_PREFIX: &str = "text:";
 
 /// A key that signs deliveries. Wiped from memory when dropped; `Debug` names its scheme only.
 #[derive(Clone)]
@@ -29,6 +34,8 @@ pub enum SigningKey {
     Symmetric(SymmetricKey),
     /// `v1a`: ed25519, of which the receiver has the public half.
     Ed25519(Ed25519Key),
+    /// A secret that its owner's receivers have as plain text already; its bytes are the key of an HMAC-SHA256.
+    Text(SymmetricKey),
 }
 
 /// A shared key, with the HMAC state that every signature by it begins from.
@@ -82,6 +89,11 @@ pub enum InvalidSigningKey {
     /// A public key that is no point of the curve, or of another length.
     #[error("a `whpk_` key holds the {ED25519_BYTES} bytes of an ed25519 public key")]
     Public,
+    /// A plain-text secret that is empty, too long or not visible.
+    #[error(
+        "a plain-text secret has 1 to {TEXT_BYTES_MAX} bytes and no control characters, such as line breaks"
+    )]
+    Text,
 }
 
 impl InvalidSigningKey {
@@ -94,6 +106,7 @@ impl InvalidSigningKey {
             Self::Mismatch => "signing_key_mismatch",
             Self::PublicOnly => "signing_key_public_only",
             Self::Public => "signing_key_public_invalid",
+            Self::Text => "signing_key_text_invalid",
         }
     }
 }
@@ -114,6 +127,49 @@ impl SigningKey {
         SymmetricKey::new(decode(encoded)?).map(Self::Symmetric)
     }
 
+    /// Reads the secret of receivers that take its text as the key: a `whsec_` or `whsk_` key as [`parse`](Self::parse) does,
+    /// any other text as it is, so that a system that moves here keeps the secrets which its receivers have.
+    ///
+    /// # Errors
+    /// When the text is empty, longer than [`TEXT_BYTES_MAX`] or has control characters; a `whpk_` key.
+    pub fn parse_text(text: &str) -> Result<Self, InvalidSigningKey> {
+        if text.starts_with(PUBLIC_PREFIX) {
+            return Err(InvalidSigningKey::PublicOnly);
+        }
+        if text.starts_with(PRIVATE_PREFIX) {
+            return Self::parse(text);
+        }
+        // The text is the key, so what would be written another way must stay as it is.
+        if text.starts_with(SYMMETRIC_PREFIX)
+            && let Ok(key) = Self::parse(text)
+            && *key.to_text() == text
+        {
+            return Ok(key);
+        }
+        if !(1..=TEXT_BYTES_MAX).contains(&text.len()) || text.chars().any(char::is_control) {
+            return Err(InvalidSigningKey::Text);
+        }
+        Ok(Self::Text(SymmetricKey::of_any_length(Zeroizing::new(text.as_bytes().to_vec()))))
+    }
+
+    /// Reads what [`to_stored`](Self::to_stored) wrote.
+    ///
+    /// # Errors
+    /// When the text is not such a key.
+    pub fn parse_stored(stored: &str) -> Result<Self, InvalidSigningKey> {
+        let Some(text) = stored.strip_prefix(STORED_TEXT_PREFIX) else { return Self::parse(stored) };
+        Ok(Self::Text(SymmetricKey::of_any_length(Zeroizing::new(text.as_bytes().to_vec()))))
+    }
+
+    /// The text to seal: that of its owner, marked where it is a plain-text secret.
+    #[must_use]
+    pub fn to_stored(&self) -> Zeroizing<String> {
+        match self {
+            Self::Text(_) => Zeroizing::new(format!("{STORED_TEXT_PREFIX}{}", *self.to_text())),
+            Self::Symmetric(_) | Self::Ed25519(_) => self.to_text(),
+        }
+    }
+
     /// A new shared key of these bytes of the system's entropy.
     ///
     /// # Errors
@@ -129,11 +185,12 @@ impl SigningKey {
         Self::Ed25519(Ed25519Key(ed25519_dalek::SigningKey::from_bytes(&seed)))
     }
 
-    /// The secret text, which [`parse`](Self::parse) reads: for sealing, and for its owner.
+    /// The secret text for its owner, which [`parse`](Self::parse) or [`parse_text`](Self::parse_text) reads.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         match self {
             Self::Symmetric(key) => Zeroizing::new(encode(SYMMETRIC_PREFIX, &key.secret)),
+            Self::Text(key) => Zeroizing::new(String::from_utf8_lossy(&key.secret).into_owned()),
             Self::Ed25519(key) => {
                 let pair = Zeroizing::new(key.0.to_keypair_bytes());
                 Zeroizing::new(encode(PRIVATE_PREFIX, &*pair))
@@ -145,7 +202,7 @@ impl SigningKey {
     #[must_use]
     pub fn public_text(&self) -> Option<String> {
         match self {
-            Self::Symmetric(_) => None,
+            Self::Symmetric(_) | Self::Text(_) => None,
             Self::Ed25519(key) => Some(encode(PUBLIC_PREFIX, key.0.verifying_key().as_bytes())),
         }
     }
@@ -153,7 +210,7 @@ impl SigningKey {
     /// The bytes of a shared key.
     pub(crate) fn shared_secret(&self) -> Option<&[u8]> {
         match self {
-            Self::Symmetric(key) => Some(&key.secret),
+            Self::Symmetric(key) | Self::Text(key) => Some(&key.secret),
             Self::Ed25519(_) => None,
         }
     }
@@ -162,7 +219,7 @@ impl SigningKey {
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         match self {
-            Self::Symmetric(key) => VerifyingKey::Symmetric(key.clone()),
+            Self::Symmetric(key) | Self::Text(key) => VerifyingKey::Symmetric(key.clone()),
             Self::Ed25519(key) => VerifyingKey::Ed25519(key.0.verifying_key()),
         }
     }
@@ -170,7 +227,7 @@ impl SigningKey {
     /// Appends `version,signature` of a message to `header`.
     pub(super) fn sign_into(&self, header: &mut String, id: &str, timestamp: &str, body: &[u8]) {
         match self {
-            Self::Symmetric(key) => {
+            Self::Symmetric(key) | Self::Text(key) => {
                 header.push_str("v1,");
                 let tag = key.mac(id, timestamp, body).finalize().into_bytes();
                 STANDARD.encode_string(tag, header);
@@ -188,9 +245,11 @@ impl PartialEq for SigningKey {
     /// In constant time for keys of one scheme.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Symmetric(one), Self::Symmetric(other)) => bool::from(one.secret.ct_eq(&other.secret)),
+            (Self::Symmetric(one), Self::Symmetric(other)) | (Self::Text(one), Self::Text(other)) => {
+                bool::from(one.secret.ct_eq(&other.secret))
+            }
             (Self::Ed25519(one), Self::Ed25519(other)) => one.0 == other.0,
-            (Self::Symmetric(_), Self::Ed25519(_)) | (Self::Ed25519(_), Self::Symmetric(_)) => false,
+            (Self::Symmetric(_) | Self::Ed25519(_) | Self::Text(_), _) => false,
         }
     }
 }
@@ -202,6 +261,7 @@ impl fmt::Debug for SigningKey {
         formatter.write_str(match self {
             Self::Symmetric(_) => "SigningKey(v1)",
             Self::Ed25519(_) => "SigningKey(v1a)",
+            Self::Text(_) => "SigningKey(text)",
         })
     }
 }
@@ -211,8 +271,12 @@ impl SymmetricKey {
         if !(SYMMETRIC_BYTES_MIN..=SYMMETRIC_BYTES_MAX).contains(&secret.len()) {
             return Err(InvalidSigningKey::SymmetricLength { bytes: secret.len() });
         }
+        Ok(Self::of_any_length(secret))
+    }
+
+    fn of_any_length(secret: Zeroizing<Vec<u8>>) -> Self {
         let keyed = Hmac::new_from_slice(&secret).expect("HMAC takes keys of any length");
-        Ok(Self { secret, keyed })
+        Self { secret, keyed }
     }
 
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {

@@ -62,7 +62,10 @@ struct ComposeIn {
 enum BodyDto {
     #[default]
     None,
+    /// `JSON` and `FormData` are how the WhatsApp document spells them.
+    #[serde(alias = "JSON", alias = "Json")]
     Json(Value),
+    #[serde(alias = "FormData", alias = "formdata", alias = "form-data")]
     FormData(Pairs<String>),
     FormUrlEncoded(Pairs<String>),
 }

@@ -213,7 +213,9 @@ impl EndpointIn<'_> {
                 .map(|used| used.parse().map_err(|error| error.within("transformation")))
                 .transpose()?,
         };
-        let signing_key = self.secret.map(|secret| fields::signing_key("secret", &secret)).transpose()?;
+        let scheme = details.preset.unwrap_or_default().policy().signature;
+        let signing_key =
+            self.secret.map(|secret| fields::signing_key("secret", &secret, &scheme)).transpose()?;
         Ok(EndpointInput { url: fields::url(&self.url)?, signing_key, details })
     }
 }

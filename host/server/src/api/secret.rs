@@ -56,9 +56,10 @@ pub(crate) async fn rotate(
     input: Input,
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
+    let scheme = endpoint.policy.effective().signature.clone();
     let (application, endpoint) = (routes.application.id, endpoint.id);
     let rotation = input.json_or_default::<RotateIn>()?;
-    let new = rotation.key.map(|key| fields::signing_key("key", &key)).transpose()?;
+    let new = rotation.key.map(|key| fields::signing_key("key", &key, &scheme)).transpose()?;
     let overlap = rotation.grace_period_seconds.map(overlap).transpose()?.unwrap_or(SIGNING_OVERLAP_DEFAULT);
     context
         .edit_once(caller, &input, move |edit| {

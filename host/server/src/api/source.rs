@@ -47,6 +47,9 @@ struct SourceIn<'a> {
     disabled: Option<bool>,
     verification: Option<VerificationDto>,
     secret: Option<String>,
+    /// What Meta repeats in its handshake; `null` takes it away.
+    #[serde(default, deserialize_with = "nullable")]
+    verify_token: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     public_url: Option<Option<String>>,
     tolerance_seconds: Option<u64>,
@@ -130,6 +133,8 @@ struct SourceOut<'a> {
     description: &'a str,
     disabled: bool,
     verification: VerificationDto,
+    /// The token itself is not shown again.
+    has_verify_token: bool,
     public_url: Option<&'a str>,
     tolerance_seconds: u64,
     dedupe: DedupeDto,
@@ -165,6 +170,7 @@ impl<'a> SourceOut<'a> {
             description: &source.description,
             disabled: source.state == SourceState::Disabled,
             verification: VerificationDto::of(source.verification.verifier()),
+            has_verify_token: source.verify_token.is_some(),
             public_url: source.public_url.as_ref().map(PublicUrl::as_str),
             tolerance_seconds: source.replay_window.get().as_secs(),
             dedupe: DedupeDto::of(&source.dedupe),
@@ -196,6 +202,7 @@ impl SourceIn<'_> {
             disabled: self.disabled,
             verifier: self.verification.map(VerificationDto::parse).transpose()?,
             secret: self.secret.map(|text| secret("secret", text)).transpose()?,
+            verify_token: patched(self.verify_token, |token| secret("verifyToken", token))?,
             public_url: patched(self.public_url, |url| {
                 url.parse::<PublicUrl>()
                     .map_err(|error| ApiError::field("publicUrl", "public_url_invalid", error.to_string()))

@@ -45,6 +45,46 @@ async fn a_workflow_has_one_endpoint_and_learns_its_secret_once() {
     assert_eq!(world.call("GET", &format!("{path}/secret"), "").await.json()["key"], secret);
 }
 
+/// The guide prints its object with a comment, and under "Using ngrok" with a new URL alone.
+#[tokio::test]
+async fn a_configuration_may_have_comments_and_may_be_a_url_alone() {
+    let world = World::new().await;
+    world.shop().await;
+    let short = |url: &str| json!({"config": {"callback_url": url}}).to_string();
+    let first = world.call("POST", WEBHOOK, &short("https://one.example/webhook")).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    assert!(first.json()["secret"].is_string());
+    let again = world.call("POST", WEBHOOK, &short("https://two.example/webhook")).await;
+    assert_eq!((again.status, &again.json()["endpoint_id"]), (200, &first.json()["endpoint_id"]));
+    assert_eq!(again.json()["config"], json!({"callback_url": "https://two.example/webhook"}));
+
+    let printed = r#"{
+        "channel": "API",
+        "usecase": "WORKFLOW_EXECUTION",
+        "config": {
+            "workflow_id": "123",
+            "callback_url": "https://your-domain.com/webhook" // Required
+        }
+    }"#;
+    let whole = world.call("POST", WEBHOOK, printed).await;
+    assert_eq!(whole.status, 201, "{whole:?}");
+    assert_ne!(whole.json()["endpoint_id"], first.json()["endpoint_id"]);
+    let unclear = world.call("POST", WEBHOOK, &short("https://three.example/webhook")).await;
+    assert_eq!((unclear.status, unclear.code().as_str()), (422, "workflow_unclear"));
+    let named = json!({"config": {"workflow_id": "123", "callback_url": "https://three.example/webhook"}});
+    let named = world.call("POST", WEBHOOK, &named.to_string()).await;
+    assert_eq!((named.status, &named.json()["endpoint_id"]), (200, &whole.json()["endpoint_id"]));
+    let path = format!("/api/v1/app/shop/endpoint/{}", whole.json()["endpoint_id"].as_str().unwrap());
+    let labels = json!({"channel": "API", "usecase": "WORKFLOW_EXECUTION", "workflow_id": "123"});
+    assert_eq!(world.call("GET", &path, "").await.json()["metadata"], labels);
+
+    let new = json!({"config": {"workflow_id": "124", "callback_url": "https://four.example/webhook"}});
+    let new = world.call("POST", WEBHOOK, &new.to_string()).await;
+    assert_eq!((new.status, new.code().as_str()), (422, "field_missing"));
+    let torn = world.call("POST", WEBHOOK, "{ // only a comment").await;
+    assert_eq!((torn.status, torn.code().as_str()), (400, "json_invalid"));
+}
+
 #[tokio::test]
 async fn a_repeat_is_answered_without_the_secret() {
     let world = World::new().await;
@@ -100,11 +140,16 @@ async fn a_payload_is_checked_on_request_and_told_each_fault() {
     let good: Value = serde_json::from_str(known.example).unwrap();
     assert_eq!(send("?validate=true", "conversation.message", &good).await.status, 202);
 
-    // The guide's own structure has placeholders where its reference wants UUIDs, and a file name with a text.
+    // The guide's own structure has placeholders where its reference wants UUIDs, and a file name with a text: accepted,
+    // since it is what the guide prints.
     let mut printed = good.clone();
     printed["conversation_id"] = json!("uuid-string");
     printed["data"]["id"] = json!("message-uuid");
     printed["data"]["filename"] = json!("document.pdf");
+    assert_eq!(send("?validate=true", "conversation.message", &printed).await.status, 202);
+    printed["conversation_id"] = json!("no-uuid");
+    printed["data"]["filename"] = json!("");
+    printed["data"]["id"] = json!(7);
     let refused = send("?validate=true", "conversation.message", &printed).await;
     assert_eq!((refused.status, refused.code().as_str()), (422, "payload_invalid"));
     let items = refused.json()["detail"].as_array().unwrap().clone();

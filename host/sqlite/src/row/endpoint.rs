@@ -333,13 +333,13 @@ impl Sealer {
             binding.map(|binding| StoredBoundSecrets::of(&binding.secrets)).unwrap_or_default()
         };
         let secrets = StoredSecrets::V1 {
-            current: endpoint.signing.current().to_text().to_string(),
+            current: endpoint.signing.current().to_stored().to_string(),
             earlier: endpoint
                 .signing
                 .earlier()
                 .iter()
                 .map(|earlier| StoredEarlierKey {
-                    key: earlier.key.to_text().to_string(),
+                    key: earlier.key.to_stored().to_string(),
                     expires_at: earlier.expires_at.0,
                 })
                 .collect(),
@@ -364,10 +364,10 @@ impl Sealer {
         let plain = self.key.open(&seal_context(id), sealed).map_err(|error| wrong(&error))?;
         let secrets: StoredSecrets = serde_json::from_slice(&plain).map_err(|error| wrong(&error))?;
         let StoredSecrets::V1 { current, earlier, headers, plugin, plugin_origins, classifier } = &secrets;
-        let current = SigningKey::parse(current).map_err(|error| wrong(&error))?;
+        let current = SigningKey::parse_stored(current).map_err(|error| wrong(&error))?;
         let mut earlier_keys = Vec::with_capacity(earlier.len());
         for StoredEarlierKey { key, expires_at } in earlier {
-            let key = SigningKey::parse(key).map_err(|error| wrong(&error))?;
+            let key = SigningKey::parse_stored(key).map_err(|error| wrong(&error))?;
             earlier_keys.push(EarlierKey { key, expires_at: UnixMillis(*expires_at) });
         }
         let signing = SigningKeys::restore(current, earlier_keys).map_err(|error| wrong(&error))?;

@@ -30,8 +30,8 @@ pub(crate) fn put_version(
     db.prepare_cached(
         "/* plugin::put_version */
          INSERT INTO plugin_version (
-             plugin, digest, size_bytes, created_at, world, label, description, uploaded_by
-         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             plugin, digest, size_bytes, created_at, world, label, description, uploaded_by, answers
+         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (plugin, digest) DO NOTHING",
     )?
     .execute(params![
@@ -43,6 +43,7 @@ pub(crate) fn put_version(
         &version.label,
         &version.description,
         &version.uploaded_by,
+        version.answers.as_str(),
     ])?;
     Ok(())
 }
@@ -124,7 +125,8 @@ fn delete_unused_bytes(db: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn all_versions(db: &Connection) -> Result<Vec<PluginVersion>, DbError> {
     let mut statement = db.prepare_cached(
         "/* plugin::all_versions */
-         SELECT plugin, digest, size_bytes, created_at, world, label, description, uploaded_by
+         SELECT plugin, digest, size_bytes, created_at, world, label, description, uploaded_by,
+             answers
          FROM plugin_version ORDER BY number",
     )?;
     let mut rows = statement.query([])?;
@@ -139,6 +141,7 @@ pub(crate) fn all_versions(db: &Connection) -> Result<Vec<PluginVersion>, DbErro
             label: row.get(5)?,
             description: row.get(6)?,
             uploaded_by: row.get(7)?,
+            answers: parsed(TABLE, &row.get::<_, String>(8)?)?,
         });
     }
     Ok(versions)

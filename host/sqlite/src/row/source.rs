@@ -45,13 +45,20 @@ enum StoredScheme {
 #[serde(tag = "version")]
 enum StoredSecrets {
     #[serde(rename = "1")]
-    V1 { current: Option<String>, earlier: Vec<(String, u64)>, plugin: StoredBoundSecrets },
+    V1 {
+        current: Option<String>,
+        earlier: Vec<(String, u64)>,
+        plugin: StoredBoundSecrets,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verify_token: Option<String>,
+    },
 }
 
 impl Drop for StoredSecrets {
     fn drop(&mut self) {
-        let Self::V1 { current, earlier, plugin: _ } = self;
+        let Self::V1 { current, earlier, plugin: _, verify_token } = self;
         current.zeroize();
+        verify_token.zeroize();
         earlier.iter_mut().for_each(|(secret, _)| secret.zeroize());
     }
 }
@@ -126,7 +133,8 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Source>, DbErr
 
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Source, DbError> {
     let id = SourceId::from_bytes(row.get(0)?);
-    let (secrets, plugin_secrets) = open(sealer, id, &row.get::<_, Vec<u8>>(7)?)?;
+    let Opened { secrets, plugin: plugin_secrets, verify_token } =
+        open(sealer, id, &row.get::<_, Vec<u8>>(7)?)?;
     let is_enabled: bool = row.get(4)?;
     let verifier = read_verifier(row)?;
     Ok(Source {
@@ -142,6 +150,7 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Source, DbError> {
                 return Err(DbError::row(TABLE, format!("{id}: a verifier and its secrets go together")));
             }
         },
+        verify_token,
         public_url: parsed_option(TABLE, row.get::<_, Option<String>>(8)?.as_deref())?,
         replay_window: ReplayWindow::from_secs(unsigned(row.get(9)?)).map_err(wrong)?,
         dedupe: read_dedupe(&row.get::<_, String>(10)?)?,
@@ -267,19 +276,23 @@ fn seal(sealer: &Sealer, source: &Source) -> Vec<u8> {
         Intake::AsItIs(_) => StoredBoundSecrets::default(),
         Intake::Plugin(used) => StoredBoundSecrets::of(&used.secrets),
     };
-    let plain = Zeroizing::new(to_json(&StoredSecrets::V1 { current, earlier, plugin }));
+    let verify_token = source.verify_token.as_ref().map(secret_text);
+    let plain = Zeroizing::new(to_json(&StoredSecrets::V1 { current, earlier, plugin, verify_token }));
     sealer.seal_bytes(&seal_context(source.id), plain.as_bytes())
 }
 
-fn open(
-    sealer: &Sealer,
-    id: SourceId,
-    sealed: &[u8],
-) -> Result<(Option<RotatingKeys<Secret>>, BoundSecrets), DbError> {
+/// All secrets of a source.
+struct Opened {
+    secrets: Option<RotatingKeys<Secret>>,
+    plugin: BoundSecrets,
+    verify_token: Option<Secret>,
+}
+
+fn open(sealer: &Sealer, id: SourceId, sealed: &[u8]) -> Result<Opened, DbError> {
     let wrong = |error: &dyn Display| wrong(format!("{id}: {error}"));
     let plain = sealer.key.open(&seal_context(id), sealed).map_err(|error| wrong(&error))?;
     let secrets: StoredSecrets = serde_json::from_slice(&plain).map_err(|error| wrong(&error))?;
-    let StoredSecrets::V1 { current, earlier, plugin } = &secrets;
+    let StoredSecrets::V1 { current, earlier, plugin, verify_token } = &secrets;
     let mut earlier_secrets = Vec::with_capacity(earlier.len());
     for (secret, expires_at) in earlier {
         earlier_secrets
@@ -292,7 +305,8 @@ fn open(
             Some(keys.map_err(|error| wrong(&error))?)
         }
     };
-    Ok((keys, plugin.read(TABLE)?))
+    let verify_token = verify_token.as_deref().map(|token| read_secret(TABLE, token)).transpose()?;
+    Ok(Opened { secrets: keys, plugin: plugin.read(TABLE)?, verify_token })
 }
 
 /// A sealed secret opens in its own row only.

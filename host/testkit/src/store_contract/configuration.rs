@@ -18,8 +18,8 @@ use hookmill_core::id::KeyId;
 use hookmill_core::key::{ApiKey, KeyHash, Scope};
 use hookmill_core::pattern::EventPattern;
 use hookmill_core::plugin::{
-    BoundSecrets, InstancePolicy, PluginBinding, PluginDigest, PluginInterface, PluginName, PluginUse,
-    PluginVersion, Secret, World,
+    BoundSecrets, ClassifiedAnswers, InstancePolicy, PluginBinding, PluginDigest, PluginInterface,
+    PluginName, PluginUse, PluginVersion, Secret, World,
 };
 use hookmill_core::policy::{
     BodyHmacKey, Concurrency, DisableRule, Ordering, Overrides, Policy, Rate, SignatureScheme, SuccessRule,
@@ -478,6 +478,7 @@ fn version(plugin: &str, bytes: &[u8]) -> PluginVersion {
         name: plugin,
         digest: PluginDigest::of(bytes),
         world: World::Classifier,
+        answers: ClassifiedAnswers::All,
         label: "1.2.0".into(),
         description: "reads \u{1f4e6}".into(),
         size_bytes: bytes.len() as u64,

@@ -87,6 +87,7 @@ fn kinds() -> Vec<Source> {
     sources.push(Source {
         description: "all \u{1f4e6}".into(),
         state: SourceState::Disabled,
+        verify_token: Some(secret(b"meatyhamhock")),
         public_url: Some("https://hooks.example/in/full".parse().expect("an address")),
         replay_window: ReplayWindow::from_secs(7).expect("a window"),
         dedupe: Dedupe::Pointer("/event-data/id".parse().expect("a pointer")),
@@ -117,6 +118,7 @@ fn source(number: u128, verification: Verification) -> Source {
         state: SourceState::Enabled,
         success: SuccessStatus::usual(&verification),
         verification,
+        verify_token: None,
         public_url: None,
         replay_window: ReplayWindow::default(),
         dedupe: Dedupe::default(),

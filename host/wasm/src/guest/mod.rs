@@ -165,6 +165,17 @@ impl RunState {
     }
 
     /// Turns what a source plugin returned into what the router stores or answers.
+    pub(crate) fn finish_classifier(&mut self, verdict: classifier::Verdict) -> ClassifierVerdict {
+        if self.answer().left_to_status {
+            return ClassifierVerdict::NoOpinion;
+        }
+        match verdict {
+            classifier::Verdict::Delivered => ClassifierVerdict::Delivered,
+            classifier::Verdict::Retry(reason) => ClassifierVerdict::Retry(bounded(&reason)),
+            classifier::Verdict::Fail(reason) => ClassifierVerdict::Fail(bounded(&reason)),
+        }
+    }
+
     pub(crate) fn finish_source(&mut self, verdict: source::Verdict) -> Result<SourceVerdict, Breach> {
         let bytes_max = self.limits.event_bytes;
         match verdict {
@@ -247,15 +258,6 @@ impl RunState {
             .get_or_insert_with(|| LazyJson::new("settings", Bytes::copy_from_slice(text.as_bytes())));
         let found = settings.find(pointer);
         Ok(self.json_out(found))
-    }
-}
-
-/// Turns what a classifier returned into what the router does.
-pub(crate) fn finish_classifier(verdict: classifier::Verdict) -> ClassifierVerdict {
-    match verdict {
-        classifier::Verdict::Delivered => ClassifierVerdict::Delivered,
-        classifier::Verdict::Retry(reason) => ClassifierVerdict::Retry(bounded(&reason)),
-        classifier::Verdict::Fail(reason) => ClassifierVerdict::Fail(bounded(&reason)),
     }
 }
 

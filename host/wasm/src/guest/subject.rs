@@ -44,6 +44,8 @@ pub(super) struct Inbound {
 pub(super) struct Answer {
     pub(super) response: Arc<ReceiverAnswer>,
     pub(super) body: LazyJson,
+    /// The plugin has no opinion of it.
+    pub(super) left_to_status: bool,
 }
 
 impl Subject {
@@ -76,7 +78,7 @@ impl Inbound {
 impl Answer {
     pub(super) fn new(response: Arc<ReceiverAnswer>) -> Self {
         let body = LazyJson::new("answer's body", response.body.clone());
-        Self { response, body }
+        Self { response, body, left_to_status: false }
     }
 }
 

@@ -281,13 +281,14 @@ async fn what_a_source_makes_is_bounded() {
     assert_eq!(events_of(&report).len(), 100);
 }
 
-/// A classifier that answers by status and by the `error` of the body.
+/// A classifier that answers by the `error` of the body and has no opinion of a 503.
 fn classifier() -> Vec<u8> {
     let text = format!(
         r#"(module
   (import "hookmill:plugin/answer@1.0.0" "[method]response.status" (func $status (param i32) (result i32)))
   (import "hookmill:plugin/answer@1.0.0" "[method]response.header" (func $header (param i32 i32 i32 i32)))
   (import "hookmill:plugin/answer@1.0.0" "[method]response.json" (func $json (param i32 i32 i32 i32)))
+  (import "hookmill:plugin/answer@1.0.0" "[method]response.no-opinion" (func $no_opinion (param i32)))
   (import "hookmill:plugin/answer@1.0.0" "[resource-drop]response" (func $drop_response (param i32)))
   (import "hookmill:plugin/event@1.0.0" "[method]event.event-type" (func $type (param i32 i32)))
   (import "hookmill:plugin/event@1.0.0" "[resource-drop]event" (func $drop_event (param i32)))
@@ -311,7 +312,9 @@ fn classifier() -> Vec<u8> {
             (i32.store8 (i32.const 0) (i32.const 1))
             (i32.store (i32.const 4) (i32.load (i32.const 128)))
             (i32.store (i32.const 8) (i32.load (i32.const 132)))))
-    (if (i32.ne (call $status (local.get $response)) (i32.const 200)) (then unreachable))
+    (if (i32.eq (call $status (local.get $response)) (i32.const 503))
+      (then (call $no_opinion (local.get $response)))
+      (else (if (i32.ne (call $status (local.get $response)) (i32.const 200)) (then unreachable))))
     (call $drop_response (local.get $response))
     (call $drop_event (local.get $event))
     (call $drop_target (local.get $target))
@@ -354,6 +357,11 @@ async fn a_classifier_reads_what_the_receiver_answered() {
         assert_eq!(report.result, Ok(verdict), "{body}");
         assert!(report.cost.fuel > 500 && report.cost.memory_peak_bytes == 2 * 65536, "{:?}", report.cost);
     }
+    let mut run = classifier_run(digest, HeaderMap::new(), r#"{"error": "gone"}"#);
+    run.response =
+        Arc::new(ReceiverAnswer { status: StatusCode::SERVICE_UNAVAILABLE, ..(*run.response).clone() });
+    let report = host.host.classify(run).await;
+    assert_eq!(report.result, Ok(ClassifierVerdict::NoOpinion), "whatever it returns beside it");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 export const world = { nowMs: 0, chance: 0n, logs: [], event: undefined, target: undefined, request: undefined };
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
-const EVENT_TYPE = /^[A-Za-z0-9._-]{1,256}$/;
+const EVENT_TYPE = /^[A-Za-z0-9._:-]{1,256}$/;
 /** Owned by the connection, the signature or a cloud's metadata service. */
 const RESERVED = /^(host|connection|content-length|transfer-encoding|te|trailer|upgrade|webhook-.*|svix-.*|signature.*|metadata.*)$/;
 
@@ -84,8 +84,10 @@ export const handles = {
   }),
   response: ({ status, headers, bytes }) => ({
     ...bodyOf(bytes),
+    isLeftToStatus: false,
     status: () => status,
     header: (name) => headers[name.toLowerCase()] ?? null,
+    noOpinion() { this.isLeftToStatus = true; },
   }),
 };
 

@@ -93,20 +93,22 @@ struct SampleAnswer<'manifest> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Expected {
     #[serde(deserialize_with = "only_true")]
     Delivered,
     Retry(String),
     Fail(String),
+    #[serde(deserialize_with = "only_true")]
+    NoOpinion,
 }
 
-/// `{"delivered": true}` is how a manifest says it; `false` would say nothing.
+/// `{"delivered": true}` and `{"no_opinion": true}` are how a manifest says it; `false` would say nothing.
 fn only_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     if bool::deserialize(deserializer)? {
         Ok(())
     } else {
-        Err(D::Error::custom("`delivered` can only be true"))
+        Err(D::Error::custom("`delivered` and `no_opinion` can only be true"))
     }
 }
 
@@ -124,6 +126,15 @@ impl Sample<'_> {
             Err(Failure::Retryable(reason)) => Classification::Retry(reason),
             Err(Failure::Permanent(reason)) => Classification::Fail(reason),
         };
+        // A sample that says what a success comes to says it of a classifier, too, that leaves it to the status.
+        let found = match (&self.expect, found) {
+            (Expected::Delivered, Classification::NoOpinion)
+                if (200..300).contains(&self.response.status) =>
+            {
+                Classification::Delivered
+            }
+            (_, found) => found,
+        };
         let mut differences = Differences::default();
         differences.text("answer", &self.expect.to_string(), &shown(&found));
         differences.into_result()
@@ -136,6 +147,7 @@ impl fmt::Display for Expected {
             Self::Delivered => formatter.write_str("delivered"),
             Self::Retry(reason) => write!(formatter, "retry: {reason}"),
             Self::Fail(reason) => write!(formatter, "fail: {reason}"),
+            Self::NoOpinion => formatter.write_str("no opinion"),
         }
     }
 }
@@ -145,6 +157,7 @@ fn shown(found: &Classification) -> String {
         Classification::Delivered => "delivered".to_owned(),
         Classification::Retry(reason) => format!("retry: {reason}"),
         Classification::Fail(reason) => format!("fail: {reason}"),
+        Classification::NoOpinion => "no opinion".to_owned(),
     }
 }
 
@@ -157,6 +170,7 @@ mod tests {
         Ok(match (answer.status(), word) {
             (200, None) => Classification::Delivered,
             (200, Some(word)) if answer.text()? == word => Classification::retry(event.event_type()),
+            (204 | 503, _) => Classification::NoOpinion,
             (429, _) => Classification::retry(answer.header("retry-after").unwrap_or_default()),
             (_, _) => Classification::Fail(answer.require("/error")?),
         })
@@ -182,6 +196,8 @@ mod tests {
             Ok(()),
         );
         check(r#""response": {"status": 400, "body": {"error": "no"}}, "expect": {"fail": "no"}"#, Ok(()));
+        check(r#""response": {"status": 503}, "expect": {"no_opinion": true}"#, Ok(()));
+        check(r#""response": {"status": 204}, "expect": {"delivered": true}"#, Ok(()));
         // A failure of the plugin: here one that asks for a retry.
         check(
             r#""response": {"status": 400, "body": {}}, "expect": {"retry": "/error: missing from the answer"}"#,
@@ -194,6 +210,10 @@ mod tests {
         check(
             r#""response": {"status": 200}, "expect": {"fail": "x"}"#,
             Err("  answer\n    expected: fail: x\n    found:    delivered\n"),
+        );
+        check(
+            r#""response": {"status": 503}, "expect": {"delivered": true}"#,
+            Err("  answer\n    expected: delivered\n    found:    no opinion\n"),
         );
         let false_sample = r#"{"name": "one", "response": {"status": 200}, "expect": {"delivered": false}}"#;
         assert!(serde_json::from_str::<Sample<'_>>(false_sample).is_err());

@@ -197,6 +197,9 @@ fn the_other_worlds_are_judged_too() {
         answered(ClassifierVerdict::Delivered),
         &[r#": {"fail":"a"} / {"delivered":true}"#],
     );
+    check(classifier, json!({"no_opinion": true}), answered(ClassifierVerdict::NoOpinion), &[]);
+    // The sample's answer is a 200, of which the status says that it is a delivery.
+    check(classifier, json!({"delivered": true}), answered(ClassifierVerdict::NoOpinion), &[]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::limits::SOURCE_EVENTS_MAX;
-use crate::plugin::{PluginBinding, PluginDigest};
+use crate::plugin::{ClassifiedAnswers, PluginBinding, PluginDigest};
 
 /// Any small JSON, with awkward keys.
 pub(super) fn any_json() -> impl Strategy<Value = Value> {
@@ -143,6 +143,21 @@ fn a_transforms_run_has_all_that_the_sample_says() {
     assert_eq!(run.secrets.get("slack_token").unwrap().expose(), b"sample-secret-slack_token");
     let SampleRun::Transform(again) = parse(&manifest).unwrap().samples[0].run(digest) else { panic!() };
     assert_eq!((&again.event, again.endpoint.id), (&run.event, run.endpoint.id), "each time the same");
+}
+
+#[test]
+fn a_classifier_says_which_answers_it_reads() {
+    let mut manifest = classifier();
+    assert_eq!(parse(&manifest).unwrap().answers, ClassifiedAnswers::Successes);
+    for choice in ClassifiedAnswers::ALL {
+        manifest["answers"] = json!(choice.as_str());
+        assert_eq!(parse(&manifest).unwrap().answers, choice);
+    }
+    manifest["answers"] = json!("failures");
+    assert_eq!(parse(&manifest).unwrap_err().pointer, "/answers");
+    let mut manifest = transform();
+    manifest["answers"] = json!("all");
+    assert_eq!(parse(&manifest).unwrap_err().pointer, "/answers");
 }
 
 #[test]

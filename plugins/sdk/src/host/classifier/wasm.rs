@@ -71,6 +71,10 @@ pub fn run(
     report_panics();
     let (event, target) = lend_event(event, target);
     match classify(&lend(response), &event, &target) {
+        Ok(Classification::NoOpinion) => {
+            response.no_opinion();
+            exported::Verdict::Delivered
+        }
         Ok(Classification::Delivered) => exported::Verdict::Delivered,
         Ok(Classification::Retry(reason)) | Err(Failure::Retryable(reason)) => {
             exported::Verdict::Retry(reason)
