@@ -5,12 +5,17 @@
 
 import { SETTINGS_CHECK, defineTransform, drop } from "@hookmill/plugin";
 
-import "./missing.js";
-import { handlerOf } from "./script.js";
+import { installMissing } from "./missing.js";
+import { check, handlerOf } from "./script.js";
 import { convoy } from "./shapes/convoy.js";
 import { hookdeck } from "./shapes/hookdeck.js";
 import { own } from "./shapes/own.js";
 import { svix } from "./shapes/svix.js";
+import { install, installLocale } from "./web/index.js";
+
+installMissing(globalThis);
+install(globalThis);
+installLocale();
 
 const SHAPES = { hookdeck, own, svix, convoy };
 
@@ -20,6 +25,9 @@ let known;
 export const transform = defineTransform((event, target) => {
   const { code, settings = {} } = target.settings;
   if (known?.code !== code) known = { code, ...handlerOf(code, settings) };
-  if (event.type === SETTINGS_CHECK) return drop("the script can be read");
+  if (event.type === SETTINGS_CHECK) {
+    check(code, known.handler);
+    return drop("the script can be read");
+  }
   return SHAPES[known.shape](known.handler, event, target, settings);
 });

@@ -37,7 +37,8 @@ pub async fn run_once(plugins: &impl Plugins, prepared: &Prepared) -> AnyReport 
         }
         World::Source => {
             let request = Arc::new(inbound());
-            let run = SourceRun { digest, source: "fixture".into(), request, settings, secrets, now };
+            let (application, source) = (endpoint.application, "fixture".into());
+            let run = SourceRun { digest, application, source, request, settings, secrets, now };
             AnyReport::of(plugins.receive(run).await)
         }
         World::Classifier => {

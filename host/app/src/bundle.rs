@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hookmill_core::plugin::{ComponentBytes, PluginName};
 
-use crate::administer::plugin::Upload;
+use crate::administer::plugin::{Upload, rejected};
 use crate::{App, AppError};
 
 /// The plugins that come with the router, by name.
@@ -15,6 +15,20 @@ impl App {
     #[must_use]
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// Compiles a plugin that comes with the router, and keeps what came of that until it is used. Cheap where it is kept
+    /// already.
+    ///
+    /// # Errors
+    /// As for any upload; the compiler may be busy, say.
+    pub async fn compile_bundled_plugin(&self, name: &PluginName) -> Result<(), AppError> {
+        let Some(component) = self.bundle.get(name).cloned() else { return Ok(()) };
+        let prepared = self.plugins.prepare(component).await.map_err(rejected)?;
+        if !self.table().plugins.contains_key(name) {
+            self.plugins.unload(prepared.digest);
+        }
+        Ok(())
     }
 
     /// Sees to it that a plugin which comes with the router is there. One that was uploaded under its name stays.

@@ -19,6 +19,7 @@ use hookmill_core::time::UnixMillis;
 
 use crate::{App, AppError};
 
+mod held;
 mod page;
 mod recover;
 

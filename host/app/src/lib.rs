@@ -65,6 +65,8 @@ pub struct App {
     table: ArcSwap<RoutingTable>,
     /// Held while the configuration changes, so that store and snapshot change in one order.
     changing: Mutex<()>,
+    /// Held while deliveries are sent again that were held, so that none is sent twice.
+    releasing: Mutex<()>,
     dispatcher: DispatcherHandle,
     bundle: Bundle,
     keep_request_bodies: bool,
@@ -125,6 +127,7 @@ impl App {
             handshakes: Handshakes::default(),
             table: ArcSwap::from_pointee(table),
             changing: Mutex::new(()),
+            releasing: Mutex::new(()),
             dispatcher: parts.dispatcher,
             bundle: parts.bundle,
             keep_request_bodies: parts.keep_request_bodies,
@@ -248,7 +251,16 @@ fn apply_to_table(table: &mut RoutingTable, change: Change, touched: &mut Vec<En
         Change::PutPluginVersion(version, _bytes, _interface) => table.put_plugin_version(version),
         Change::SetCanary(name, canary) => table.set_canary(&name, canary),
         Change::DeletePluginVersion(name, digest) => table.remove_plugin_version(&name, digest),
-        Change::SetCurrentPlugin(name, digest) => table.set_current_plugin(&name, digest),
+        Change::SetCurrentPlugin(name, digest) => {
+            table.set_current_plugin(&name, digest);
+            // What they hold may go out now.
+            let uses = |endpoint: &Endpoint| {
+                endpoint.transformation.active().is_some_and(|used| used.binding.plugin == name)
+            };
+            touched.extend(
+                table.endpoints.values().filter(|endpoint| uses(endpoint)).map(|endpoint| endpoint.id),
+            );
+        }
         Change::DeletePlugin(name) => {
             table.plugins.remove(&name);
         }

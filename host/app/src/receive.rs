@@ -178,6 +178,7 @@ impl App {
         let digest = current.ok_or_else(|| unshaped(source, "plugin_missing", "there is no such plugin"))?;
         let run = SourceRun {
             digest,
+            application: source.application,
             source: source.name.shared(),
             request: Arc::new(request),
             settings: Arc::clone(&used.settings),

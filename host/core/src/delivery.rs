@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::attempt::Class;
 use crate::policy::{DeliveryPolicy, DisableRule};
+use crate::port::plugins::PLUGIN_DEADLINE;
 use crate::retry::{RETRY_AFTER_MAX, RetryPolicy};
 use crate::time::UnixMillis;
 
@@ -43,11 +44,33 @@ pub enum TransformDecision {
         /// Not before this moment.
         due: UnixMillis,
     },
+    /// Nothing was found out about the event, so this was no attempt: the delivery stays due, and its endpoint waits.
+    Wait(Wait),
     /// As [`Decision::Dead`].
     Dead {
         /// Why.
         reason: DeadReason,
     },
+}
+
+/// For what a delivery waits whose transform could not be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The router has no room at the moment.
+    Room,
+    /// Its owner has to do something: bind a secret, upload the plugin again.
+    Owner,
+}
+
+impl Wait {
+    /// For how long its endpoint is left alone, unless its owner changes something meanwhile.
+    #[must_use]
+    pub fn pause(self) -> Duration {
+        match self {
+            Self::Room => Duration::from_secs(1),
+            Self::Owner => Duration::from_secs(60),
+        }
+    }
 }
 
 /// Why a delivery went to the dead letters. The [`code`](Self::code)s are stable.
@@ -60,20 +83,22 @@ pub enum DeadReason {
     /// A plugin said that this event can never be delivered: the transform that it or the classifier that its answer
     /// was shown.
     RejectedByPlugin,
-    /// The plugin trapped or went over a limit, and the endpoint does not hold such deliveries; or the endpoint's
-    /// composition makes no request of the event.
+    /// The plugin trapped or went over a limit, as it would again; or the endpoint's composition makes no request of the
+    /// event.
     TransformFailed,
 }
 
 /// What an endpoint wants done when its transform trapped or went over a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnTransformFailure {
-    /// Keep the delivery and run the transform again on the retry schedule: nothing is lost or sent unshaped.
+    /// Keep the delivery: nothing is lost or sent unshaped. What may pass with time is tried again on the retry schedule.
+    /// What would fail alike each time waits among the dead letters, and goes out when the plugin, its settings or its
+    /// secrets change.
     #[default]
     Hold,
     /// Send the original body.
     Bypass,
-    /// Put the delivery among the dead letters at once.
+    /// Put the delivery among the dead letters at once, and leave it there.
     DeadLetter,
 }
 
@@ -179,6 +204,35 @@ impl TransformFailure {
             Self::Fault { .. } => true,
         }
     }
+
+    /// Whether another run would fail alike: the same event, clock, random numbers and budget give the same run. Only time
+    /// passes faster on a busy machine.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        match self {
+            Self::Retryable { .. } | Self::Permanent { .. } | Self::Unavailable { .. } => false,
+            Self::Fault { code, .. } => is_repeating_fault(code),
+        }
+    }
+
+    /// For what a delivery waits, where this says nothing about it.
+    #[must_use]
+    pub fn wait(&self) -> Option<Wait> {
+        match self {
+            Self::Retryable { .. } | Self::Permanent { .. } | Self::Fault { .. } => None,
+            Self::Unavailable { code, .. } => match *code {
+                "plugin_queue_full" | "plugin_host_stopped" => Some(Wait::Room),
+                "plugin_missing" | "secret_not_bound" | "secret_not_a_header" => Some(Wait::Owner),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Whether a fault with this code of the attempt log comes again with the same event.
+#[must_use]
+pub fn is_repeating_fault(code: &str) -> bool {
+    code != PLUGIN_DEADLINE
 }
 
 /// What happens after attempt number `attempts_made` of a delivery.
@@ -211,8 +265,9 @@ pub fn decide(
 /// What happens after a run of the transform failed in attempt number `attempts_made` of a delivery.
 ///
 /// A plugin's own verdicts stand, whatever the endpoint wants done about faults: it asked for a later run, or it
-/// rejected the event. Where the host could not run it, nothing is decided about the event yet. `on_failure` governs
-/// faults. `jitter` is chance, uniform in 0 to 1.
+/// rejected the event. Where the host could not run it, nothing is decided about the event yet: it waits, for as long as it
+/// takes. `on_failure` governs faults, of which those are not tried again that would come again. `jitter` is chance,
+/// uniform in 0 to 1.
 pub fn decide_transform_failure(
     attempts_made: u32,
     policy: &RetryPolicy,
@@ -225,14 +280,17 @@ pub fn decide_transform_failure(
         Some(delay) => TransformDecision::RetryAt { due: now.after(delay) },
         None => TransformDecision::Dead { reason: DeadReason::Exhausted },
     };
+    if let Some(wait) = failure.wait() {
+        return TransformDecision::Wait(wait);
+    }
     match (failure, on_failure) {
         (TransformFailure::Permanent { .. }, _) => {
             TransformDecision::Dead { reason: DeadReason::RejectedByPlugin }
         }
-        (TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. }, _)
-        | (TransformFailure::Fault { .. }, OnTransformFailure::Hold) => retry(),
+        (TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. }, _) => retry(),
         (TransformFailure::Fault { .. }, OnTransformFailure::Bypass) => TransformDecision::SendOriginal,
-        (TransformFailure::Fault { .. }, OnTransformFailure::DeadLetter) => {
+        (TransformFailure::Fault { .. }, OnTransformFailure::Hold) if !failure.repeats() => retry(),
+        (TransformFailure::Fault { .. }, OnTransformFailure::Hold | OnTransformFailure::DeadLetter) => {
             TransformDecision::Dead { reason: DeadReason::TransformFailed }
         }
     }
@@ -313,8 +371,17 @@ mod tests {
             check(3, &retryable, on_failure, dead(DeadReason::Exhausted));
             check(1, &permanent, on_failure, dead(DeadReason::RejectedByPlugin));
         }
-        check(1, &fault, OnTransformFailure::Hold, after(10));
-        check(3, &fault, OnTransformFailure::Hold, dead(DeadReason::Exhausted));
+        let slow = TransformFailure::Fault { code: PLUGIN_DEADLINE, detail: "more than 100 ms".into() };
+        check(1, &slow, OnTransformFailure::Hold, after(10));
+        check(3, &slow, OnTransformFailure::Hold, dead(DeadReason::Exhausted));
+        check(1, &fault, OnTransformFailure::Hold, dead(DeadReason::TransformFailed));
+        for (code, wait) in [("plugin_queue_full", Wait::Room), ("secret_not_bound", Wait::Owner)] {
+            let unavailable = TransformFailure::Unavailable { code, detail: String::new() };
+            for on_failure in OnTransformFailure::ALL {
+                check(1, &unavailable, on_failure, TransformDecision::Wait(wait));
+                check(1000, &unavailable, on_failure, TransformDecision::Wait(wait));
+            }
+        }
         check(1, &fault, OnTransformFailure::Bypass, TransformDecision::SendOriginal);
         check(3, &fault, OnTransformFailure::Bypass, TransformDecision::SendOriginal);
         check(1, &fault, OnTransformFailure::DeadLetter, dead(DeadReason::TransformFailed));

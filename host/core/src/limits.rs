@@ -9,6 +9,9 @@ use std::time::Duration;
 pub const EVENT_BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one API request that is not an event: configuration objects are small.
 pub const API_BODY_BYTES_MAX: usize = 256 << 10;
+/// Bytes of one dry run: the largest event, each byte of it escaped in JSON, and what belongs to it.
+pub const DRY_RUN_BODY_BYTES_MAX: usize =
+    2 * EVENT_BODY_BYTES_MAX + 2 * TRANSFORM_SETTINGS_BYTES_MAX + API_BODY_BYTES_MAX;
 /// Characters of an event type's name, a channel, a uid (the Svix API's bound).
 pub const NAME_CHARS_MAX: usize = 256;
 /// Channels of one event (the Svix API's bound).
@@ -55,7 +58,7 @@ pub const CUSTOM_HEADERS_MAX: usize = 64;
 pub const CUSTOM_HEADER_BYTES_MAX: usize = 16 << 10;
 /// Requests that one plugin run may produce from one event.
 pub const TRANSFORM_REQUESTS_MAX: usize = 16;
-/// Bytes of all request bodies that one plugin run may produce.
+/// Bytes of all request bodies that one plugin run may produce of a small event; of a large one it may produce more.
 pub const TRANSFORM_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of an endpoint's plugin settings (JSON).
 pub const TRANSFORM_SETTINGS_BYTES_MAX: usize = 64 << 10;
@@ -76,8 +79,22 @@ pub const PLUGIN_BYTES_MAX: usize = 24 << 20;
 /// The deterministic budget of one run of a plugin: about one for each instruction, and more for calls of the host.
 /// It takes about 5 ms.
 pub const PLUGIN_FUEL_MAX: u64 = 30_000_000;
-/// What a run may spend besides for each byte of the body that it is given: a rebuilt mebibyte of dense JSON takes 60 a byte.
+/// What a run may spend besides for each byte of the body that it is given: a rebuilt mebibyte of dense JSON takes 60 a byte
+/// in Rust.
 pub const PLUGIN_FUEL_PER_BYTE: u64 = 100;
+/// The time of one run, whatever else the machine does.
+pub const PLUGIN_WALL_MAX: Duration = Duration::from_millis(100);
+/// Memory of one run.
+pub const PLUGIN_MEMORY_BYTES_MAX: usize = 32 << 20;
+/// Bytes of body and settings that those limits are made for. For each byte beyond there is more of everything, so that a
+/// plain handler of each language comes to the end of the largest event.
+pub const PLUGIN_SMALL_INPUT_BYTES: usize = 4 << 10;
+/// Fuel for each byte beyond: to read JSON and write it again takes up to 400 in jq, 650 in JavaScript, and more in Python.
+pub const PLUGIN_FUEL_PER_LARGE_BYTE: u64 = 2_000;
+/// Time for each byte beyond: several times what the fuel for it takes.
+pub const PLUGIN_WALL_PER_LARGE_BYTE: Duration = Duration::from_micros(2);
+/// Memory for each byte beyond: JSON of small values takes so much as objects.
+pub const PLUGIN_MEMORY_PER_LARGE_BYTE: usize = 64;
 /// Plugins of one installation, each with any number of versions up to [`PLUGIN_VERSIONS_MAX`].
 pub const PLUGINS_MAX: usize = 10_000;
 /// Versions kept of one plugin.

@@ -277,6 +277,8 @@ pub(crate) enum PluginCommand {
     /// plugin of the server and runs there; a DIRECTORY or FILE runs on this machine, with the same limits.
     Run(RunPlugin),
     /// Upload a plugin; the version becomes the current one
+    ///
+    /// The first version of a plugin always is the current one.
     Push {
         /// A project that was built; or a plugin's name, followed by a file
         #[arg(default_value = ".", value_name = "DIRECTORY|NAME", value_hint = ValueHint::DirPath)]
@@ -284,8 +286,11 @@ pub(crate) enum PluginCommand {
         /// A WebAssembly component, or a core module with its component type embedded
         #[arg(value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
+        /// Only keep the version: the current one goes on until `hookmill plugin promote`
+        #[arg(long)]
+        no_promote: bool,
     },
-    /// List the plugins
+    /// List the plugins, those that come with the router included
     List,
     /// Show a plugin's manifest and versions
     Show {
@@ -360,7 +365,7 @@ pub(crate) struct RunPlugin {
     /// What happened, for example invoice.paid
     #[arg(long = "type", value_name = "TYPE", default_value = "test.event")]
     pub(crate) event_type: Name,
-    /// Settings for the plugin: JSON, or `@` and a file with it
+    /// Settings for the plugin: JSON, or `@` and a file with it. They are checked as those of an endpoint are
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     pub(crate) settings: String,
     /// Run here, although there may be a plugin of this name on the server

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::BoxError;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
-use hookmill_core::limits::API_BODY_BYTES_MAX;
+use hookmill_core::limits::{API_BODY_BYTES_MAX, DRY_RUN_BODY_BYTES_MAX};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
@@ -50,6 +50,19 @@ impl FromRequest<Arc<Context>> for Input {
         let idempotency_key = idempotency_key(&parts.headers)?;
         let bytes = read(body, API_BODY_BYTES_MAX, &context.config).await?;
         Ok(Self { bytes, target: format!("{} {}", parts.method, parts.uri), idempotency_key })
+    }
+}
+
+/// The body of a dry run, which may hold the largest event.
+pub(crate) struct DryRunInput(pub(crate) Bytes);
+
+impl FromRequest<Arc<Context>> for DryRunInput {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, context: &Arc<Context>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        check_json(&parts.headers)?;
+        Ok(Self(read(body, DRY_RUN_BODY_BYTES_MAX, &context.config).await?))
     }
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn compile_config(layout: Layout, limits: &RunLimits) -> Config {
             config.memory_may_move(false);
         }
         Layout::Compact => {
-            config.memory_reservation(limits.memory_bytes as u64).memory_guard_size(64 << 10);
+            config.memory_reservation(limits.memory_bytes_max() as u64).memory_guard_size(64 << 10);
             config.memory_may_move(false);
         }
         Layout::OnDemand => {
@@ -165,7 +165,7 @@ fn pooling(threads: usize, limits: &RunLimits, pagemap_scan: bool) -> InstanceAl
         .max_memories_per_module(1)
         .max_tables_per_module(TABLES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .max_memory_size(limits.memory_bytes)
+        .max_memory_size(limits.memory_bytes_max())
         .max_unused_warm_slots(MEMORY_SLOTS_MIN)
         .table_keep_resident(TABLE_KEPT_BYTES);
     if pagemap_scan {

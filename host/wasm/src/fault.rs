@@ -120,12 +120,21 @@ fn place(backtrace: &WasmBacktrace) -> String {
 
 /// A function by its name, and the line where there is debug information.
 fn frame(frame: &FrameInfo) -> Option<String> {
-    let name = without_hash(frame.func_name()?);
+    let name = readable(frame.func_name()?);
     let line = frame.symbols().iter().find_map(|symbol| Some((symbol.file()?, symbol.line()?)));
     Some(match line {
         Some((file, line)) => format!("{name} ({file}:{line})"),
-        None => name.to_owned(),
+        None => name,
     })
+}
+
+/// A function's name as its author wrote it: compilers of Rust leave it mangled.
+fn readable(name: &str) -> String {
+    match rustc_demangle::try_demangle(name) {
+        // Without the digits that change with every build.
+        Ok(name) => format!("{name:#}"),
+        Err(_) => without_hash(name).to_owned(),
+    }
 }
 
 /// Rust's names end in `::h` and 16 digits that change with every build.
@@ -139,6 +148,15 @@ fn without_hash(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_shown_as_they_were_written() {
+        let check = |name: &str, expect: &str| assert_eq!(readable(name), expect);
+        check("_ZN5guest5parse17h0123456789abcdefE", "guest::parse");
+        check("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar");
+        check("guest::parse::h0123456789abcdef", "guest::parse");
+        check("JS_CallInternal", "JS_CallInternal");
+    }
 
     #[test]
     fn names_lose_their_hash_only() {

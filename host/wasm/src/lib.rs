@@ -9,7 +9,8 @@
 //!
 //! What a plugin can't do: open a socket or a file, read a clock, draw a random number that a replay would not draw,
 //! see a secret, see what another endpoint's run left (nor, unless its owner asked for it, what an earlier one of its
-//! own did), hold a thread longer than its wall-clock limit, or hold all threads.
+//! own did), hold a thread longer than its wall-clock limit, or hold more than half of the threads, with however many
+//! endpoints of one application.
 
 mod artefact;
 mod bindings;
@@ -17,6 +18,7 @@ mod byte_lru;
 mod compile;
 mod compile_worker;
 mod engine;
+mod executable_memory;
 mod fair_queue;
 mod fault;
 mod guest;
@@ -31,6 +33,7 @@ mod run;
 mod run_log;
 mod stopwatch;
 mod structure;
+mod turns;
 mod workers;
 mod world;
 
@@ -67,7 +70,8 @@ pub struct WasmConfig {
     pub cache_dir: PathBuf,
     /// Authenticates them; for each installation its own.
     pub artefact_key: Zeroizing<[u8; 32]>,
-    /// Threads that run plugins, at least 2, so that one endpoint can't hold all.
+    /// Threads that run plugins, at least 2, of which one application holds no more than half while others have work or
+    /// may come.
     pub threads: usize,
     /// Bytes of compiled plugins kept in memory.
     pub linked_bytes_max: usize,
@@ -81,13 +85,13 @@ pub struct WasmConfig {
 }
 
 impl WasmConfig {
-    /// The defaults: a thread for each core, and the documented limits.
+    /// The defaults: two threads for each core, so that one application can use all cores, and the documented limits.
     #[must_use]
     pub fn new(cache_dir: PathBuf, artefact_key: Zeroizing<[u8; 32]>) -> Self {
         Self {
             cache_dir,
             artefact_key,
-            threads: thread::available_parallelism().map_or(2, usize::from),
+            threads: thread::available_parallelism().map_or(2, usize::from) * 2,
             linked_bytes_max: LINKED_BYTES_DEFAULT,
             limits: RunLimits::default(),
             pagemap_scan: true,
@@ -139,6 +143,8 @@ pub struct WasmHost {
     workers: Workers,
     preparer: Preparer,
     library: Arc<Library>,
+    /// Why nothing can be run here.
+    memory_denied: Option<PluginRejected>,
 }
 
 impl WasmHost {
@@ -147,6 +153,10 @@ impl WasmHost {
     /// # Errors
     /// When the directory, the engine or a thread fails.
     pub fn new(config: WasmConfig) -> Result<Self, WasmHostError> {
+        let memory_denied = executable_memory::probe().err().map(|error| executable_memory::denied(&error));
+        if let Some(denied) = &memory_denied {
+            tracing::error!(code = denied.code, "no plugin can run: {}", denied.message);
+        }
         let threads = config.threads.max(2);
         let swaps = std::fs::read_to_string("/proc/swaps").ok();
         let pagemap_scan = config.pagemap_scan && engine::pagemap_scan_is_safe(swaps.as_deref());
@@ -173,7 +183,7 @@ impl WasmHost {
         let runner = Arc::new(Runner::new(engine, Arc::clone(&library), config.limits, ticker));
         let workers = Workers::start(threads, &runner).map_err(thread_error)?;
         let preparer = Preparer::start(Arc::clone(&library)).map_err(thread_error)?;
-        Ok(Self { workers, preparer, library })
+        Ok(Self { workers, preparer, library, memory_denied })
     }
 }
 
@@ -182,6 +192,9 @@ impl Plugins for WasmHost {
         Box::pin(async move {
             // Before it is even hashed.
             structure::check_outside(&component)?;
+            if let Some(denied) = &self.memory_denied {
+                return Err(denied.clone());
+            }
             let digest = PluginDigest::of(&component);
             let facts = match self.library.known(digest, &component) {
                 Some(facts) => facts?,
@@ -201,6 +214,10 @@ impl Plugins for WasmHost {
 
     fn classify(&self, run: ClassifierRun) -> PortFuture<'_, ClassifierReport> {
         Box::pin(self.workers.run(run))
+    }
+
+    fn unload(&self, digest: PluginDigest) {
+        self.library.unload(digest);
     }
 
     fn forget(&self, digest: PluginDigest) -> PortFuture<'_, ()> {

@@ -100,6 +100,11 @@ impl Library {
         Ok(plugin.facts(manifest))
     }
 
+    /// Frees a plugin's memory; runs under way go on, and the next one reads it from disk.
+    pub(crate) fn unload(&self, digest: PluginDigest) {
+        self.linked.lock().expect("nothing panics under this lock").remove(digest);
+    }
+
     /// Forgets a plugin; runs under way go on.
     pub(crate) fn forget(&self, digest: PluginDigest) {
         self.linked.lock().expect("nothing panics under this lock").remove(digest);

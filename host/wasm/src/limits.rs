@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use hookmill_core::limits::{
-    EVENT_BODY_BYTES_MAX, PLUGIN_FUEL_MAX, PLUGIN_FUEL_PER_BYTE, ROUTER_CONCURRENCY_MAX,
-    SOURCE_EVENT_BYTES_MAX, SOURCE_EVENTS_MAX, TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
+    EVENT_BODY_BYTES_MAX, PLUGIN_FUEL_MAX, PLUGIN_FUEL_PER_BYTE, PLUGIN_FUEL_PER_LARGE_BYTE,
+    PLUGIN_MEMORY_BYTES_MAX, PLUGIN_MEMORY_PER_LARGE_BYTE, PLUGIN_SMALL_INPUT_BYTES, PLUGIN_WALL_MAX,
+    PLUGIN_WALL_PER_LARGE_BYTE, RESPONSE_BODY_BYTES_MAX, ROUTER_CONCURRENCY_MAX, SOURCE_EVENT_BYTES_MAX,
+    SOURCE_EVENTS_MAX, TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX, TRANSFORM_SETTINGS_BYTES_MAX,
 };
 
 /// Functions of all core modules of one upload.
@@ -66,6 +68,13 @@ pub const WASM_STACK_BYTES_MAX: usize = 512 << 10;
 pub const RUN_THREAD_STACK_BYTES: usize = 4 << 20;
 /// Runs that wait for a thread.
 pub const QUEUED_RUNS_MAX: usize = 4096;
+/// Those of one application.
+pub const QUEUED_RUNS_PER_APPLICATION_MAX: usize = 1536;
+/// Bytes that wait with them and that nobody else counts: requests to sources and answers of receivers. Events are in
+/// memory once for all of their deliveries, and counted where those are loaded.
+pub const QUEUED_BYTES_MAX: usize = 32 << 20;
+/// Those of one application.
+pub const QUEUED_BYTES_PER_APPLICATION_MAX: usize = 20 << 20;
 
 /// Lines of one run's log; the last are kept.
 pub const LOG_LINES_MAX: usize = 64;
@@ -108,16 +117,45 @@ pub struct RunLimits {
     pub event_bytes: usize,
 }
 
+/// Bytes of the most that a run is given: settings, which may be a script, an event, and what its receiver answered.
+pub const INPUT_BYTES_MAX: usize =
+    TRANSFORM_SETTINGS_BYTES_MAX + EVENT_BODY_BYTES_MAX + RESPONSE_BODY_BYTES_MAX;
 /// How often the wall clock of runs moves.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
+
+impl RunLimits {
+    /// What a run may use that is given a body and settings of so many bytes: what is read, kept and written of them costs
+    /// something for each. Nobody is given more for more than [`INPUT_BYTES_MAX`].
+    #[must_use]
+    pub fn for_input(&self, body: usize, settings: usize) -> Self {
+        let beyond = (body + settings).min(INPUT_BYTES_MAX).saturating_sub(PLUGIN_SMALL_INPUT_BYTES);
+        let bytes = u32::try_from(beyond).unwrap_or(u32::MAX);
+        let fuel = self.fuel_per_input_byte.saturating_mul(body as u64);
+        let fuel_beyond = PLUGIN_FUEL_PER_LARGE_BYTE.saturating_mul(u64::from(bytes));
+        Self {
+            fuel: self.fuel.saturating_add(fuel).saturating_add(fuel_beyond),
+            wall: self.wall.saturating_add(PLUGIN_WALL_PER_LARGE_BYTE.saturating_mul(bytes)),
+            memory_bytes: self.memory_bytes.saturating_add(PLUGIN_MEMORY_PER_LARGE_BYTE * beyond),
+            // One body is handed over in one call.
+            output_bytes: self.output_bytes.saturating_add(beyond).min(self.host_call_bytes),
+            ..*self
+        }
+    }
+
+    /// The memory of a run with the largest input: what the engine keeps room for.
+    #[must_use]
+    pub fn memory_bytes_max(&self) -> usize {
+        self.memory_bytes.saturating_add(PLUGIN_MEMORY_PER_LARGE_BYTE * INPUT_BYTES_MAX)
+    }
+}
 
 impl Default for RunLimits {
     fn default() -> Self {
         Self {
             fuel: PLUGIN_FUEL_MAX,
             fuel_per_input_byte: PLUGIN_FUEL_PER_BYTE,
-            wall: Duration::from_millis(100),
-            memory_bytes: 32 << 20,
+            wall: PLUGIN_WALL_MAX,
+            memory_bytes: PLUGIN_MEMORY_BYTES_MAX,
             host_calls: 10_000,
             host_call_bytes: EVENT_BODY_BYTES_MAX + (1 << 20),
             handles: 1024,
@@ -130,8 +168,44 @@ impl Default for RunLimits {
 }
 
 const _: () = {
-    assert!(QUEUED_RUNS_MAX >= ROUTER_CONCURRENCY_MAX, "every delivery under way fits the queue");
+    assert!(
+        QUEUED_RUNS_PER_APPLICATION_MAX >= ROUTER_CONCURRENCY_MAX,
+        "every delivery under way fits the queue"
+    );
+    assert!(QUEUED_RUNS_PER_APPLICATION_MAX <= QUEUED_RUNS_MAX / 2, "one application leaves room for others");
+    assert!(
+        QUEUED_BYTES_PER_APPLICATION_MAX >= ROUTER_CONCURRENCY_MAX * RESPONSE_BODY_BYTES_MAX,
+        "every answer fits the queue"
+    );
+    assert!(QUEUED_BYTES_PER_APPLICATION_MAX < QUEUED_BYTES_MAX);
     assert!(WASM_STACK_BYTES_MAX * 4 <= RUN_THREAD_STACK_BYTES, "a guard page hit would end the process");
     assert!(LOG_LINE_BYTES_MAX <= LOG_BYTES_MAX);
+    assert!(
+        PLUGIN_MEMORY_PER_LARGE_BYTE.is_power_of_two() && INPUT_BYTES_MAX.is_multiple_of(4096),
+        "whole pages"
+    );
     assert!(hookmill_core::manifest::MANIFEST_BYTES_MAX <= CUSTOM_SECTION_BYTES_MAX);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_grow_with_what_a_run_is_given() {
+        let limits = RunLimits::default();
+        let small = limits.for_input(2, 20);
+        assert_eq!(small, RunLimits { fuel: limits.fuel + 200, ..limits });
+        let large = limits.for_input(EVENT_BODY_BYTES_MAX, TRANSFORM_SETTINGS_BYTES_MAX);
+        assert!(large.fuel / EVENT_BODY_BYTES_MAX as u64 >= 2_000 && large.wall >= Duration::from_secs(2));
+        assert!(
+            large.output_bytes > EVENT_BODY_BYTES_MAX * 19 / 10
+                && large.output_bytes <= limits.host_call_bytes
+        );
+        assert!(large.memory_bytes <= limits.memory_bytes_max());
+        assert_eq!(
+            limits.for_input(usize::MAX >> 1, 0).memory_bytes,
+            limits.for_input(INPUT_BYTES_MAX, 0).memory_bytes
+        );
+    }
+}

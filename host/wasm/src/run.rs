@@ -92,10 +92,9 @@ impl Runner {
         self.idle.sweep()
     }
 
-    /// What this run may use: what is read and written of a large input costs something for each byte.
+    /// What this run may use.
     fn limits_of<R: WorldRun>(&self, run: &R) -> RunLimits {
-        let for_input = self.limits.fuel_per_input_byte.saturating_mul(run.input_bytes() as u64);
-        RunLimits { fuel: self.limits.fuel.saturating_add(for_input), ..self.limits }
+        self.limits.for_input(run.body_bytes(), run.settings_bytes())
     }
 
     fn store<R: WorldRun>(&self, run: R, limits: &RunLimits) -> Store<RunState> {
@@ -137,6 +136,11 @@ fn report<T>(
         wall: watch.elapsed(),
         memory_peak_bytes: remains.memory_peak_bytes,
     };
+    // A plugin without its secret can't be blamed for what came of that; who lets the event pass without it can go on.
+    let result = result.map_err(|failure| match remains.missing_secret {
+        Some(message) => unavailable("secret_not_bound", message),
+        None => failure,
+    });
     RunReport { result, cost, logs: remains.log.into_lines() }
 }
 

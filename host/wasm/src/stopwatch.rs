@@ -1,6 +1,8 @@
-//! Time that passed, for reports and for memory that nobody came back for. No delivery hangs on it.
+//! Time that passed, for reports, for turns, and for memory that nobody came back for. No delivery hangs on it.
 
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) struct Stopwatch(Instant);
 
@@ -16,4 +18,10 @@ impl Stopwatch {
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// Processor time that this thread has used.
+pub(crate) fn thread_cpu_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0))
 }

@@ -4,16 +4,22 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use hookmill_core::id::ApplicationId;
 use hookmill_core::plugin::PluginDigest;
 use hookmill_core::port::plugins::RunReport;
 use tokio::sync::oneshot;
 
-use crate::fair_queue::{FairQueue, QueueFull};
+use crate::fair_queue::{Bounds, FairQueue, QueueFull};
 use crate::fault::unavailable;
 use crate::idle::IDLE_MAX;
-use crate::limits::{QUEUED_RUNS_MAX, RUN_THREAD_STACK_BYTES};
+use crate::limits::{
+    QUEUED_BYTES_MAX, QUEUED_BYTES_PER_APPLICATION_MAX, QUEUED_RUNS_MAX, QUEUED_RUNS_PER_APPLICATION_MAX,
+    RUN_THREAD_STACK_BYTES,
+};
 use crate::run::Runner;
+use crate::stopwatch::thread_cpu_time;
 use crate::world::{Owner, WorldRun};
 
 /// A fixed number of threads behind one fair queue. Dropping it ends them after the runs in hand.
@@ -28,7 +34,7 @@ struct Shared {
 }
 
 struct State {
-    queue: FairQueue<Owner, PluginDigest, Job>,
+    queue: FairQueue<ApplicationId, Owner, PluginDigest, Job>,
     /// Threads that wait for work.
     idle: usize,
     /// How many of those were woken and have not yet looked.
@@ -36,13 +42,25 @@ struct State {
     stopping: bool,
 }
 
+/// Whose run it is.
+struct Place {
+    application: ApplicationId,
+    owner: Owner,
+}
+
 /// A run of whichever world, and whom to answer; dropped, it answers that the host stopped.
 type Job = Box<dyn FnOnce(&Runner) + Send>;
 
 impl Workers {
     pub(crate) fn start(count: usize, runner: &Arc<Runner>) -> io::Result<Self> {
-        let state =
-            State { queue: FairQueue::new(count, QUEUED_RUNS_MAX), idle: 0, woken: 0, stopping: false };
+        let queue = FairQueue::new(Bounds {
+            threads: count,
+            waiting_max: QUEUED_RUNS_MAX,
+            application_waiting_max: QUEUED_RUNS_PER_APPLICATION_MAX,
+            bytes_max: QUEUED_BYTES_MAX,
+            application_bytes_max: QUEUED_BYTES_PER_APPLICATION_MAX,
+        });
+        let state = State { queue, idle: 0, woken: 0, stopping: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
         let mut workers = Self { shared, threads: Vec::with_capacity(count) };
         for number in 0..count {
@@ -60,14 +78,18 @@ impl Workers {
     /// Runs a plugin when its turn comes.
     pub(crate) async fn run<R: WorldRun>(&self, run: R) -> RunReport<R::Answer> {
         let (answer, answered) = oneshot::channel();
-        let (owner, lane) = (run.owner(), run.digest());
+        let place = Place { application: run.application(), owner: run.owner() };
+        let (lane, bytes) = (run.digest(), run.queued_bytes());
         let job: Job = Box::new(move |runner| {
             if !answer.is_closed() {
                 let _ = answer.send(run_caught(runner, run));
             }
         });
-        if !self.shared.submit(&owner, lane, job) {
-            let detail = format!("{QUEUED_RUNS_MAX} runs wait for a thread already");
+        if !self.shared.submit(&place, lane, job, bytes) {
+            let detail = format!(
+                "too many runs wait for a thread already: at most {QUEUED_RUNS_PER_APPLICATION_MAX} of one application \
+                 with {QUEUED_BYTES_PER_APPLICATION_MAX} bytes, {QUEUED_RUNS_MAX} in all with {QUEUED_BYTES_MAX} bytes"
+            );
             return RunReport::not_begun(unavailable("plugin_queue_full", detail));
         }
         let stopped =
@@ -96,9 +118,9 @@ impl Shared {
     }
 
     /// Whether the queue had room.
-    fn submit(&self, owner: &Owner, lane: PluginDigest, job: Job) -> bool {
+    fn submit(&self, place: &Place, lane: PluginDigest, job: Job, bytes: usize) -> bool {
         let mut state = self.lock();
-        match state.queue.push(owner, lane, job) {
+        match state.queue.push(&place.application, &place.owner, lane, job, bytes) {
             Ok(()) => {
                 let wake = state.claim_idle();
                 drop(state);
@@ -113,30 +135,31 @@ impl Shared {
 
     fn work(&self, runner: &Runner) {
         let mut finished = None;
-        while let Some((owner, job)) = self.next(runner, finished.take()) {
+        while let Some((place, job)) = self.next(runner, finished.take()) {
+            let before = thread_cpu_time();
             job(runner);
-            finished = Some(owner);
+            finished = Some((place, thread_cpu_time().saturating_sub(before)));
         }
     }
 
-    /// The next job, or none when the threads are to end. The owner whose job is finished gives its thread back in the
-    /// same turn: between the two nobody could see that it has work, and wake another thread for what this one takes.
-    fn next(&self, runner: &Runner, finished: Option<Owner>) -> Option<(Owner, Job)> {
+    /// The next job, or none when the threads are to end. Whoever's job is finished gives its thread back in the same
+    /// turn: between the two nobody could see that it has work, and wake another thread for what this one takes.
+    fn next(&self, runner: &Runner, finished: Option<(Place, Duration)>) -> Option<(Place, Job)> {
         let mut state = self.lock();
-        if let Some(owner) = finished {
-            state.queue.finish(&owner);
+        if let Some((place, took)) = finished {
+            state.queue.finish(&place.application, &place.owner, took);
         }
         let mut has_yielded = false;
         loop {
             if state.stopping {
                 return None;
             }
-            if let Some(job) = state.queue.take() {
+            if let Some((application, owner, job)) = state.queue.take() {
                 // What this thread gave back or left may be work for another one that waits.
                 if state.claim_idle() {
                     self.work.notify_one();
                 }
-                return Some(job);
+                return Some((Place { application, owner }, job));
             }
             if !has_yielded {
                 // Under load the next job is a moment away. Letting those run that bring it costs less than to sleep and

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hookmill_core::delivery::TransformFailure;
-use hookmill_core::id::EndpointId;
+use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::PLUGIN_FAILURE_BYTES_MAX;
 use hookmill_core::plugin::{
     ClassifierVerdict, InstancePolicy, PluginDigest, SourceVerdict, TransformOutcome, World,
@@ -22,8 +22,8 @@ use crate::run_log::printable;
 /// The one event, request, answer, target or origin of a run has no other number.
 const ONLY: u32 = 0;
 
-/// Whose runs take turns with whose.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Whose runs take turns with whose, within one application.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owner {
     Endpoint(EndpointId),
     Source(Arc<str>),
@@ -68,7 +68,16 @@ pub(crate) trait WorldRun: Clone + Send + 'static {
     fn digest(&self) -> PluginDigest;
 
     /// Bytes of the body that it is given.
-    fn input_bytes(&self) -> usize;
+    fn body_bytes(&self) -> usize;
+
+    /// Bytes of the settings that it is given.
+    fn settings_bytes(&self) -> usize;
+
+    /// Bytes that wait with it for a thread and that nobody else counts.
+    fn queued_bytes(&self) -> usize;
+
+    /// The tenant whose runs take turns with those of others.
+    fn application(&self) -> ApplicationId;
 
     fn owner(&self) -> Owner;
 
@@ -97,8 +106,20 @@ impl WorldRun for TransformRun {
         self.digest
     }
 
-    fn input_bytes(&self) -> usize {
+    fn settings_bytes(&self) -> usize {
+        self.settings.len()
+    }
+
+    fn body_bytes(&self) -> usize {
         self.event.body.len()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        0
+    }
+
+    fn application(&self) -> ApplicationId {
+        self.endpoint.application
     }
 
     fn owner(&self) -> Owner {
@@ -152,8 +173,20 @@ impl WorldRun for SourceRun {
         self.digest
     }
 
-    fn input_bytes(&self) -> usize {
+    fn settings_bytes(&self) -> usize {
+        self.settings.len()
+    }
+
+    fn body_bytes(&self) -> usize {
         self.request.body.len()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.request.body.len()
+    }
+
+    fn application(&self) -> ApplicationId {
+        self.application
     }
 
     fn owner(&self) -> Owner {
@@ -190,8 +223,20 @@ impl WorldRun for ClassifierRun {
         self.digest
     }
 
-    fn input_bytes(&self) -> usize {
+    fn settings_bytes(&self) -> usize {
+        self.settings.len()
+    }
+
+    fn body_bytes(&self) -> usize {
         self.event.body.len() + self.response.body.len()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.response.body.len()
+    }
+
+    fn application(&self) -> ApplicationId {
+        self.endpoint.application
     }
 
     fn owner(&self) -> Owner {

@@ -117,6 +117,10 @@ test("errors name places in the script", () => {
   check("function other() {}", /^the script has no handler: declare `handler\(webhook\)`/);
   check("function handler(w) {\n  return w +;\n}", /^SyntaxError: /);
   check("async function handler(w) { return w; }", /a promise/);
+  check("function handler(w) { return w;", /^SyntaxError: `\{` is not closed\n    at script:1:21$/);
+  check("function handler(w) { return w; }}", /^SyntaxError: `\}` closes nothing\n    at script:1:34$/);
+  check("function handler(w) {\n  return `a ${w.id`;\n}", /^SyntaxError: .* is not closed\n    at script:2:19$/);
+  check("import fs from 'fs';\nfunction handler(w) { return w; }", /^SyntaxError: import: there are no modules[^]*\n    at script:1:1$/);
   check("function handler(w) { throw 'no'; }", /^the script threw no$/);
   check("function handler(w) { throw { code: 1 }; }", /^the script threw {"code":1}$/);
   check("function handler(w) { return w.a.b; }", /^TypeError: /);
@@ -140,10 +144,17 @@ test("scripts do not see one another", () => {
 
 test("exports become declarations in their places", () => {
   const check = (code, expect) => {
-    assert.equal(withoutExports(code), expect);
+    assert.equal(withoutExports(code).code, expect);
     assert.equal(expect.length, code.length);
   };
   check("export default function (a) {}", "_default_=     function (a) {}");
+  check("'use strict'; export default function (a) {}", "'use strict'; _default_=     function (a) {}");
+  check("export default async (a) => a;", "_default_=     async (a) => a;");
+  check("export default function named(a) {}", "               function named(a) {}");
+  check("const a = 1;\nexport { a as default };", "const a = 1;\n;                      ;");
+  check("const a = `\nexport default ${`export const ${1}`}\nexport const b`;", "const a = `\nexport default ${`export const ${1}`}\nexport const b`;");
+  check("/*\nexport default 1 */ export const a = /export const '/;", "/*\nexport default 1 */        const a = /export const '/;");
+  check("const a = { export: 1 }; a.export = 2;", "const a = { export: 1 }; a.export = 2;");
   check("  export default (a) => a;", "  _default_=     (a) => a;");
   check("export const a = 1;\nexport function b() {}", "       const a = 1;\n       function b() {}");
   check("const exported = 1;", "const exported = 1;");

@@ -17,6 +17,9 @@ use jaq_core::load::parse::Def;
 
 use crate::words::words;
 
+/// Definitions that take the place of jaq's, and more.
+const OWN: &str = include_str!("own.jq");
+
 /// What a plugin can't offer: to end the process.
 const LEFT_OUT: [&str; 2] = ["halt", "halt_error"];
 
@@ -37,11 +40,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The table as a Rust expression.
 fn definitions() -> Result<String, std::fmt::Error> {
-    let definitions: Vec<Def<&str>> = jaq_core::defs()
+    let own = jaq_core::load::parse(OWN, |parser| parser.defs()).expect("own.jq can be read");
+    let is_replaced = |definition: &Def<&str>| {
+        own.iter().any(|own| (own.name, own.args.len()) == (definition.name, definition.args.len()))
+    };
+    let jaqs = jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs())
-        .filter(|definition| !LEFT_OUT.contains(&definition.name))
-        .collect();
+        .filter(|definition| !LEFT_OUT.contains(&definition.name) && !is_replaced(definition));
+    let definitions: Vec<Def<&str>> = jaqs.chain(own.iter().cloned()).collect();
     let mut table = String::from("&[\n");
     for (index, definition) in definitions.iter().enumerate() {
         let text = printer::definition(definition);

@@ -10,16 +10,16 @@ use jaq_core::compile::Undefined;
 use jaq_core::data::JustLut;
 use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::native::{self, Fun, v};
-use jaq_core::{Compiler, Ctx, RunPtr, Vars};
-use jaq_json::Val;
+use jaq_core::{Compiler, Ctx, Error, RunPtr, Vars};
+use jaq_json::{Val, read};
 
-use crate::definitions;
+use crate::{base32, definitions, number};
 
 /// The variables that every filter has.
 pub(crate) const VARIABLES: [&str; 2] = ["$event", "$settings"];
 
-/// jaq's functions that reach outside, which a plugin can't.
-const LEFT_OUT: [&str; 5] = ["debug_empty", "env", "halt", "now", "stderr_empty"];
+/// jaq's functions that reach outside, which a plugin can't, and one that takes several texts for one.
+const LEFT_OUT: [&str; 6] = ["debug_empty", "env", "fromjson", "halt", "now", "stderr_empty"];
 
 /// A filter that can be run.
 pub(crate) struct Filter(jaq_core::Filter<JustLut<Val>>);
@@ -66,7 +66,21 @@ impl Filter {
 /// jq's functions that are no definitions.
 fn functions() -> impl Iterator<Item = Fun<JustLut<Val>>> {
     let jaqs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    let own: [native::Filter<RunPtr<JustLut<Val>>>; 3] = [
+    let own: [native::Filter<RunPtr<JustLut<Val>>>; 7] = [
+        ("fromjson", v(0), |(_, value)| native::bome(from_json(&value))),
+        ("tonumber_text", v(0), |(_, value)| {
+            let number = text_of(&value).and_then(|text| number::number(&text));
+            native::bome(number.ok_or_else(|| refusal(&value, "can't be parsed as a number")))
+        }),
+        ("encode_base32", v(0), |(_, value)| {
+            let text = text_of(&value).unwrap_or_default();
+            native::bome(Ok(Val::utf8_str(base32::encode(text.as_bytes()))))
+        }),
+        ("decode_base32", v(0), |(_, value)| {
+            let bytes = text_of(&value).and_then(|text| base32::decode(text.as_bytes()));
+            let text = bytes.map(|bytes| Val::utf8_str(String::from_utf8_lossy(&bytes).into_owned()));
+            native::bome(text.ok_or_else(|| refusal(&value, "is not valid base32 data")))
+        }),
         ("now", v(0), |_| native::bome(Ok(Val::from(seconds(now_ms()))))),
         ("debug_empty", v(0), |(_, value)| {
             debug!("{}", shown(&value));
@@ -78,6 +92,24 @@ fn functions() -> impl Iterator<Item = Fun<JustLut<Val>>> {
         }),
     ];
     jaqs.filter(|(name, ..)| !LEFT_OUT.contains(name)).chain(own.into_iter().map(native::run::<JustLut<Val>>))
+}
+
+/// The one value of a text.
+fn from_json(value: &Val) -> std::result::Result<Val, Error<Val>> {
+    let text = text_of(value).ok_or_else(|| refusal(value, "only strings can be parsed"))?;
+    let json = number::with_whole_characters(text.as_bytes());
+    read::parse_single(&json).map_err(|error| refusal(value, &format!("can't be parsed as JSON: {error}")))
+}
+
+fn text_of(value: &Val) -> Option<String> {
+    match value {
+        Val::TStr(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        _ => None,
+    }
+}
+
+fn refusal(value: &Val, what: &str) -> Error<Val> {
+    Error::str(format_args!("{value} {what}"))
 }
 
 /// A value as people read it: a string as its text.

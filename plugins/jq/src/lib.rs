@@ -4,8 +4,10 @@
 //! `filter`; beside the body it sees the event in `$event` and all settings in `$settings`. [`filter`] is jq itself, by way
 //! of jaq; [`definitions`] keeps it quick.
 
+mod base32;
 pub mod definitions;
 mod filter;
+mod number;
 mod words;
 
 use hookmill_plugin::{
@@ -59,7 +61,7 @@ pub fn reshape(event: &Event, target: &Target) -> Result<Outcome> {
                 "the filter makes more than {REQUESTS_MAX} values: an event becomes at most as many requests"
             )));
         }
-        bodies.push(text(&value?)?);
+        bodies.push(text(&number::with_whole_numbers(value?))?);
     }
     Ok(outcome(bodies))
 }
@@ -114,7 +116,8 @@ fn nesting(json: &str) -> usize {
 }
 
 fn value(json: &[u8]) -> Result<Val> {
-    read::parse_single(json).map_err(|error| Failure::permanent(format!("the event's body: {error}")))
+    read::parse_single(&number::with_whole_characters(json))
+        .map_err(|error| Failure::permanent(format!("the event's body: {error}")))
 }
 
 /// A value's JSON. jaq writes what JSON can't express (`nan`, `infinite`, bytes, keys that are no strings) in its own

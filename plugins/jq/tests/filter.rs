@@ -1,6 +1,7 @@
 //! What filters make of events, and what is said about those that can't.
 
 use hookmill_plugin::{Failure, Outcome, Result, json, test};
+use jaq_core::load::parse::Def;
 use jq::{definitions, reshape};
 
 const BODY: &str = r#"{"id": 12345678901234567890123, "price": 1.10, "tags": ["b", "a", "b"], "to": {"name": "Ada"}, "none": null}"#;
@@ -22,9 +23,14 @@ fn the_manifests_samples_hold() {
 
 #[test]
 fn definitions_are_jaqs() {
+    let own = jaq_core::load::parse(include_str!("../build/own.jq"), |parser| parser.defs()).expect("own.jq");
+    let is_own = |definition: &Def<&str>| {
+        own.iter().any(|own| (own.name, own.args.len()) == (definition.name, definition.args.len()))
+    };
     let jaqs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let jaqs = jaqs.filter(|definition| !definition.name.starts_with("halt") && !is_own(definition));
     let mut ours = definitions::ALL.iter();
-    for theirs in jaqs.filter(|definition| !definition.name.starts_with("halt")) {
+    for theirs in jaqs.chain(own.iter().cloned()) {
         let our = ours.next().expect("as many definitions");
         let read = jaq_core::load::parse(our.text, |parser| parser.defs()).expect(our.text);
         assert_eq!(format!("{read:?}"), format!("{:?}", [theirs]), "{}", our.text);
@@ -87,7 +93,7 @@ fn variables_tell_of_event_and_settings() {
     let outcome = test::run(reshape, event, test::target(settings)).unwrap();
     let body: hookmill_plugin::Value = outcome.requests()[0].body.json().unwrap();
     let about = json!({"id": "msg_1", "type": "a.b", "uid": "u", "channels": ["c"], "accepted_at": 1500});
-    assert_eq!(body, json!([about, {"name": "x"}, 1_720_775_666.0]));
+    assert_eq!(body, json!([about, {"name": "x"}, 1_720_775_666]));
 }
 
 #[test]
@@ -175,4 +181,38 @@ fn what_fails_is_a_permanent_failure() {
     assert!(run(".", &just).is_ok());
     let failure = test::run(reshape, test::event("{}"), test::target("{}")).expect_err("no filter");
     assert!(failure.reason().starts_with("the endpoint's settings: missing field `filter`"), "{failure}");
+}
+
+/// jq's manual, section by section: each block is a filter, an event, and the values that come of it, as jq 1.7 gives them;
+/// `error` where it gives none.
+#[test]
+fn the_manual_holds() {
+    let mut wrong = Vec::new();
+    for block in include_str!("manual.txt").split("\n\n").map(str::trim).filter(|block| !block.is_empty()) {
+        let lines: Vec<&str> = block.lines().filter(|line| !line.starts_with("# ")).collect();
+        let [filter, event, expected @ ..] = lines.as_slice() else { continue };
+        // A list of results, so that none and a single one are told apart.
+        let results = match run(&format!("[{filter}]"), event) {
+            Ok(outcome) => outcome.requests()[0].body.text().unwrap_or_default().to_owned(),
+            Err(failure) => format!("error: {failure}"),
+        };
+        let expect = format!("[{}]", expected.join(","));
+        let holds = if *expected == ["error"] {
+            results.starts_with("error")
+        } else {
+            let json =
+                |text: &str| hookmill_plugin::serde_json::from_str::<hookmill_plugin::Value>(text).ok();
+            json(&results).is_some() && json(&results) == json(&expect)
+        };
+        if !holds {
+            wrong.push(format!("{filter}\n  of {event}\n  gives   {results}\n  and not {expect}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of the manual's:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_text_that_was_cut_in_a_character_is_read() {
+    let outcome = run(".t", r#"{"t": "cut \ud83d"}"#).unwrap();
+    assert_eq!(outcome.requests()[0].body.text(), Some("\"cut \u{fffd}\""));
 }

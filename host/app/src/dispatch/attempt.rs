@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hookmill_core::attempt::{Class, NOT_SENT_WAIT, Outcome, classify};
 use hookmill_core::compose::Composition;
 use hookmill_core::delivery::{
-    Decision, OnTransformFailure, TransformDecision, TransformFailure, decide, decide_transform_failure,
+    Decision, OnTransformFailure, TransformDecision, TransformFailure, Wait, decide, decide_transform_failure,
 };
 use hookmill_core::destination::Kept;
 use hookmill_core::endpoint::{Endpoint, Transformation};
@@ -57,6 +57,8 @@ pub(super) struct Ended {
     pub(super) plugin_fault: Option<bool>,
     /// The endpoint is to be turned off.
     pub(super) endpoint_end: Option<EndpointEnd>,
+    /// This was no attempt: the plugin could not be run, for this reason.
+    pub(super) waits_for: Option<Wait>,
 }
 
 /// What came of starting a delivery.
@@ -334,6 +336,15 @@ impl Attempt {
                 let completion = Completion::Retry { due, prepared: None };
                 self.end(record, completion, Some(due), Health::Unknown)
             }
+            TransformDecision::Wait(wait) => {
+                let (due, until) = (self.delivery.due, now.steady.after(wait.pause()));
+                record.next_due = Some(now.shown(until));
+                let mut ended =
+                    self.end(record, Completion::Retry { due, prepared: None }, Some(due), Health::Unknown);
+                ended.end.pause_until = Some(until);
+                ended.waits_for = Some(wait);
+                ended
+            }
             TransformDecision::Dead { reason } => {
                 self.end(record, Completion::Dead(reason), None, Health::Unknown)
             }
@@ -523,6 +534,7 @@ impl Attempt {
             facts: AttemptFacts::default(),
             plugin_fault: None,
             endpoint_end: None,
+            waits_for: None,
         })
     }
 }

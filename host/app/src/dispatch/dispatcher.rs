@@ -1,11 +1,12 @@
 //! The task that owns the scheduler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
+use hookmill_core::delivery::Wait;
 use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::id::{DeliveryId, EndpointId};
 use hookmill_core::port::Store;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Ended, NotSent, Run, bypasses};
+use super::held::Held;
 use super::trials::Trials;
 use super::{DispatcherInbox, Message};
 use crate::App;
@@ -49,6 +51,9 @@ pub struct Dispatcher {
     store: Arc<dyn Store>,
     scheduler: Scheduler,
     plugin_breakers: HashMap<EndpointId, PluginBreaker>,
+    held: Held,
+    /// Endpoints that wait for their owner, who was told.
+    waiting_for_owner: HashSet<EndpointId>,
     trials: Trials,
     inbox: DispatcherInbox,
     /// Ended deliveries that wait for a commit.
@@ -81,6 +86,8 @@ impl Dispatcher {
             app: parts.app,
             scheduler: Scheduler::new(BreakerConfig::ENDPOINT),
             plugin_breakers: HashMap::new(),
+            held: Held::default(),
+            waiting_for_owner: HashSet::new(),
             trials: Trials::default(),
             inbox: parts.inbox,
             unsaved: Vec::new(),
@@ -142,6 +149,7 @@ impl Dispatcher {
         };
         self.app.metrics.under_way(self.scheduler.under_way());
         self.save();
+        self.held.release(&self.app, self.unsaved.is_empty() && self.commits_in_flight == 0);
         if self.scheduler.take_commit_wanted() {
             self.store.commit_soon();
         }
@@ -168,6 +176,9 @@ impl Dispatcher {
                         self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));
                     self.scheduler.endpoint_changed(endpoint, terms, now);
                     self.plugin_breakers.remove(&endpoint);
+                    if self.held.changed(&self.app, endpoint) && self.waiting_for_owner.remove(&endpoint) {
+                        self.scheduler.resume(endpoint, now);
+                    }
                 }
                 Message::Ran(Run::Ended(ended)) => self.ended(*ended, now),
                 Message::Ran(Run::NotSent(not_sent)) => self.not_sent(not_sent, now),
@@ -185,6 +196,7 @@ impl Dispatcher {
                 }
                 Message::Settled(deliveries) => {
                     self.commits_in_flight -= 1;
+                    self.held.save_done();
                     for (endpoint, delivery) in deliveries {
                         self.scheduler.settled(endpoint, delivery, now);
                     }
@@ -202,6 +214,7 @@ impl Dispatcher {
         let terms = self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));
         if terms.is_some() {
             self.scheduler.endpoint_changed(endpoint, terms, now);
+            self.held.introduced(&self.app, endpoint);
         }
     }
 
@@ -279,6 +292,16 @@ impl Dispatcher {
 
     fn ended(&mut self, mut ended: Ended, now: UnixMillis) {
         let endpoint = ended.end.endpoint;
+        if let Some(wait) = ended.waits_for {
+            if !self.is_news(wait, &ended) {
+                // It is due in the store as it was.
+                let _ = self.scheduler.finished(&ended.end, now);
+                self.scheduler.settled(endpoint, ended.end.delivery, now);
+                return;
+            }
+        } else if ended.plugin_fault.is_some() {
+            self.waiting_for_owner.remove(&endpoint);
+        }
         if let Some(fault) = ended.plugin_fault {
             let paused = self.record_plugin(endpoint, fault, now);
             ended.end.pause_until = ended.end.pause_until.max(paused);
@@ -300,6 +323,7 @@ impl Dispatcher {
             let app = Arc::clone(&self.app);
             tokio::spawn(async move { app.end_endpoint(endpoint, end).await });
         }
+        self.held.ended(&self.app, endpoint, &ended.finished);
         self.unsaved_ids.push((endpoint, ended.end.delivery));
         self.unsaved.push(ended.finished);
     }
@@ -315,6 +339,24 @@ impl Dispatcher {
         let _ = self.scheduler.finished(&end, now);
         // Nothing was written, so nothing has to be committed first.
         self.scheduler.settled(end.endpoint, end.delivery, now);
+    }
+
+    /// Whether what a delivery waits for is to be kept and told: what its owner has to do, once.
+    fn is_news(&mut self, wait: Wait, ended: &Ended) -> bool {
+        let endpoint = ended.end.endpoint;
+        match wait {
+            Wait::Room => false,
+            Wait::Owner => {
+                let is_news = self.waiting_for_owner.insert(endpoint);
+                if is_news {
+                    let record = &ended.finished.attempt;
+                    let code = record.failure_code.as_deref().unwrap_or_default();
+                    tracing::warn!(%endpoint, code, detail = &*record.detail, "deliveries wait for their owner");
+                    self.announce_plugin(endpoint, true);
+                }
+                is_news
+            }
+        }
     }
 
     /// Counts a first attempt for the trial of a plugin's version, and ends the trial where that fails.
@@ -395,6 +437,7 @@ impl Dispatcher {
             return;
         }
         self.commits_in_flight += 1;
+        self.held.save_begun();
         let finished = std::mem::take(&mut self.unsaved);
         let ids = std::mem::take(&mut self.unsaved_ids);
         let store = Arc::clone(&self.store);

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 mod attempt;
 mod dispatcher;
+mod held;
 #[cfg(test)]
 mod tests;
 mod trials;

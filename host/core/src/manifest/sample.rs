@@ -177,7 +177,8 @@ impl Sample {
                 instance: InstancePolicy::Fresh,
             }),
             SampleInput::Source { source, request } => {
-                SampleRun::Source(SourceRun { digest, source, request, settings, secrets, now })
+                let application = sample_application();
+                SampleRun::Source(SourceRun { digest, application, source, request, settings, secrets, now })
             }
             SampleInput::Classifier { event, endpoint, attempt, response } => {
                 SampleRun::Classifier(ClassifierRun {

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::delivery::TransformFailure;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
+use crate::id::ApplicationId;
 use crate::plugin::{
     BoundSecrets, ClassifierVerdict, ComponentBytes, InboundRequest, InstancePolicy, LogLine, PluginDigest,
     Prepared, ReceiverAnswer, RunCost, SourceVerdict, TransformOutcome,
@@ -34,6 +35,11 @@ pub trait Plugins: Send + Sync {
 
     /// Shows a classifier one answer, in a fresh instance.
     fn classify(&self, run: ClassifierRun) -> PortFuture<'_, ClassifierReport>;
+
+    /// Frees the memory that a prepared version takes until it is run. What was compiled is kept.
+    fn unload(&self, digest: PluginDigest) {
+        let _ = digest;
+    }
 
     /// Forgets a version that no plugin has any more.
     fn forget(&self, digest: PluginDigest) -> PortFuture<'_, ()>;
@@ -65,6 +71,8 @@ pub struct TransformRun {
 pub struct SourceRun {
     /// Which version.
     pub digest: PluginDigest,
+    /// Whose source it is.
+    pub application: ApplicationId,
     /// The source's name; runs of one source take turns with those of the others.
     pub source: Arc<str>,
     /// What came in.

@@ -190,6 +190,14 @@ impl Scheduler {
         self.refresh(endpoint, now);
     }
 
+    /// Ends an endpoint's pause: what it waited for has come.
+    pub fn resume(&mut self, endpoint: EndpointId, now: UnixMillis) {
+        if let Some(queue) = self.queues.get_mut(&endpoint) {
+            queue.paused_until = UnixMillis(0);
+            self.refresh(endpoint, now);
+        }
+    }
+
     /// Takes a delivery that was committed just now.
     pub fn appended(&mut self, delivery: PendingDelivery, now: UnixMillis) {
         let endpoint = delivery.endpoint;

@@ -69,7 +69,7 @@ pub(super) async fn upload_plugins(
                 .hint("build the plugins with `cargo xtask plugins`, or name their directory with --plugins")
         })?;
         let bytes = component.len();
-        client.push(name, component, ProgressBar::no_length()).await?;
+        client.push(name, component, true, ProgressBar::no_length()).await?;
         uploaded.push((name, bytes));
     }
     Ok(uploaded)

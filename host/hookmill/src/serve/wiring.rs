@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookmill_app::dispatch::{Dispatcher, DispatcherParts, channel};
 use hookmill_app::{App, AppError, AppParts, Bundle};
@@ -29,6 +30,9 @@ use crate::world::{SystemClock, SystemEntropy, environment};
 /// The variable with an admin key of the operator's choice.
 const ADMIN_KEY: &str = "HOOKMILL_ADMIN_KEY";
 
+/// When the plugins that come with the router are compiled: a start has other things to do, and short-lived routers none.
+const COMPILE_AHEAD_AFTER: Duration = Duration::from_secs(30);
+
 /// A router that takes requests.
 pub(super) struct Running {
     store: Arc<SqliteStore>,
@@ -36,6 +40,7 @@ pub(super) struct Running {
     made_admin_key: Option<Zeroizing<String>>,
     server: Task,
     dispatcher: Task,
+    compiling_ahead: JoinHandle<()>,
     retention: JoinHandle<()>,
     /// Looks after what changes around the router.
     watching: JoinHandle<()>,
@@ -114,6 +119,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         }
     });
     let watching = tokio::spawn(watch::run(Arc::clone(&app), own_addresses));
+    let compiling_ahead = tokio::spawn(compile_ahead(Arc::clone(&app)));
     let retention = tokio::spawn(retention::run(app, config.retention));
     tracing::info!(%address, data_dir = %config.data_dir.display(), "router started");
     Ok(Running {
@@ -122,6 +128,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         made_admin_key,
         server,
         dispatcher,
+        compiling_ahead,
         retention,
         watching,
         _data_dir: data_dir,
@@ -161,6 +168,7 @@ impl Running {
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
         self.retention.abort();
         self.watching.abort();
+        self.compiling_ahead.abort();
         let server = self.server.stop().await;
         let dispatcher = self.dispatcher.stop().await;
         let closed = self.store.close().await;
@@ -201,6 +209,17 @@ fn start_plugin_host(data_dir: &DataDir, seal_key: &SealKey) -> Result<WasmHost,
         ..WasmConfig::new(data_dir.plugin_cache(), seal_key.derive("compiled plugins"))
     };
     WasmHost::new(config).map_err(|error| Failure::new(Exit::NotStarted, error.code(), error.to_string()))
+}
+
+/// Compiles the plugins that come with the router, one after the other, so that the first to use one does not wait for it.
+/// The compiler is a process of its own with the lowest priority, and what it made is kept: the next start finds it.
+async fn compile_ahead(app: Arc<App>) {
+    tokio::time::sleep(COMPILE_AHEAD_AFTER).await;
+    for name in app.bundle().keys() {
+        if let Err(error) = app.compile_bundled_plugin(name).await {
+            tracing::warn!(plugin = %name, code = error.code, %error, "bundled plugin could not be compiled ahead");
+        }
+    }
 }
 
 fn start_transport(

@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::context::{Context, detached};
 use crate::error::{ApiError, Handled};
 use crate::fields;
-use crate::input::Input;
+use crate::input::{self, DryRunInput};
 
 /// One of `plugin`, `component` and `code`; what the plugin is given is the rest, in the shape of a manifest's sample.
 #[derive(Deserialize)]
@@ -88,9 +88,9 @@ impl DryRunOut {
 }
 
 /// Tries a plugin.
-pub(crate) async fn run(State(context): State<Arc<Context>>, caller: Caller, input: Input) -> Handled {
+pub(crate) async fn run(State(context): State<Arc<Context>>, caller: Caller, input: DryRunInput) -> Handled {
     caller.admin()?;
-    let asked: DryRunIn = input.json()?;
+    let asked: DryRunIn = input::json(&input.0)?;
     let mut given = asked.input;
     let candidate = match (asked.plugin, asked.component, asked.code) {
         (Some(plugin), None, None) => Candidate::Uploaded {

@@ -14,11 +14,14 @@ const KEY_LENGTH: &str = "HMAC takes keys of any length";
 impl RunState {
     /// What a function answers that takes a named key.
     fn with_secret<T>(
-        &self,
+        &mut self,
         name: &str,
         answer: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> wasmtime::Result<Result<T, String>> {
         let secret = self.secrets.get(name).ok_or_else(|| unknown_secret(name));
+        if let Err(message) = &secret {
+            self.missing_secret.get_or_insert_with(|| message.clone());
+        }
         Ok(secret.and_then(|secret| answer(secret.expose())))
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct RunState {
     /// None until the plugin asks for a part of the settings.
     settings: Option<LazyJson>,
     secrets: Arc<BoundSecrets>,
+    /// A secret that the plugin asked for and that is not bound.
+    missing_secret: Option<String>,
     limits: RunLimits,
     calls: u32,
     /// Fuel that the host function under way has spent and the store was not charged for yet.
@@ -75,6 +77,8 @@ pub(crate) struct RunState {
 /// What is left of a run's state when it is over.
 pub(crate) struct Remains {
     pub(crate) memory_peak_bytes: u64,
+    /// A secret that the plugin asked for and that is not bound.
+    pub(crate) missing_secret: Option<String>,
     pub(crate) log: RunLog,
 }
 
@@ -117,6 +121,7 @@ impl RunState {
             settings: None,
             settings_text: settings,
             secrets,
+            missing_secret: None,
             limits,
             calls: 0,
             fuel_owed: 0,
@@ -195,7 +200,8 @@ impl RunState {
     fn remains(&mut self) -> Remains {
         let mut log = std::mem::take(&mut self.log);
         std::mem::take(&mut self.output).finish(&mut log);
-        Remains { memory_peak_bytes: self.memory.peak_bytes as u64, log }
+        let missing_secret = self.missing_secret.take();
+        Remains { memory_peak_bytes: self.memory.peak_bytes as u64, missing_secret, log }
     }
 
     /// Counts one call of the host that copies so many bytes.

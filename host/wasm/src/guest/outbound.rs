@@ -7,7 +7,7 @@ use hookmill_core::address::DeliveryUrl;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::event::Name;
 use hookmill_core::plugin::SecretName;
-use hookmill_core::request::{PreparedRequest, RequestBody, SecretHeader};
+use hookmill_core::request::{BuildError, PreparedRequest, RequestBody, SecretHeader};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::Resource;
 
@@ -227,10 +227,20 @@ impl HostRequest for RunState {
             Err(message) => return Ok(Err(message)),
         };
         // Tried now, for the error; written when the request is sent.
-        Ok(header.fill_in(&secrets).map_err(|error| error.to_string()).map(|_| {
-            draft.remove_header(header.name.as_str());
-            draft.secret_headers.push(header);
-        }))
+        match header.fill_in(&secrets) {
+            Ok(_) => {
+                draft.remove_header(header.name.as_str());
+                draft.secret_headers.push(header);
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                let message = error.to_string();
+                if matches!(error, BuildError::Unbound { .. }) {
+                    self.missing_secret.get_or_insert_with(|| message.clone());
+                }
+                Ok(Err(message))
+            }
+        }
     }
 
     fn remove_header(&mut self, request: Resource<RequestHandle>, name: String) -> wasmtime::Result<()> {

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookmill_core::endpoint::Endpoint;
+use hookmill_core::id::ApplicationId;
 use hookmill_core::port::Plugins;
+use hookmill_core::port::plugins::TransformRun;
+use hookmill_core::time::UnixMillis;
 use hookmill_wasm::limits::{LOG_LINES_MAX, RunLimits};
 
 use crate::guest::{TestHost, endpoint, fault_of, module, request_of, run_of};
@@ -161,24 +165,26 @@ async fn logs_and_cost_of_a_failed_run_are_kept() {
     assert!(report.cost.fuel > 0 && report.cost.memory_peak_bytes > 0);
 }
 
-/// One endpoint's plugin loops without end and has a hundred runs in the queue. Two threads: one of them stays with
-/// the other endpoint, so its runs end while most of the first one's still wait.
+/// A hundred endpoints of one application have a plugin that loops without end and runs in the queue. Two threads: one
+/// of them stays with the other application, so its runs end while most of the first one's still wait.
 #[tokio::test]
-async fn an_endless_loop_delays_no_other_endpoint() {
+async fn endless_loops_for_many_endpoints_delay_no_other_application() {
     let limits = RunLimits { fuel: u64::MAX >> 1, wall: Duration::from_millis(50), ..RunLimits::default() };
     let host = TestHost::with(limits);
     let looping = host.upload(&module("", LOOP)).await.unwrap();
     let good = host.upload(&module("", "(call $deliver (call $request))")).await.unwrap();
     let hogs: Vec<_> = (0..100)
-        .map(|_| {
+        .map(|number| {
             let host = Arc::clone(&host.host);
-            tokio::spawn(async move { host.run(run_of(looping, "{}")).await })
+            let run = TransformRun { endpoint: Arc::new(endpoint(number)), ..run_of(looping, "{}") };
+            tokio::spawn(async move { host.run(run).await })
         })
         .collect();
     tokio::task::yield_now().await;
     for _ in 0..50 {
         let mut run = run_of(good, "{}");
-        run.endpoint = Arc::new(endpoint(2));
+        let application = ApplicationId::new(UnixMillis(1), 2);
+        run.endpoint = Arc::new(Endpoint { application, ..endpoint(200) });
         request_of(&host.host.run(run).await);
     }
     let unfinished = hogs.iter().filter(|hog| !hog.is_finished()).count();

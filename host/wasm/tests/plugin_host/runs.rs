@@ -40,7 +40,7 @@ async fn drops_and_fails_with_its_reason() {
             &format!("(call $answer (i32.const {failed}) (i32.const {case}) (i32.const 256) (i32.const 6))"),
         )
     };
-    let message = || "not\\nus".to_owned();
+    let message = || "not\nus".to_owned();
     let results = [
         host.run(&answer(0, 1), "{}").await.result,
         host.run(&answer(1, 0), "{}").await.result,

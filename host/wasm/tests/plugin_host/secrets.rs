@@ -43,6 +43,8 @@ fn set_header(secret: &str, then: &str) -> Vec<u8> {
 fn refusal(report: &TransformReport) -> &str {
     match &report.result {
         Err(TransformFailure::Permanent { message }) => message,
+        // The plugin's verdict does not count where it lacked a secret.
+        Err(TransformFailure::Unavailable { code: "secret_not_bound", detail }) => detail,
         other => panic!("expected a refusal, got {other:?}"),
     }
 }

@@ -12,7 +12,7 @@ use hookmill_core::port::plugins::{ClassifierReport, ClassifierRun, SourceReport
 use hookmill_core::time::UnixMillis;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::guest::{MEMORY, TestHost, embed, fault_of, module, run_of};
+use crate::guest::{MEMORY, TestHost, embed, endpoint, fault_of, module, run_of};
 
 const NOW: UnixMillis = UnixMillis(1_795_309_323_000);
 
@@ -80,6 +80,7 @@ fn source_run(digest: PluginDigest, body: &[u8]) -> SourceRun {
     headers.append("x-id", HeaderValue::from_static("SM2"));
     SourceRun {
         digest,
+        application: endpoint(1).application,
         source: "twilio".into(),
         request: Arc::new(InboundRequest {
             method: Method::PUT,
@@ -187,7 +188,7 @@ async fn a_source_ignores_rejects_and_replies() {
     assert_eq!(events_of(&receive(&host, &ignore, b"").await), []);
     let reject = source("not\\0aours", "(call $verdict (i32.const 2) (i32.const 256) (i32.const 8))");
     let report = receive(&host, &reject, b"").await;
-    assert_eq!(report.result, Ok(SourceVerdict::Reject("not\\nours".into())));
+    assert_eq!(report.result, Ok(SourceVerdict::Reject("not\nours".into())));
     let reply = source(
         "x-challengeabc",
         "(call $create_reply (i32.const 201) (i32.const 128))

@@ -1,11 +1,12 @@
 //! Runs plugins in Node.js, without WebAssembly: quick to try, and with a debugger. The router runs the same samples
 //! over the built plugin when it is uploaded.
 
+import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { register } from "node:module";
 import { test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { URL, pathToFileURL } from "node:url";
 
 import { handles, world } from "./router.js";
 

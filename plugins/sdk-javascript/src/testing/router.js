@@ -1,5 +1,6 @@
 //! The router's side of every interface, for tests: it keeps what the plugin set, and shows it as samples do.
 
+import { Buffer } from "node:buffer";
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 
 /** The present of a run, its chance and its notes. */

@@ -3,22 +3,19 @@
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::manifest::{SampleReport, SampleRun};
 use hookmill_core::plugin::{ComponentBytes, Prepared};
-use hookmill_core::port::Entropy as _;
 use hookmill_core::port::plugins::Plugins as _;
 use hookmill_wasm::limits::COMPILE_WALL_MAX;
 use hookmill_wasm::{CompileWorker, WasmConfig, WasmHost};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use zeroize::Zeroizing;
 
+use super::cache::Cache;
 use crate::cli::COMPILE_PLUGIN;
 use crate::failure::{Exit, Failure};
-use crate::world::SystemEntropy;
 
-/// A plugin host that forgets everything when it is dropped.
+/// A plugin host that keeps what it compiled for the next time.
 pub(super) struct LocalHost {
     host: WasmHost,
-    _cache: TempDir,
+    _cache: Cache,
 }
 
 /// One run and what it took.
@@ -34,19 +31,17 @@ impl LocalHost {
     /// This machine does not let it.
     pub(super) fn start() -> Result<Self, Failure> {
         let failed = |code, message: String| Failure::new(Exit::Failed, code, message);
-        // Compiled code is loaded without a second look, so it is never kept where a project could bring its own.
-        let cache = TempDir::new().map_err(|error| {
+        let cache = Cache::open().map_err(|error| {
             failed("temporary_directory_failed", format!("no temporary directory: {error}"))
         })?;
-        let mut key = Zeroizing::new([0; 32]);
-        SystemEntropy.fill(&mut *key);
+        let key = cache.key();
         let compile_worker = CompileWorker {
             program: "/proc/self/exe".into(),
             arguments: vec![COMPILE_PLUGIN.into()],
             wall_max: COMPILE_WALL_MAX,
         };
         let config =
-            WasmConfig { compile_worker: Some(compile_worker), ..WasmConfig::new(cache.path().into(), key) };
+            WasmConfig { compile_worker: Some(compile_worker), ..WasmConfig::new(cache.path(), key) };
         let host = WasmHost::new(config).map_err(|error| failed(error.code(), error.to_string()))?;
         Ok(Self { host, _cache: cache })
     }

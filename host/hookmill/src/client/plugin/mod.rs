@@ -5,6 +5,7 @@
 //! has the verbs of the server's plugins.
 
 mod build;
+mod cache;
 mod component;
 mod local;
 mod new;
@@ -30,8 +31,8 @@ pub(crate) async fn run(client: Client, json: bool, command: PluginCommand) -> R
         PluginCommand::Build { directory } => build::build(json, &directory),
         PluginCommand::Test { subject, update } => samples::test(json, &subject, update).await,
         PluginCommand::Run(arguments) => run::run(&client, json, arguments).await,
-        PluginCommand::Push { subject, file } => {
-            registry::push(&client, json, &subject, file.as_deref()).await
+        PluginCommand::Push { subject, file, no_promote } => {
+            registry::push(&client, json, &subject, file.as_deref(), !no_promote).await
         }
         PluginCommand::List => registry::list(&client, json).await,
         PluginCommand::Show { name } => registry::show(&client, json, &name).await,

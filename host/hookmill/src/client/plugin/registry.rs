@@ -5,7 +5,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::stream;
+use hookmill_bundle::BundledPlugin;
 use hookmill_core::limits::PLUGIN_BYTES_MAX;
+use hookmill_core::manifest::Manifest;
 use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,6 +42,7 @@ pub(super) async fn push(
     json: bool,
     subject: &str,
     file: Option<&Path>,
+    promote: bool,
 ) -> Result<(), Failure> {
     let (name, component) = match file {
         Some(file) => (subject.to_owned(), read_plugin(file)?),
@@ -51,17 +54,41 @@ pub(super) async fn push(
         }
     };
     let progress = if json { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let plugin = client.push(&name, component, progress).await?;
+    let plugin = client.push(&name, component, promote, progress).await?;
     print(json, &plugin, || table(&COLUMNS, &[row(&plugin)], ""));
     Ok(())
 }
 
 pub(super) async fn list(client: &Client, json: bool) -> Result<(), Failure> {
-    let items = client.list(&["plugin"]).await?;
+    let mut items = client.list(&["plugin"]).await?;
+    items.extend(bundled(&items));
     let rows: Vec<Value> = items.iter().map(row).collect();
     let none = "no plugins yet: upload one with `hookmill plugin push`";
     print(json, &Value::from(items), || table(&COLUMNS, &rows, none));
     Ok(())
+}
+
+/// Plugins that come with the router and that nobody used yet: there is no version of them to show.
+fn bundled(known: &[Value]) -> Vec<Value> {
+    let is_known = |name: &str| known.iter().any(|plugin| plugin["name"] == name);
+    let manifest = |plugin: &BundledPlugin| {
+        let text = component::manifest_in(plugin.component).ok().flatten()?;
+        Manifest::parse(&text).ok()
+    };
+    let unused = hookmill_bundle::plugins().iter().filter(|plugin| !is_known(plugin.name));
+    unused
+        .filter_map(|plugin| {
+            let manifest = manifest(plugin)?;
+            Some(json!({
+                "name": plugin.name,
+                "world": manifest.world.as_str(),
+                "description": manifest.description,
+                "version": "bundled",
+                "bundled": true,
+                "versions": [{ "version": "bundled", "sizeBytes": plugin.component.len() }],
+            }))
+        })
+        .collect()
 }
 
 pub(super) async fn show(client: &Client, json: bool, name: &str) -> Result<(), Failure> {
@@ -140,6 +167,7 @@ impl Client {
         &self,
         name: &str,
         component: Bytes,
+        promote: bool,
         progress: ProgressBar,
     ) -> Result<Value, Failure> {
         let size = component.len();
@@ -158,8 +186,12 @@ impl Client {
             }
             Ok::<Bytes, io::Error>(chunk)
         });
+        let mut url = self.url(&["plugin", name]);
+        if !promote {
+            url.query_pairs_mut().append_pair("promote", "false");
+        }
         let request = self
-            .request(Method::PUT, self.url(&["plugin", name]))
+            .request(Method::PUT, url)
             .header(CONTENT_TYPE, "application/wasm")
             .header(CONTENT_LENGTH, size)
             .body(Body::wrap_stream(stream::iter(chunks)));
@@ -212,9 +244,19 @@ fn row(plugin: &Value) -> Value {
         "count": versions.len(),
     })
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bundled_plugins_are_listed_once() {
+        let jq = |items: &[Value]| items.iter().filter(|item| item["name"] == "jq").count();
+        let carried = hookmill_bundle::plugins().iter().filter(|plugin| plugin.name == "jq").count();
+        assert_eq!(jq(&bundled(&[])), carried);
+        assert_eq!(jq(&bundled(&[json!({"name": "jq"})])), 0);
+        assert!(bundled(&[]).iter().all(|plugin| plugin["description"] != ""));
+    }
 
     fn plugin() -> Value {
         let versions = json!([

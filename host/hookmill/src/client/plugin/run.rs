@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
-use hookmill_core::manifest::{Difference, Sample, json_diff};
+use hookmill_core::manifest::{Difference, Manifest, Sample, json_diff};
 use hookmill_core::plugin::{PluginDigest, PluginName, World};
 use http::Method;
 use serde_json::{Value, json};
@@ -26,12 +26,12 @@ pub(super) async fn run(client: &Client, json: bool, arguments: RunPlugin) -> Re
     let settings = settings(&arguments.settings)?;
     let event_type = arguments.event_type.as_str();
     let is_name = arguments.subject.parse::<PluginName>().is_ok();
-    let ran = if is_name && !arguments.local {
+    let (world, ran) = if is_name && !arguments.local {
         let plugin = client.call::<Value>(Method::GET, &["plugin", &arguments.subject], None).await?;
         let world = plugin["world"].as_str().and_then(|world| world.parse().ok()).unwrap_or(World::Transform);
         let mut question = given(world, event_type, &body, &settings);
         question["plugin"] = arguments.subject.into();
-        client.call(Method::POST, &["plugin", "run"], Some(&question)).await?
+        (world, client.call(Method::POST, &["plugin", "run"], Some(&question)).await?)
     } else {
         let subject = Path::new(&arguments.subject);
         let component =
@@ -40,15 +40,31 @@ pub(super) async fn run(client: &Client, json: bool, arguments: RunPlugin) -> Re
         let prepared = host.prepare(component).await?;
         let world = prepared.facts.world;
         let input = given(world, event_type, &body, &settings);
-        run_here(&host, prepared.digest, world, &input, &body).await?
+        let manifest = manifest_of(prepared.facts.manifest.as_deref())?;
+        (world, run_here(&host, prepared.digest, world, manifest.as_ref(), &input, &body).await?)
     };
     print(json, &ran, || shown(Paint::new(), &ran));
-    // A verdict such as "retry" is an outcome, too; only a run without one has failed.
-    if !ran["outcome"].is_null() {
-        return Ok(());
+    match failure_of(world, &ran) {
+        Some((code, message)) => Err(Failure::new(Exit::Failed, code, message)),
+        None => Ok(()),
     }
-    let text = |key: &str| ran["failure"][key].as_str().unwrap_or_default().to_owned();
-    Err(Failure::new(Exit::Failed, text("code"), text("message")))
+}
+
+/// Why nothing would be delivered, where that is a failure: the run ended early, or the plugin gave the event up. That it
+/// drops an event, or asks to be run again, is an answer like others; and to give an answer of a receiver up is what a
+/// classifier is for.
+fn failure_of(world: World, ran: &Value) -> Option<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if ran["outcome"].is_null() {
+        return Some((text(&ran["failure"]["code"]), text(&ran["failure"]["message"])));
+    }
+    let given_up = ran["outcome"].get("fail").filter(|_| world == World::Transform)?;
+    Some(("plugin_rejected".to_owned(), text(given_up)))
+}
+
+fn manifest_of(text: Option<&[u8]>) -> Result<Option<Manifest>, Failure> {
+    let manifest = text.map(Manifest::parse).transpose();
+    manifest.map_err(|error| Failure::new(Exit::Failed, error.code(), format!("the manifest: {error}")))
 }
 
 /// Settings as they are given: JSON, or `@` and a file.
@@ -84,11 +100,13 @@ async fn run_here(
     host: &LocalHost,
     digest: PluginDigest,
     world: World,
+    manifest: Option<&Manifest>,
     input: &Value,
     body: &[u8],
 ) -> Result<Value, Failure> {
     let input = input.as_object().expect("it was made as one");
-    let sample = Sample::input_only(input, world, None)
+    // As on a server: settings are held to the schema, and each secret that the manifest wants is bound.
+    let sample = Sample::input_only(input, world, manifest)
         .map_err(|error| Failure::new(Exit::Usage, error.code(), error.to_string()))?;
     let run = host.run(sample.run(digest)).await;
     let mut ran = run.to_json();
@@ -175,6 +193,23 @@ mod tests {
                 assert_eq!(sample.settings(), "{}", "{world}");
             }
         }
+    }
+
+    #[test]
+    fn a_run_that_delivers_nothing_has_failed_where_that_is_no_answer() {
+        let check = |world, ran: Value, expect: Option<&str>| {
+            assert_eq!(failure_of(world, &ran).map(|(code, _)| code).as_deref(), expect, "{ran}");
+        };
+        check(World::Transform, json!({"outcome": {"deliver": []}}), None);
+        check(World::Transform, json!({"outcome": {"drop": "why"}}), None);
+        check(World::Transform, json!({"outcome": {"retry": "why"}}), None);
+        check(World::Transform, json!({"outcome": {"fail": "why"}}), Some("plugin_rejected"));
+        check(World::Classifier, json!({"outcome": {"fail": "why"}}), None);
+        check(
+            World::Source,
+            json!({"outcome": null, "failure": {"code": "plugin_trap"}}),
+            Some("plugin_trap"),
+        );
     }
 
     #[test]
