@@ -222,7 +222,7 @@ mod tests {
         check("{} // end", "{}       ");
         check("//\r\n{}", "  \r\n{}");
         check(r#"{"u": "https://a.example/\"//"}"#, r#"{"u": "https://a.example/\"//"}"#);
-        check(r#"{"u": "\\" //"}"#, r#"{"u": "\\"    "#);
+        check(r#"{"u": "\\" //"}"#, r#"{"u": "\\"     "#);
         check("/", "/");
         check("", "");
     }
