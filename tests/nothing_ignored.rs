@@ -80,7 +80,7 @@ async fn an_endpoint_is_not_left_without_its_plugin() {
     };
     let refused = create(&["--settings", r#"{"rule": "all"}"#]).await;
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert_eq!(refused.status.code(), Some(4), "{said}");
     assert!(said.contains("error[settings_invalid]"), "{said}");
     let endpoints = format!("/app/{application}/endpoint");
     assert_eq!(api.get(&endpoints).await["data"], json!([]));

@@ -92,18 +92,18 @@ impl Endpoint {
     }
 
     /// What becomes of a request that an earlier attempt made and kept. Its bytes stay; where it goes is where the endpoint
-    /// is now. One that the present composition would address otherwise is composed again: what it holds for the
-    /// old receiver, such as a token, is nothing for the new one.
+    /// is now. One that was composed goes on as it was where it goes to an origin that the endpoint still has; else it is
+    /// composed again: what it holds for the old receiver, such as a token, is nothing for the new one.
     #[must_use]
     pub fn kept(&self, prepared: &PreparedRequest) -> Kept {
         let (address, origin) = (self.address(), prepared.url.origin());
         let is_admitted = self.admits_origin(&origin);
         let made_for = prepared.made_for.as_ref();
-        if is_admitted && made_for.is_none_or(|made_for| *made_for == address) {
+        let follows = self.transformation.composition().is_none();
+        if is_admitted && (!follows || made_for.is_none_or(|made_for| *made_for == address)) {
             return Kept::Send(Box::new(prepared.clone()));
         }
         let is_part = prepared.part.is_some();
-        let follows = self.transformation.composition().is_none();
         let url = match made_for {
             Some(made_for) if follows && prepared.url == *made_for => address,
             Some(made_for) if follows && origin == made_for.origin() => address.with_path_of(&prepared.url),
@@ -217,6 +217,7 @@ mod tests {
             (composed("https://b.example/@{{a.b}}", &[]), composed("https://c.example/@{{a.b}}", &[]));
         let sent = made(&first, "https://b.example/7");
         check(&sent, &first, Some("https://b.example/7"));
+        check(&sent, &composed("https://b.example/other", &[]), Some("https://b.example/7"));
         check(&sent, &second, None);
         check(&sent, &new, Some("https://new.example/7"));
     }

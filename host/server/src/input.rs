@@ -211,7 +211,15 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.any(|other| other != value) {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key_invalid",
+            "the request has two idempotency keys; send one",
+        ));
+    }
     match value.to_str() {
         Ok(text) => Ok(Some(text.to_owned())),
         Err(_) => Err(ApiError::new(

@@ -19,7 +19,9 @@ use bytes::Bytes;
 use hookmill_core::application::Application;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, EndpointId};
-use hookmill_core::limits::{APPLICATION_CONFIGURATION_BYTES_MAX, IDEMPOTENCY_KEY_KEPT};
+use hookmill_core::limits::{
+    APPLICATION_CONFIGURATION_BYTES_MAX, APPLICATION_ENDPOINTS_MAX, IDEMPOTENCY_KEY_KEPT,
+};
 use hookmill_core::plugin::PluginBinding;
 use hookmill_core::port::store::{Change, RememberedAnswer};
 use hookmill_core::route::{Routes, RoutingTable};
@@ -190,7 +192,9 @@ impl Edit<'_> {
         before: Option<&Arc<Endpoint>>,
     ) -> Result<(), AppError> {
         let bytes = endpoint.configuration_bytes();
-        if before.is_some_and(|before| bytes <= before.configuration_bytes()) {
+        // Endpoints within their equal share are not summed up, since most are: all of them together are as much again.
+        let share = APPLICATION_CONFIGURATION_BYTES_MAX / APPLICATION_ENDPOINTS_MAX;
+        if bytes <= share || before.is_some_and(|before| bytes <= before.configuration_bytes()) {
             return Ok(());
         }
         let routes = self.routes(endpoint.application)?;

@@ -1,5 +1,7 @@
 //! What a request says is done, or refused by name: members that are not known, parameters, values that say two things.
 
+use axum::body::Body;
+use http::Request;
 use serde_json::{Value, json};
 
 use super::{ADMIN, Answer, World};
@@ -247,6 +249,19 @@ async fn parameters_are_known_once_and_well_formed() {
     let stranger = world.call_as("not-a-key", "GET", "/api/v1/app?x=1", "").await;
     assert_eq!(stranger.status, 401, "who has no key is told that first");
     assert_eq!(world.call_as(ADMIN, "GET", "/livez?x=1", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn two_idempotency_keys_are_none() {
+    let world = World::new().await;
+    let send = async |keys: [&str; 2]| {
+        let request = Request::post("/api/v1/app").header("x-api-key", ADMIN);
+        let request = keys.iter().fold(request, |request, key| request.header("idempotency-key", *key));
+        let answer = world.send(request.body(Body::from(r#"{"name": "n"}"#)).unwrap()).await;
+        (answer.status, answer.code())
+    };
+    assert_eq!(send(["a", "b"]).await, (400, "idempotency_key_invalid".to_owned()));
+    assert_eq!(send(["a", "a"]).await, (201, String::new()));
 }
 
 #[tokio::test]
