@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hookmill_testkit::receiver::{Behaviour, Receiver};
 use hookmill_tests::memory::resident_peak_bytes;
 use hookmill_tests::router::{DataDir, Options};
+use hookmill_tests::wait;
 use hookmill_tests::wire::{Wire, exchange};
 use http::Method;
 use serde_json::json;
@@ -124,6 +125,10 @@ async fn a_stranger_fills_no_log() {
         .await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     }
+    wait::until("what was left out is told", async || {
+        router.log().contains("log lines were left out").then_some(())
+    })
+    .await;
     assert_eq!(router.stop().await, Some(0));
     let log = std::fs::read_to_string(data_dir.log()).unwrap();
     let refused = log.lines().filter(|line| line.contains("request refused")).count();

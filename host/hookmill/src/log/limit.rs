@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Filter};
 
 use crate::world::stopwatch;
@@ -28,8 +30,6 @@ const OF_KIND: Rate = Rate { at_once: 200, per_second: 50 };
 const OF_CLIENT: Rate = Rate { at_once: 50, per_second: 5 };
 /// Clients and kinds that are counted by themselves.
 const CLIENTS_MAX: usize = 4096;
-/// Between two lines that tell what was left out.
-const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 static LIMITS: Mutex<Option<Limits>> = Mutex::new(None);
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
@@ -68,26 +68,19 @@ struct LeftOut {
     lines: u64,
 }
 
-impl Limit {
-    /// Starts the thread that tells what was left out. Called once a process.
-    pub(super) fn start() -> Self {
-        let thread = std::thread::Builder::new().name("log-limit".into());
-        let spawned = thread.spawn(|| {
-            loop {
-                std::thread::sleep(REPORT_INTERVAL);
-                report();
-            }
-        });
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "what is left out of the log is not told");
-        }
-        Self
-    }
-}
-
 impl<S> Filter<S> for Limit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
+    }
+
+    /// What is let through is decided for each event.
+    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::always()
+    }
+
+    /// Without one, the levels that nobody asked for would be looked at all the same.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
@@ -166,7 +159,8 @@ impl Visit for Text {
     }
 }
 
-fn report() {
+/// Tells what was left out since this was last asked.
+pub(crate) fn tell_left_out() {
     let left_out = lock().as_mut().map(|limits| std::mem::take(&mut limits.left_out));
     for LeftOut { message, lines } in left_out.unwrap_or_default().into_values() {
         tracing::warn!(lines, kind = message, "log lines were left out: too many of one kind came");

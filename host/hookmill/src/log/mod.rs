@@ -22,6 +22,7 @@ use crate::failure::{Exit, Failure};
 mod limit;
 mod queue;
 
+pub(crate) use self::limit::tell_left_out;
 pub(crate) use self::queue::flush;
 
 /// Lines that were not written since this was last asked.
@@ -73,16 +74,15 @@ pub(crate) fn parse_filter(directives: &str) -> Result<EnvFilter, Failure> {
 pub(crate) fn start(format: LogFormat, filter: EnvFilter) {
     let writer = LineWriter::start(format);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let limit = Limit::start();
     let registry = tracing_subscriber::registry();
     match format {
         LogFormat::Text => {
             let lines = lines.with_ansi(std::io::stderr().is_terminal());
-            registry.with(lines.with_filter(filter.and(limit))).init();
+            registry.with(lines.with_filter(filter.and(Limit))).init();
         }
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
-            registry.with(lines.with_filter(filter.and(limit))).init();
+            registry.with(lines.with_filter(filter.and(Limit))).init();
         }
     }
     // The usual hook writes to standard error itself, and would wait there.

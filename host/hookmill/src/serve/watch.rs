@@ -22,5 +22,6 @@ pub(super) async fn run(app: Arc<App>, own: OwnAddresses) {
         }
         let lost = log::take_lost();
         app.metrics().log_lines_lost(lost.dropped, lost.left_out);
+        log::tell_left_out();
     }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// For how long a client neither sends nor takes before its connection makes way for another's.
+const STALLED_MIN: Duration = Duration::from_secs(1);
+
 /// What one connection is doing.
 #[derive(Debug)]
 pub(crate) struct Activity {
@@ -25,11 +28,20 @@ struct State {
     is_writing: bool,
 }
 
+/// Why a connection can make way for a newcomer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Dispensable {
+    /// No request is in progress on it.
+    Idle,
+    /// All of its requests wait for its client, which neither sends nor takes.
+    Stalled,
+}
+
 /// Who has to do something next, and since when.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     /// The client: the rest of its body. Whoever reads that has deadlines of its own.
-    Receiving,
+    Receiving(Instant),
     /// We.
     Handled,
     /// The client: take the answer.
@@ -61,7 +73,7 @@ impl Activity {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        state.requests.insert(id, if has_body { Stage::Receiving } else { Stage::Handled });
+        state.requests.insert(id, if has_body { Stage::Receiving(Instant::now()) } else { Stage::Handled });
         drop(state);
         RequestOn { activity: Arc::clone(self), id }
     }
@@ -88,18 +100,35 @@ impl Activity {
         }
         let answering = state.requests.values().filter_map(|stage| match stage {
             Stage::Answering(since) => Some(*since),
-            Stage::Receiving | Stage::Handled => None,
+            Stage::Receiving(_) | Stage::Handled => None,
         });
         answering.min().map(|since| since + answer_max)
     }
 
-    /// Ends the connection to make room, if nothing is in progress on it.
-    pub(crate) fn evict(&self) -> bool {
-        let is_quiet = self.lock().requests.is_empty();
-        if is_quiet {
+    /// How early the connection makes way for a newcomer: the lesser, the earlier. None while we are at work for it, or its
+    /// client sends and takes.
+    pub(crate) fn makes_way(&self, now: Instant) -> Option<(Dispensable, Instant)> {
+        let state = self.lock();
+        if state.requests.is_empty() {
+            return Some((Dispensable::Idle, state.quiet_since));
+        }
+        let mut latest = None;
+        for stage in state.requests.values() {
+            match stage {
+                Stage::Handled => return None,
+                Stage::Receiving(since) | Stage::Answering(since) => latest = latest.max(Some(*since)),
+            }
+        }
+        latest.filter(|since| now - *since >= STALLED_MIN).map(|since| (Dispensable::Stalled, since))
+    }
+
+    /// Ends the connection to make room, if it still makes way as it did.
+    pub(crate) fn evict(&self, as_it_did: (Dispensable, Instant), now: Instant) -> bool {
+        let makes_way = self.makes_way(now) == Some(as_it_did);
+        if makes_way {
             self.evicted.cancel();
         }
-        is_quiet
+        makes_way
     }
 
     /// Waits until room is needed.
@@ -132,7 +161,7 @@ impl RequestOn {
 impl InProgress {
     /// A part of the body came, and more is to come.
     pub(crate) fn received(&self) {
-        self.activity.set(self.id, Stage::Receiving);
+        self.activity.set(self.id, Stage::Receiving(Instant::now()));
     }
 
     /// All of the body came, or nothing more of it does.
@@ -167,19 +196,28 @@ mod tests {
         assert_eq!(deadline(), None, "its reader has one");
         request.progress().is_handled();
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!((deadline(), activity.evict()), (None, false), "it is our turn");
+        let makes_way = || activity.makes_way(Instant::now());
+        assert_eq!((deadline(), makes_way()), (None, None), "it is our turn");
         request.answering();
         assert_eq!(deadline(), secs(110));
         let second = activity.begin(false);
         tokio::time::advance(Duration::from_secs(5)).await;
         second.answering();
         assert_eq!(deadline(), secs(110), "a second answer does not prolong the first");
+        assert_eq!(makes_way(), None, "it may be read at this moment");
+        tokio::time::advance(STALLED_MIN).await;
+        assert_eq!(makes_way().map(|(why, _)| why), Some(Dispensable::Stalled));
         drop((request, second));
-        assert_eq!(deadline(), secs(135));
+        assert_eq!(deadline(), secs(136));
         activity.wrote(true);
         assert_eq!(deadline(), None, "the write has one");
         activity.wrote(false);
-        assert!(activity.evict());
+        let idle = makes_way().unwrap();
+        assert_eq!(idle.0, Dispensable::Idle);
+        let third = activity.begin(true);
+        assert!(!activity.evict(idle, Instant::now()));
+        drop(third);
+        assert!(activity.evict(makes_way().unwrap(), Instant::now()));
         activity.evicted().await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::Activity;
+use super::activity::{Activity, Dispensable};
 use crate::client::Client;
 
 /// Connections that one look at all of them names as those that make way next.
@@ -29,17 +29,17 @@ struct State {
 #[derive(Debug, Default)]
 struct Group {
     open: HashMap<u64, (Arc<Activity>, Option<Client>)>,
-    /// Those that have been quiet for longest, as of the last look, the longest first.
-    candidates: VecDeque<(Instant, u64)>,
+    /// Those that make way first, as of the last look, the first ones first.
+    candidates: VecDeque<(Dispensable, Instant, u64)>,
 }
 
 /// Whether a connection is served.
 #[derive(Debug)]
 pub(crate) enum Admission {
     Admitted(Slot),
-    /// All connections have requests in progress.
+    /// All connections are at work.
     Full,
-    /// All that this client may have are open, and have requests in progress.
+    /// All that this client may have are open and at work.
     ClientFull,
 }
 
@@ -58,7 +58,8 @@ impl Connections {
         Arc::new(Self { max, per_client_max, state: Mutex::default() })
     }
 
-    /// Takes one more in. Where there is no room, the one that has been quiet for longest makes way.
+    /// Takes one more in. Where there is no room, the one that has been idle for longest makes way, else the one whose client
+    /// has been silent for longest within a request.
     pub(crate) fn admit(self: &Arc<Self>, client: Option<Client>, activity: &Arc<Activity>) -> Admission {
         let mut state = self.lock();
         if let Some(client) = client
@@ -101,13 +102,13 @@ impl State {
 }
 
 impl Group {
-    /// Ends the connection that has been quiet for longest.
+    /// Ends the connection that makes way first.
     fn evict(&mut self) -> Option<(u64, Option<Client>)> {
         // A flood of newcomers must not cost a look at all connections each.
         for looks_again in [true, false] {
-            while let Some((since, id)) = self.candidates.pop_front() {
+            while let Some((why, since, id)) = self.candidates.pop_front() {
                 let Some((activity, client)) = self.open.get(&id) else { continue };
-                if activity.quiet_since() == Some(since) && activity.evict() {
+                if activity.evict((why, since), Instant::now()) {
                     return Some((id, *client));
                 }
             }
@@ -119,7 +120,11 @@ impl Group {
     }
 
     fn look(&mut self) {
-        let quiet = self.open.iter().filter_map(|(id, (activity, _))| Some((activity.quiet_since()?, *id)));
+        let now = Instant::now();
+        let quiet = self.open.iter().filter_map(|(id, (activity, _))| {
+            let (why, since) = activity.makes_way(now)?;
+            Some((why, since, *id))
+        });
         let mut quiet: Vec<_> = quiet.collect();
         if quiet.len() > CANDIDATES_MAX {
             quiet.select_nth_unstable(CANDIDATES_MAX);
@@ -195,6 +200,10 @@ mod tests {
         assert!(matches!(connections.admit(client(1), &third), Admission::ClientFull));
         assert!(matches!(connections.admit(client(2), &third), Admission::Admitted(_)));
         assert!(matches!(connections.admit(None, &third), Admission::Admitted(_)));
+        // Clients that say no more within a request make way as well, after others.
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(matches!(connections.admit(client(1), &third), Admission::Admitted(_)));
+        activities[0].evicted().await;
         drop((slots, requests));
     }
 }
