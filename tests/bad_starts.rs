@@ -77,6 +77,48 @@ async fn a_store_without_the_key_of_its_secrets() {
 }
 
 #[tokio::test]
+async fn a_store_under_another_key() {
+    let data_dir = DataDir::new();
+    assert_eq!(data_dir.start().await.stop().await, Some(0));
+    std::fs::write(data_dir.path().join("secret.key"), [9; 32]).unwrap();
+    let failed = Options::default().fail(&data_dir.path()).await;
+    failed.check(NOT_STARTED, "secret_key_wrong");
+    assert!(failed.output.contains("restore the secret.key"), "{}", failed.output);
+}
+
+#[tokio::test]
+async fn a_key_without_the_store_that_it_belongs_to() {
+    let check_after = async |lose: &dyn Fn(&std::path::Path), code: &str| {
+        let data_dir = DataDir::new();
+        let router = data_dir.start().await;
+        router.api().create_application("any").await;
+        router.kill().await;
+        lose(&data_dir.database());
+        // Twice: the refusal changes nothing.
+        check(&Options::default(), &data_dir, NOT_STARTED, code).await;
+        check(&Options::default(), &data_dir, NOT_STARTED, code).await;
+    };
+    check_after(&|file| std::fs::write(file, "").unwrap(), "store_missing").await;
+    check_after(&|file| std::fs::remove_file(file).unwrap(), "store_missing").await;
+    check_after(&|file| std::fs::remove_file(file.with_extension("db-wal")).unwrap(), "store_log_missing")
+        .await;
+}
+
+#[tokio::test]
+async fn a_variable_that_is_out_of_bounds_or_means_nothing() {
+    let data_dir = DataDir::new();
+    let options = Options { variables: vec![("HOOKMILL_RETENTION_DAYS", "0")], ..Options::default() };
+    let failed = options.fail(&data_dir.path()).await;
+    failed.check(USAGE, "config_invalid");
+    assert!(failed.output.contains("HOOKMILL_RETENTION_DAYS: 0 is out of bounds"), "{}", failed.output);
+    let variables = vec![("HOOKMILL_RETENTION_DAYS", "3"), ("HOOKMILL_RETENTION_DAY", "4")];
+    let options = Options { variables, ..Options::default() };
+    let router = data_dir.start_with(&options).await;
+    let told = "HOOKMILL_RETENTION_DAY means nothing; did you mean HOOKMILL_RETENTION_DAYS?";
+    assert!(router.log().contains(told), "{}", router.log());
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = Options { listen: taken.local_addr().unwrap(), ..Options::default() };

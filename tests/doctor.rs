@@ -161,6 +161,91 @@ async fn an_endpoint_that_failed_is_reactivated_as_the_doctor_says() {
     assert_eq!(api.get(&endpoint.path()).await["state"], "enabled");
 }
 
+/// What the last advice says to call, called.
+async fn follow(router: &Router, findings: &Value) -> Output {
+    let advice = findings["advice"].as_array().and_then(|advice| advice.last()).and_then(Value::as_str);
+    let (_, advised) =
+        advice.and_then(|advice| advice.split_once("hookmill ")).expect("a command is advised");
+    let output = command(router, &advised.split(' ').collect::<Vec<_>>()).await;
+    assert!(output.status.success(), "{advised}: {output:?}");
+    output
+}
+
+/// The call that the doctor prints works as printed, and what was done is advised no longer. Twenty calls at once send each
+/// event once more.
+#[tokio::test]
+async fn what_failed_for_good_is_recovered_as_the_doctor_says_and_each_once() {
+    const EVENTS: usize = 5;
+    let receiver = Receiver::start(Behaviour::statuses([500; EVENTS])).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("dead").await;
+    let endpoint = api.create_endpoint(&application, &receiver.url("/"), json!({})).await;
+    api.set_policy(&endpoint, json!({ "schedule": [] })).await;
+    for _ in 0..EVENTS {
+        api.send(&application, "any", "{}").await;
+    }
+    let stats = format!("{}/stats", endpoint.path());
+    hookmill_tests::wait::until("all are dead", async || {
+        (api.get(&stats).await["fail"] == EVENTS).then_some(())
+    })
+    .await;
+    let findings = examined(&router, &endpoint).await;
+    let recover = format!("{}/recover", endpoint.path());
+    let body = json!({ "since": "2020-01-01T00:00:00Z" });
+    let calls = (0..20).map(|_| api.call(Method::POST, &recover).json(&body));
+    let started: Vec<Value> =
+        futures_util::future::join_all(calls).await.into_iter().map(|reply| reply.expect(202)).collect();
+    follow(&router, &findings).await;
+    let task = format!("/background-task/{}", started[0]["id"].as_str().unwrap());
+    hookmill_tests::wait::until("the task is finished", async || {
+        (api.get(&task).await["status"] == "finished").then_some(())
+    })
+    .await;
+    api.wait_until_drained(&endpoint).await;
+    hookmill_tests::wait::until("no task runs", async || {
+        let running = api.get("/background-task?status=running").await;
+        running["data"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    api.wait_until_drained(&endpoint).await;
+    assert_eq!(receiver.requests().len(), 2 * EVENTS, "each was sent once more");
+    assert_eq!(api.get(&stats).await["fail"], 0);
+    assert_eq!(examined(&router, &endpoint).await["advice"], json!([]), "what was done is not advised");
+}
+
+#[tokio::test]
+async fn what_an_endpoint_missed_while_it_was_disabled_is_replayed_as_the_doctor_says() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("missed").await;
+    let endpoint = api.create_endpoint(&application, &receiver.url("/"), json!({})).await;
+    let set = async |disabled: bool| {
+        let body = json!({ "disabled": disabled });
+        api.call(Method::PATCH, &endpoint.path()).json(&body).await.expect_status(200);
+    };
+    set(true).await;
+    for _ in 0..3 {
+        api.send(&application, "any", "{}").await;
+    }
+    let findings = examined(&router, &endpoint).await;
+    set(false).await;
+    for _ in 0..2 {
+        follow(&router, &findings).await;
+    }
+    receiver.wait_for(3).await;
+    hookmill_tests::wait::until("no task runs", async || {
+        let running = api.get("/background-task?status=running").await;
+        running["data"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    api.wait_until_drained(&endpoint).await;
+    assert_eq!(receiver.requests().len(), 3, "each was sent once");
+}
+
 /// Echoes challenges, as the document of the handshake says.
 fn echo(request: &Received) -> Answer {
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();

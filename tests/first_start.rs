@@ -34,8 +34,12 @@ async fn a_given_admin_key_is_taken_and_not_shown() {
 #[tokio::test]
 async fn only_the_owner_may_look_into_the_data_directory() {
     let data_dir = DataDir::new();
-    let _router = data_dir.start().await;
+    let router = data_dir.start().await;
+    router.api().create_application("any").await;
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data_dir.path()), 0o700);
-    assert_eq!(mode(&data_dir.path().join("secret.key")), 0o600);
+    for file in ["secret.key", "lock", "hookmill.db", "hookmill.db-wal", "hookmill.db-shm"] {
+        assert_eq!(mode(&data_dir.path().join(file)), 0o600, "{file}");
+    }
+    assert_eq!(mode(&data_dir.path().join("plugins-cache")), 0o700);
 }

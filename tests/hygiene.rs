@@ -105,6 +105,39 @@ async fn a_delivery_that_does_not_end_in_time_is_repeated_after_the_next_start()
 }
 
 #[tokio::test]
+async fn a_terminal_that_closes_ends_it_as_a_supervisor_does() {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    router.signal(rustix::process::Signal::HUP);
+    assert_eq!(router.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_grow_is_a_full_disk_and_ends_nothing() {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let application = router.api().create_application("full").await;
+    let limit = rustix::process::Rlimit { current: Some(6 << 20), maximum: None };
+    let process = i32::try_from(router.process_id()).ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::prlimit(process, rustix::process::Resource::Fsize, limit).unwrap();
+    let body = message("full", None, &format!("{{\"x\":\"{}\"}}", "x".repeat(900 << 10)));
+    let path = format!("/app/{application}/msg");
+    let send = async || {
+        let call = router.api().call(http::Method::POST, &path).header("content-type", "application/json");
+        call.with_body(body.clone()).reply().await.status
+    };
+    let mut statuses = BTreeSet::new();
+    for _ in 0..20 {
+        statuses.insert(send().await);
+    }
+    assert_eq!(statuses, BTreeSet::from([202, 507]));
+    assert!(router.api().is_ready().await);
+    let unlimited = rustix::process::Rlimit { current: None, maximum: None };
+    rustix::process::prlimit(process, rustix::process::Resource::Fsize, unlimited).unwrap();
+    assert_eq!(send().await, 202, "it heals by itself");
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let hanging = Receiver::start(Behaviour::NeverAnswers).await;
     let data_dir = DataDir::new();

@@ -34,6 +34,8 @@ pub struct Options {
     pub admin_key: Option<&'static str>,
     /// Arguments after all others.
     pub more: Vec<String>,
+    /// Variables of its environment.
+    pub variables: Vec<(&'static str, &'static str)>,
 }
 
 /// A directory for the state of one router after another.
@@ -74,6 +76,7 @@ impl Default for Options {
             allow_private_network: true,
             admin_key: Some(ADMIN_KEY),
             more: Vec::new(),
+            variables: Vec::new(),
         }
     }
 }
@@ -107,6 +110,7 @@ impl Options {
             Some(key) => command.env("HOOKMILL_ADMIN_KEY", key),
             None => command.env_remove("HOOKMILL_ADMIN_KEY"),
         };
+        command.envs(self.variables.iter().copied());
         command.args(&self.more).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
@@ -238,8 +242,16 @@ impl Router {
     /// # Panics
     /// If it had ended by itself.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If it had ended by itself.
+    pub fn signal(&self, signal: Signal) {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        kill_process(id.expect("the router runs"), Signal::TERM).expect("our own child takes signals");
+        kill_process(id.expect("the router runs"), signal).expect("our own child takes signals");
     }
 
     /// Waits for its end.

@@ -1,18 +1,19 @@
 //! What happened: events, attempts, where each delivery stands, and sending again.
 //!
 //! Everything here reads the store a page at a time, newest first. A filter that the store has no index for
-//! ([`AttemptFilter`]) is applied to what is read; how much is read for one page is bounded ([`SCANNED_MAX`]), and a
-//! page that ends there says where to go on.
+//! ([`AttemptFilter`]) is applied to what is read; how much is read for one page is bounded
+//! ([`PAGE_ROWS_MAX`](hookmill_core::limits::PAGE_ROWS_MAX), [`PAGE_BYTES_MAX`](hookmill_core::limits::PAGE_BYTES_MAX)),
+//! and a page that ends there says where to go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hookmill_core::event::{Event, Name};
 use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
-use hookmill_core::limits::PAGE_ITEMS_MAX;
+use hookmill_core::limits::{PAGE_ITEMS_MAX, PAGE_ROWS_MAX};
 use hookmill_core::port::store::{
     AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, DeliveryStatus, EndpointCounts,
-    EventLookup, EventQuery, NewDelivery, PageFrom, PendingDelivery, order_key,
+    EventLookup, EventQuery, Found, NewDelivery, PageFrom, PendingDelivery, order_key,
 };
 use hookmill_core::route::Routes;
 use hookmill_core::time::UnixMillis;
@@ -21,13 +22,11 @@ use crate::{App, AppError};
 
 mod held;
 mod page;
-mod recover;
 
 pub use page::{Page, PageRequest};
-pub use recover::Recovery;
 
-/// Rows that are read from the store for one page, at most.
-pub const SCANNED_MAX: usize = 5000;
+/// Events whose standing is asked for one page, at most: each takes some reads of its own.
+const STANDINGS_ASKED_MAX: usize = 500;
 
 /// Which attempts a reader wants.
 #[derive(Debug, Clone)]
@@ -87,10 +86,14 @@ impl App {
     /// # Errors
     /// When the store can't be read.
     pub async fn events(&self, mut query: EventQuery) -> Result<Page<EventId, Arc<Event>>, AppError> {
-        let (from, limit) = (query.from, query.limit);
-        // One more than asked for tells whether there is more.
-        query.limit = limit + 1;
-        Ok(Page::cut(self.store.events(query).await?, from, limit, |event| event.id))
+        let mut scan = page::Scan::new(PageRequest { from: query.from, limit: query.limit });
+        while let Some(step) = scan.next_step() {
+            (query.from, query.limit) = (step.from, step.limit);
+            let found = self.store.events(query.clone()).await?;
+            let progress = event_progress(&step, &found);
+            scan.take(&progress, found.items.into_iter().map(|event| (event.id, event)).collect());
+        }
+        Ok(scan.finish())
     }
 
     /// Reads one attempt of one event.
@@ -130,15 +133,15 @@ impl App {
                 before: filter.before,
                 after: filter.after,
             };
-            let records = self.store.attempts(query).await?;
-            let read: Vec<AttemptId> = records.iter().map(|record| record.id).collect();
-            let mut admitted = Vec::with_capacity(records.len());
-            for record in records {
+            let found = self.store.attempts(query).await?;
+            let progress = page::Progress::of(&step, &found, |record| record.id);
+            let mut admitted = Vec::with_capacity(found.items.len());
+            for record in found.items {
                 if filter.admits(&record) && self.admits_event(application, filter, &record).await? {
                     admitted.push((record.id, record));
                 }
             }
-            scan.take(&step, &read, admitted);
+            scan.take(&progress, admitted);
         }
         Ok(scan.finish())
     }
@@ -153,19 +156,20 @@ impl App {
         mut query: EventQuery,
         wanted: impl Fn(Standing) -> bool + Send,
     ) -> Result<Page<EventId, (Arc<Event>, Standing)>, AppError> {
-        let mut scan = page::Scan::new(PageRequest { from: query.from, limit: query.limit });
+        let request = PageRequest { from: query.from, limit: query.limit };
+        let mut scan = page::Scan::of_rows(request, STANDINGS_ASKED_MAX);
         while let Some(step) = scan.next_step() {
             (query.from, query.limit) = (step.from, step.limit);
-            let events = self.store.events(query.clone()).await?;
-            let read: Vec<EventId> = events.iter().map(|event| event.id).collect();
+            let found = self.store.events(query.clone()).await?;
+            let progress = event_progress(&step, &found);
             let mut admitted = Vec::new();
-            for event in events {
+            for event in found.items {
                 match self.standing(&event, endpoint).await? {
                     Some(standing) if wanted(standing) => admitted.push((event.id, (event, standing))),
                     Some(_) | None => {}
                 }
             }
-            scan.take(&step, &read, admitted);
+            scan.take(&progress, admitted);
         }
         Ok(scan.finish())
     }
@@ -188,7 +192,7 @@ impl App {
             .collect();
         let filter = AttemptFilter::of(AttemptsOf::Event(event.id, None));
         let mut from = PageFrom::Newest;
-        for _ in 0..SCANNED_MAX / PAGE_ITEMS_MAX {
+        for _ in 0..PAGE_ROWS_MAX / PAGE_ITEMS_MAX {
             let request = PageRequest { from, limit: PAGE_ITEMS_MAX };
             let page = self.attempts(event.application, &filter, request).await?;
             touched.extend(page.items.iter().map(|record| record.endpoint));
@@ -210,8 +214,12 @@ impl App {
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn endpoint_counts(&self, endpoint: EndpointId) -> Result<EndpointCounts, AppError> {
-        Ok(self.store.endpoint_counts(endpoint).await?)
+    pub async fn endpoint_counts(
+        &self,
+        application: ApplicationId,
+        endpoint: EndpointId,
+    ) -> Result<EndpointCounts, AppError> {
+        Ok(self.store.endpoint_counts(application, endpoint).await?)
     }
 
     /// Sends an event to an endpoint once more, whatever its filter and earlier deliveries say.
@@ -270,16 +278,23 @@ impl App {
         event: &Event,
         endpoint: EndpointId,
     ) -> Result<Option<AttemptRecord>, AppError> {
-        let query = AttemptQuery {
-            application: event.application,
-            of: AttemptsOf::Event(event.id, Some(endpoint)),
-            from: PageFrom::Newest,
-            limit: 1,
-            result: None,
-            before: None,
-            after: None,
-        };
-        Ok(self.store.attempts(query).await?.pop())
+        let mut from = PageFrom::Newest;
+        loop {
+            let query = AttemptQuery {
+                application: event.application,
+                of: AttemptsOf::Event(event.id, Some(endpoint)),
+                from,
+                limit: 1,
+                result: None,
+                before: None,
+                after: None,
+            };
+            let mut found = self.store.attempts(query).await?;
+            match (found.items.pop(), found.stopped_at) {
+                (None, Some(id)) => from = PageFrom::OlderThan(id),
+                (latest, _) => return Ok(latest),
+            }
+        }
     }
 
     async fn admits_event(
@@ -299,6 +314,12 @@ impl App {
             type_admitted && filter.channel.as_ref().is_none_or(|channel| channels.contains(channel))
         }))
     }
+}
+
+/// How far a read of events went.
+fn event_progress(step: &page::Step<EventId>, found: &Found<EventId, Arc<Event>>) -> page::Progress<EventId> {
+    let bytes = found.items.iter().map(|event| event.body.len()).sum();
+    page::Progress { bytes, ..page::Progress::of(step, found, |event| event.id) }
 }
 
 impl AttemptFilter {

@@ -34,6 +34,7 @@ pub mod payload_check;
 mod plugin_run;
 pub mod receive;
 pub mod retention;
+pub mod tasks;
 mod test_call;
 pub mod verify;
 
@@ -44,6 +45,7 @@ pub use metrics::Metrics;
 use crate::administer::RememberedBytes;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
+use crate::tasks::Tasks;
 use crate::verify::Handshakes;
 
 /// By how much a clock may have gone back over a restart without a word: machines differ by so much from each other.
@@ -71,6 +73,7 @@ pub struct App {
     bundle: Bundle,
     keep_request_bodies: bool,
     metrics: Metrics,
+    tasks: Tasks,
 }
 
 /// What an [`App`] is made of.
@@ -114,6 +117,7 @@ impl App {
                 "the clock is behind what it showed before the last stop; waits go on as if it were not"
             );
         }
+        let tasks = Tasks::load(&*parts.store).await?;
         Ok(Self {
             store: parts.store,
             plugins: parts.plugins,
@@ -132,6 +136,7 @@ impl App {
             bundle: parts.bundle,
             keep_request_bodies: parts.keep_request_bodies,
             metrics,
+            tasks,
         })
     }
 
@@ -207,6 +212,7 @@ impl App {
     /// [`changing`](Self::changing) since before it read what the changes are based on.
     async fn apply(&self, changes: Vec<Change>) -> Result<(), AppError> {
         self.store.apply(changes.clone()).await?;
+        self.tasks.note(&changes);
         let mut table = RoutingTable::clone(&self.table.load());
         let mut touched: Vec<EndpointId> = Vec::new();
         for change in changes {
@@ -266,6 +272,6 @@ fn apply_to_table(table: &mut RoutingTable, change: Change, touched: &mut Vec<En
         }
         Change::PutKey(key) => table.put_key(key),
         Change::DeleteKey(id) => table.remove_key(id),
-        Change::Remember(..) => {}
+        Change::NoteTime(_) | Change::PutTask(_) | Change::Remember(..) => {}
     }
 }

@@ -95,6 +95,8 @@ identifiers! {
     KeyId = "key";
     /// One inbound address for one provider.
     SourceId = "src";
+    /// One task in the background.
+    TaskId = "qtask";
 }
 
 /// One unfinished delivery, numbered by the store that holds it.

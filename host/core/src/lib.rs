@@ -36,7 +36,9 @@ pub mod seal;
 pub mod share;
 pub mod signature;
 pub mod source;
+pub mod task;
 #[cfg(test)]
 mod test_values;
 pub mod time;
 pub mod trace;
+pub mod trusted_time;

@@ -148,6 +148,19 @@ pub const COMPLETION_DELAY_MAX: Duration = Duration::from_millis(20);
 pub const PAGE_ITEMS_MAX: usize = 250;
 /// Items of one API page where the caller names no number.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
+/// Rows of the history that one read looks at, whatever its filter lets through.
+pub const READ_ROWS_MAX: usize = 1000;
+/// Bytes of event bodies that one read of the history takes; one event more may pass it.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+/// Bytes of event bodies on one API page; one event more may pass it.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Rows of the history that are looked at for one API page.
+pub const PAGE_ROWS_MAX: usize = 5000;
+
+/// Events that one step of a background task looks at.
+pub const TASK_STEP_ROWS_MAX: usize = 50;
+/// Tasks of one endpoint that can be looked up: the one that runs, and the latest that ended.
+pub const ENDPOINT_TASKS_KEPT_MAX: usize = 20;
 
 /// How long finished events and their attempts stay readable, by default.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -162,6 +175,8 @@ const _: () = {
     assert!(LOAD_ROWS_MAX <= ENDPOINT_HEADS_MAX, "a load must fit the heads it fills");
     assert!(ENDPOINT_CONCURRENCY_DEFAULT <= ENDPOINT_CONCURRENCY_MAX);
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
+    assert!(PAGE_ITEMS_MAX < READ_ROWS_MAX && READ_ROWS_MAX <= PAGE_ROWS_MAX);
+    assert!(EVENT_BODY_BYTES_MAX <= READ_BYTES_MAX && READ_BYTES_MAX <= PAGE_BYTES_MAX);
     assert!(TRANSFORM_OUTPUT_BYTES_MAX <= EVENT_BODY_BYTES_MAX);
     assert!(SOURCE_REPLY_BYTES_MAX <= TRANSFORM_OUTPUT_BYTES_MAX);
 };

@@ -160,6 +160,10 @@ pub(crate) enum EndpointCommand {
     },
     /// Let an endpoint that failed receive again; what waits for it is tried from the beginning, in order
     Reactivate(EndpointName),
+    /// Send again, in the background, what failed for good at an endpoint
+    Recover(Again),
+    /// Send, in the background, what passes an endpoint's filter and never went to it, as while it was turned off
+    ReplayMissing(Again),
     /// Let an endpoint that was turned off receive again
     Enable(EndpointName),
     /// Turn an endpoint off: it receives nothing new, and what waits for it, waits
@@ -182,6 +186,19 @@ pub(crate) struct EndpointName {
     /// The application, by id or uid
     #[arg(long)]
     pub(crate) app: String,
+}
+
+/// What is sent again.
+#[derive(Debug, Args)]
+pub(crate) struct Again {
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointName,
+    /// From this moment on, such as 2026-11-22T01:02:03Z [default: all that is kept]
+    #[arg(long, value_name = "TIME", default_value = "1970-01-01T00:00:00Z", hide_default_value = true)]
+    pub(crate) since: String,
+    /// Before this moment [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
 }
 
 /// How an endpoint proves that it wants events.

@@ -63,8 +63,12 @@ fn main() -> ExitCode {
 
 /// Runs the router. The process ends without waiting for what may be stuck in threads: all that counts is in the store.
 fn serve(arguments: ServeArguments) -> ExitCode {
+    serve::keep_files_private();
     let started = config::load(arguments).and_then(|config| {
         log::start(config.log, log::parse_filter(&config.log_level)?);
+        for told in config::unknown_variables() {
+            tracing::warn!("{told}");
+        }
         Ok(config)
     });
     let config = match started {

@@ -10,6 +10,9 @@ use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::time::UnixMillis;
 use rand::RngExt as _;
 
+/// The variable with an admin key of the operator's choice.
+pub(crate) const ADMIN_KEY: &str = "HOOKMILL_ADMIN_KEY";
+
 /// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SystemClock;
@@ -71,6 +74,11 @@ pub(crate) fn stopwatch() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "secrets come through the environment and nothing else")]
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The names of all variables of the environment that are text.
+pub(crate) fn environment_names() -> Vec<String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http::{Method, StatusCode, Uri};
 
 use crate::api::{
     application, attempt, classifier, compose, conversation, destination, dry_run, endpoint, event_type,
-    example, headers, health, key, message, metrics, plugin, policy, secret, source, transformation,
+    example, headers, health, key, message, metrics, plugin, policy, secret, source, task, transformation,
     unsupported, verification,
 };
 use crate::context::Context;
@@ -55,6 +55,8 @@ fn api() -> Router<Arc<Context>> {
         )
         .route("/key", get(key::list).post(key::create))
         .route("/key/{key}", delete(key::delete))
+        .route("/background-task", get(task::list))
+        .route("/background-task/{task}", get(task::get))
         .route("/source", get(source::list).post(source::create))
         .route("/source/{source}", get(source::get).patch(source::patch).delete(source::delete))
         .route("/source/{source}/secret/rotate", post(source::rotate))
@@ -100,6 +102,7 @@ fn endpoints() -> Router<Arc<Context>> {
         .route("/app/{app}/endpoint/{endpoint}/verify", post(verification::verify))
         .route("/app/{app}/endpoint/{endpoint}/stats", get(endpoint::stats))
         .route("/app/{app}/endpoint/{endpoint}/recover", post(destination::recover))
+        .route("/app/{app}/endpoint/{endpoint}/replay-missing", post(destination::replay_missing))
         .route("/app/{app}/endpoint/{endpoint}/send-example", post(example::send))
         .route("/app/{app}/endpoint/{endpoint}/msg", get(destination::list_messages))
         .route("/app/{app}/attempt/endpoint/{endpoint}", get(attempt::list_by_endpoint))

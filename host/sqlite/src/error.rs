@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use hookmill_core::port::store::StoreError;
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
 use thiserror::Error;
+
+use crate::connection;
 
 /// Why a database was not opened. The [`code`](Self::code)s are stable.
 #[derive(Debug, Error)]
@@ -63,6 +65,18 @@ pub enum OpenError {
         /// The linked version.
         found: String,
     },
+    /// The database is sealed under another key.
+    #[error(
+        "secret.key is not the key of this database: restore the secret.key that was beside it, from a backup of the \
+         data directory"
+    )]
+    WrongKey,
+    /// A database that was in use has nothing in it.
+    #[error(
+        "the database is empty, but secret.key beside it belongs to one that was in use; it may have lost its log \
+         (hookmill.db-wal): restore both from a backup, or move secret.key and the database away to begin anew"
+    )]
+    Lost,
     /// Anything else.
     #[error("the database can't be opened: {detail}")]
     Other {
@@ -83,6 +97,8 @@ impl OpenError {
             Self::Corrupt { .. } => "store_corrupt",
             Self::Full => "store_full",
             Self::SqliteTooOld { .. } => "store_sqlite_too_old",
+            Self::WrongKey => "secret_key_wrong",
+            Self::Lost => "store_lost",
             Self::Other { .. } => "store_not_opened",
         }
     }
@@ -108,13 +124,15 @@ impl From<DbError> for OpenError {
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         let detail = error.to_string();
+        if is_full(&error) {
+            return Self::Full;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 Self::NotWritable { path: PathBuf::new(), detail }
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { detail },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt { detail },
-            Some(ErrorCode::DiskFull) => Self::Full,
             _ => Self::Other { detail },
         }
     }
@@ -168,14 +186,24 @@ impl DbError {
     }
 
     fn is_full(&self) -> bool {
-        let Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) = self else { return false };
-        // The second is how SQLite says that the log's index found no room to grow.
-        error.code == ErrorCode::DiskFull || error.extended_code == SQLITE_IOERR_SHMSIZE
+        matches!(self, Self::Sqlite(error) if is_full(error))
     }
 
     fn is_busy(&self) -> bool {
         let Self::Sqlite(error) = self else { return false };
         matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+}
+
+/// Whether a write found no room: on the disk, or below the size that this process may make a file of.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(error, _) = error else { return false };
+    match error.extended_code {
+        // How SQLite says that the log's index found no room to grow.
+        SQLITE_IOERR_SHMSIZE => true,
+        // SQLite has no name for EFBIG. A write that fails for another reason stores nothing either.
+        SQLITE_IOERR_WRITE | SQLITE_IOERR_TRUNCATE => connection::file_bytes_max().is_some(),
+        _ => error.code == ErrorCode::DiskFull,
     }
 }
 

@@ -23,6 +23,7 @@ mod failure;
 mod reader;
 mod row;
 mod schema;
+mod seal_rows;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -31,17 +32,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hookmill_core::event::Event;
-use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, TaskId};
 use hookmill_core::limits::LOADS_IN_FLIGHT_MAX;
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface};
 use hookmill_core::port::store::{
-    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
-    EventQuery, Finished, IdempotencyKey, LoadDue, Loaded, NewDelivery, NewEvent, RememberedAnswer, Store,
-    StoreError,
+    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
+    EndpointCounts, EventLookup, EventQuery, Finished, Found, IdempotencyKey, LoadDue, Loaded, NewDelivery,
+    NewEvent, RememberedAnswer, Store, StoreError, TaskQuery, TaskStep,
 };
 use hookmill_core::port::{Entropy, PortFuture};
 use hookmill_core::route::Configuration;
 use hookmill_core::seal::SealKey;
+use hookmill_core::task::BackgroundTask;
 use hookmill_core::time::UnixMillis;
 use rusqlite::Connection;
 
@@ -50,13 +52,13 @@ pub use error::OpenError;
 use failure::FailureFlag;
 use reader::{Readers, history, load};
 use row::endpoint::Sealer;
-use row::plugin;
+use row::{plugin, remembered, task};
 use writer::{DurableJob, Writer};
 
 /// Bytes of one page: an event of half a kilobyte shares it with others, one of some kilobytes still fits.
 const PAGE_BYTES: i64 = 8192;
 /// Threads that read the history.
-const HISTORY_READERS: usize = 2;
+const HISTORY_READERS: usize = 3;
 
 /// The store on one SQLite file. Dropping it writes what waits and waits for its threads.
 #[derive(Debug)]
@@ -84,7 +86,23 @@ impl SqliteStore {
         Self::start(db, file, Sealer { key: seal_key, entropy })
     }
 
-    fn start(db: Connection, file: &Path, sealer: Sealer) -> Result<Self, OpenError> {
+    /// Opens a database that was in use, under its key.
+    ///
+    /// # Errors
+    /// Where the file can't be used, or has nothing in it; nothing was changed then.
+    pub fn open_existing(
+        file: &Path,
+        seal_key: SealKey,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, OpenError> {
+        if connection::is_lost(file).map_err(|error| error.at(file))? {
+            return Err(OpenError::Lost);
+        }
+        Self::open(file, seal_key, entropy)
+    }
+
+    fn start(mut db: Connection, file: &Path, sealer: Sealer) -> Result<Self, OpenError> {
+        seal_rows::open(&mut db, &sealer)?;
         let failure = Arc::new(FailureFlag::default());
         let loads = Readers::spawn("load", LOADS_IN_FLIGHT_MAX, file, &failure)?;
         let history = Readers::spawn("history", HISTORY_READERS, file, &failure)?;
@@ -159,6 +177,29 @@ impl Store for SqliteStore {
         Box::pin(self.writer.durable(job))
     }
 
+    fn dead_letters(&self, query: DeadLetterQuery) -> PortFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        Box::pin(self.history.read_for(query.application, move |db| history::dead_letters(db, &query)))
+    }
+
+    fn resume(&self, step: TaskStep) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.writer.durable(|answer| DurableJob::Resume(Box::new(step), answer)))
+    }
+
+    fn task(&self, id: TaskId) -> PortFuture<'_, Result<Option<BackgroundTask>, StoreError>> {
+        Box::pin(self.history.read(move |db| task::get(db, id)))
+    }
+
+    fn tasks(&self, query: TaskQuery) -> PortFuture<'_, Result<Vec<BackgroundTask>, StoreError>> {
+        Box::pin(async move {
+            let application = query.application;
+            let read = move |db: &_| task::page(db, &query);
+            match application {
+                Some(application) => self.history.read_for(application, read).await,
+                None => self.history.read(read).await,
+            }
+        })
+    }
+
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>> {
         Box::pin(self.writer.complete(finished))
     }
@@ -197,7 +238,8 @@ impl Store for SqliteStore {
         &self,
         key: IdempotencyKey,
     ) -> PortFuture<'_, Result<Option<RememberedAnswer>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::remembered(db, key)))
+        let sealer = self.sealer.clone();
+        Box::pin(self.history.read(move |db| remembered::get(db, &sealer, key)))
     }
 
     fn plugin_bytes(
@@ -219,16 +261,19 @@ impl Store for SqliteStore {
         application: ApplicationId,
         lookup: EventLookup,
     ) -> PortFuture<'_, Result<Option<Arc<Event>>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::event(db, application, &lookup)))
+        Box::pin(self.history.read_for(application, move |db| history::event(db, application, &lookup)))
     }
 
-    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::events(db, &query)))
+    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Found<EventId, Arc<Event>>, StoreError>> {
+        Box::pin(self.history.read_for(query.application, move |db| history::events(db, &query)))
     }
 
-    fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(
+        &self,
+        query: AttemptQuery,
+    ) -> PortFuture<'_, Result<Found<AttemptId, AttemptRecord>, StoreError>> {
         let sealer = self.sealer.clone();
-        Box::pin(self.history.read(move |db| history::attempts(db, &sealer, &query)))
+        Box::pin(self.history.read_for(query.application, move |db| history::attempts(db, &sealer, &query)))
     }
 
     fn attempt(
@@ -238,7 +283,8 @@ impl Store for SqliteStore {
         id: AttemptId,
     ) -> PortFuture<'_, Result<Option<AttemptRecord>, StoreError>> {
         let sealer = self.sealer.clone();
-        Box::pin(self.history.read(move |db| history::attempt(db, &sealer, application, event, id)))
+        let read = move |db: &_| history::attempt(db, &sealer, application, event, id);
+        Box::pin(self.history.read_for(application, read))
     }
 
     fn deliveries_of(
@@ -246,11 +292,28 @@ impl Store for SqliteStore {
         application: ApplicationId,
         event: EventId,
     ) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>> {
-        Box::pin(self.history.read(move |db| history::deliveries_of(db, application, event)))
+        Box::pin(self.history.read_for(application, move |db| history::deliveries_of(db, application, event)))
     }
 
-    fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {
-        Box::pin(self.history.read(move |db| history::endpoint_counts(db, endpoint)))
+    fn endpoint_counts(
+        &self,
+        application: ApplicationId,
+        endpoint: EndpointId,
+    ) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {
+        Box::pin(async move {
+            let read = move |db: &_| history::settled_counts(db, endpoint);
+            let mut counts = self.history.read_for(application, read).await?;
+            let mut after = Some(history::QueuePlace::default());
+            while let Some(place) = after {
+                let read = move |db: &_| history::count_waiting(db, endpoint, place, counts);
+                (counts, after) = self.history.read_for(application, read).await?;
+            }
+            Ok(counts)
+        })
+    }
+
+    fn noted_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>> {
+        Box::pin(self.history.read(history::noted_time))
     }
 
     fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>> {

@@ -7,8 +7,9 @@
 //! - `delivery` holds unfinished rows only. A finished one is deleted and leaves a row in `attempt`.
 //! - `attempt` lies by event and id, which sort by time, and has one index by endpoint: each page of history is one walk
 //!   of one tree, and each attempt is written into two.
-//! - Secrets are in `endpoint.secrets`, `endpoint.composition`, `source.secrets`, `delivery.prepared_body`,
-//!   `endpoint_address.url`, `attempt.url` and `attempt.trace`, sealed; the row's id is the seal's context.
+//! - Secrets, and addresses of receivers, are in `endpoint.secrets`, `endpoint.composition`, `source.secrets`,
+//!   `delivery.prepared_body`, `endpoint_address.url`, `attempt.url`, `attempt.trace` and `remembered_answer.body`, sealed;
+//!   the row's id is the seal's context. `endpoint.url` has been empty since version 11.
 
 use rusqlite::Connection;
 
@@ -27,7 +28,7 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_source.sql"),
     include_str!("schema/0003_plugin_platform.sql"),
@@ -37,6 +38,8 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("schema/0007_steady_time.sql"),
     include_str!("schema/0008_attempt_trace.sql"),
     include_str!("schema/0009_classified_answers.sql"),
+    include_str!("schema/0010_background_task.sql"),
+    include_str!("schema/0011_sealed_urls.sql"),
 ];
 
 /// The version that this program reads and writes.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use hookmill_core::event::Event;
-use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, TaskId};
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface};
 use hookmill_core::port::PortFuture;
 use hookmill_core::port::store::{
-    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
-    EventQuery, Finished, IdempotencyKey, LoadDue, Loaded, NewDelivery, NewEvent, RememberedAnswer, Store,
-    StoreError,
+    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
+    EndpointCounts, EventLookup, EventQuery, Finished, Found, IdempotencyKey, LoadDue, Loaded, NewDelivery,
+    NewEvent, RememberedAnswer, Store, StoreError, TaskQuery, TaskStep,
 };
 use hookmill_core::route::Configuration;
+use hookmill_core::task::BackgroundTask;
 use hookmill_core::time::UnixMillis;
 use hookmill_sqlite::SqliteStore;
 use tokio::runtime::Handle;
@@ -53,6 +54,10 @@ impl Store for SteadyStore {
         append(new: NewEvent) -> Appended;
         redeliver(application: ApplicationId, event: EventId, deliveries: Vec<NewDelivery>, due: UnixMillis)
             -> Vec<DeliveryId>;
+        dead_letters(query: DeadLetterQuery) -> Vec<DeadLetter>;
+        resume(step: TaskStep) -> u64;
+        task(id: TaskId) -> Option<BackgroundTask>;
+        tasks(query: TaskQuery) -> Vec<BackgroundTask>;
         finish(finished: Vec<Finished>) -> ();
         load_due(load: LoadDue) -> Loaded;
         backlog() -> Vec<Backlog>;
@@ -62,11 +67,12 @@ impl Store for SteadyStore {
         plugin_bytes(digest: PluginDigest) -> Option<ComponentBytes>;
         plugin_interface(digest: PluginDigest) -> Option<PluginInterface>;
         event(application: ApplicationId, lookup: EventLookup) -> Option<Arc<Event>>;
-        events(query: EventQuery) -> Vec<Arc<Event>>;
-        attempts(query: AttemptQuery) -> Vec<AttemptRecord>;
+        events(query: EventQuery) -> Found<EventId, Arc<Event>>;
+        attempts(query: AttemptQuery) -> Found<AttemptId, AttemptRecord>;
         attempt(application: ApplicationId, event: EventId, id: AttemptId) -> Option<AttemptRecord>;
         deliveries_of(application: ApplicationId, event: EventId) -> Vec<DeliveryState>;
-        endpoint_counts(endpoint: EndpointId) -> EndpointCounts;
+        endpoint_counts(application: ApplicationId, endpoint: EndpointId) -> EndpointCounts;
+        noted_time() -> Option<UnixMillis>;
         retain(before: UnixMillis) -> u64;
     }
 }

@@ -60,14 +60,14 @@ use crate::{App, AppError, ErrorKind};
 /// One change of the configuration under way. Dropped without [`commit`](Self::commit) it changes nothing.
 #[must_use = "an edit changes nothing until it is committed"]
 pub struct Edit<'app> {
-    app: &'app App,
+    pub(crate) app: &'app App,
     _changing: MutexGuard<'app, ()>,
     table: Arc<RoutingTable>,
     now: UnixMillis,
     /// The same moment in steady time.
     steady: UnixMillis,
     once: Option<Once>,
-    changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// Bindings whose settings the plugin's schema has yet to see.
     unchecked: Vec<PluginBinding>,
 }
@@ -180,7 +180,7 @@ impl Edit<'_> {
     }
 
     /// The endpoint as it is, to be changed.
-    fn endpoint(&self, application: ApplicationId, id: EndpointId) -> Result<Endpoint, AppError> {
+    pub(crate) fn endpoint(&self, application: ApplicationId, id: EndpointId) -> Result<Endpoint, AppError> {
         let endpoint = self.table.endpoints.get(&id).filter(|endpoint| endpoint.application == application);
         endpoint.map(|endpoint| Endpoint::clone(endpoint)).ok_or_else(|| AppError::not_found("endpoint"))
     }
@@ -230,6 +230,6 @@ impl Edit<'_> {
     }
 }
 
-fn conflict(code: &'static str, message: impl Into<String>) -> AppError {
+pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> AppError {
     AppError::new(ErrorKind::Conflict, code, message)
 }

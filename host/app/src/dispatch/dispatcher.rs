@@ -171,6 +171,10 @@ impl Dispatcher {
                         self.scheduler.appended(delivery, now);
                     }
                 }
+                Message::Stored(waiting) => {
+                    self.introduce(waiting.endpoint, now);
+                    self.scheduler.stored(waiting.endpoint, waiting.earliest_due, now);
+                }
                 Message::EndpointChanged(endpoint) => {
                     let terms =
                         self.app.table().endpoints.get(&endpoint).map(|endpoint| self.terms(endpoint));

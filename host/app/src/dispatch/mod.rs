@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hookmill_core::id::{DeliveryId, EndpointId};
 use hookmill_core::port::store::{Backlog, Loaded, PendingDelivery};
+use hookmill_core::time::UnixMillis;
 use tokio::sync::mpsc;
 
 mod attempt;
@@ -53,6 +54,11 @@ impl DispatcherHandle {
         }
     }
 
+    /// Deliveries of this endpoint were committed just now, the earliest due at this moment.
+    pub(crate) fn stored(&self, endpoint: EndpointId, earliest_due: UnixMillis) {
+        self.hint(Message::Stored(Backlog { endpoint, earliest_due }));
+    }
+
     /// This endpoint was added, changed or removed.
     pub fn endpoint_changed(&self, endpoint: EndpointId) {
         self.hint(Message::EndpointChanged(endpoint));
@@ -78,6 +84,8 @@ pub struct DispatcherInbox {
 enum Message {
     /// Committed just now.
     Appended(Vec<PendingDelivery>),
+    /// Committed just now, and still in the store only.
+    Stored(Backlog),
     /// Added, changed or removed.
     EndpointChanged(EndpointId),
     /// A delivery's task is done.

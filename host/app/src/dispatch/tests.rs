@@ -117,7 +117,7 @@ impl World {
             after: None,
         };
         loop {
-            let mut attempts = self.store.attempts(query.clone()).await.unwrap();
+            let mut attempts = self.store.attempts(query.clone()).await.unwrap().items;
             if attempts.len() >= count {
                 attempts.reverse();
                 return attempts;

@@ -55,13 +55,11 @@ impl App {
                 before: None,
                 after: None,
             };
-            let records = self.store.attempts(query).await?;
-            let Some(oldest) = records.last() else { break };
-            from = PageFrom::OlderThan(oldest.id);
-            events.extend(records.iter().filter(|record| is_held(record)).map(|record| record.event));
-            if records.len() < PAGE_ITEMS_MAX {
-                break;
-            }
+            let found = self.store.attempts(query).await?;
+            events.extend(found.items.iter().filter(|record| is_held(record)).map(|record| record.event));
+            let last = found.items.last().filter(|_| found.items.len() >= PAGE_ITEMS_MAX);
+            let Some(last) = found.stopped_at.or(last.map(|record| record.id)) else { break };
+            from = PageFrom::OlderThan(last);
         }
         Ok(events)
     }

@@ -1,9 +1,7 @@
 //! Pages: where they begin, whether more follows, and filling one from several reads.
 
-use hookmill_core::limits::PAGE_ITEMS_MAX;
-use hookmill_core::port::store::PageFrom;
-
-use super::SCANNED_MAX;
+use hookmill_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, PAGE_ROWS_MAX};
+use hookmill_core::port::store::{Found, PageFrom};
 
 /// Which page a reader wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,29 +17,15 @@ pub struct PageRequest<Id> {
 pub struct Page<Id, T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// The newest id that the page covers; newer ones come before it.
+    /// The newest id that the page covers, however little of it is on the page; newer ones come before it.
     pub previous: Option<Id>,
-    /// The oldest id that the page covers; older ones come after it.
+    /// The oldest id that the page covers, however little of it is on the page; older ones come after it.
     pub next: Option<Id>,
     /// Whether nothing follows in the direction of reading.
     pub done: bool,
 }
 
-impl<Id: Copy, T> Page<Id, T> {
-    /// Makes a page of one item more than it may hold, as far as there is one more.
-    pub(super) fn cut(mut items: Vec<T>, from: PageFrom<Id>, limit: usize, id: impl Fn(&T) -> Id) -> Self {
-        let done = items.len() <= limit;
-        if !done {
-            match from {
-                // Reading towards the newer, what is over is the newest.
-                PageFrom::NewerThan(_) => drop(items.remove(0)),
-                PageFrom::Newest | PageFrom::OlderThan(_) => items.truncate(limit),
-            }
-        }
-        let (previous, next) = (items.first().map(&id), items.last().map(&id));
-        Self { items, previous, next, done }
-    }
-
+impl<Id, T> Page<Id, T> {
     /// The same page of something else.
     pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<Id, U> {
         Page {
@@ -60,7 +44,10 @@ pub(super) struct Scan<Id, T> {
     found: Vec<(Id, T)>,
     /// Where the next read goes on.
     position: PageFrom<Id>,
-    scanned: usize,
+    /// Rows that may still be looked at.
+    rows_left: usize,
+    /// Bytes of bodies that the page may still take.
+    bytes_left: usize,
     exhausted: bool,
 }
 
@@ -70,33 +57,68 @@ pub(super) struct Step<Id> {
     pub(super) limit: usize,
 }
 
+/// How far a read went.
+pub(super) struct Progress<Id> {
+    /// The last row that it looked at in the direction of reading, where something may follow.
+    pub(super) last: Option<Id>,
+    pub(super) rows_read: usize,
+    /// Bytes of the bodies that passed the filter.
+    pub(super) bytes: usize,
+}
+
+impl<Id: Copy> Progress<Id> {
+    /// How far the read of this step went.
+    pub(super) fn of<T>(step: &Step<Id>, found: &Found<Id, T>, id: impl Fn(&T) -> Id) -> Self {
+        let furthest = match step.from {
+            PageFrom::NewerThan(_) => found.items.first(),
+            PageFrom::Newest | PageFrom::OlderThan(_) => found.items.last(),
+        };
+        let is_filled = found.items.len() >= step.limit;
+        let last = found.stopped_at.or_else(|| furthest.filter(|_| is_filled).map(id));
+        Self { last, rows_read: found.rows_read, bytes: 0 }
+    }
+}
+
 impl<Id: Copy + PartialEq, T> Scan<Id, T> {
     pub(super) fn new(request: PageRequest<Id>) -> Self {
-        Self { request, found: Vec::new(), position: request.from, scanned: 0, exhausted: false }
+        Self::of_rows(request, PAGE_ROWS_MAX)
+    }
+
+    /// A scan of fewer rows, for a filter that asks the store of each.
+    pub(super) fn of_rows(request: PageRequest<Id>, rows_max: usize) -> Self {
+        Self {
+            request,
+            found: Vec::new(),
+            position: request.from,
+            rows_left: rows_max,
+            bytes_left: PAGE_BYTES_MAX,
+            exhausted: false,
+        }
     }
 
     /// The next read, if one is needed.
     pub(super) fn next_step(&self) -> Option<Step<Id>> {
         let full = self.found.len() > self.request.limit;
-        if full || self.exhausted || self.scanned >= SCANNED_MAX {
+        if full || self.exhausted || self.rows_left == 0 || self.bytes_left == 0 {
             return None;
         }
         let limit = (self.request.limit + 1 - self.found.len()).clamp(PAGE_ITEMS_MAX / 4, PAGE_ITEMS_MAX + 1);
         Some(Step { from: self.position, limit })
     }
 
-    /// Takes what a read brought, newest first: the ids of all of it, and what passed the filter.
-    pub(super) fn take(&mut self, step: &Step<Id>, read: &[Id], admitted: Vec<(Id, T)>) {
-        self.scanned += read.len();
-        self.exhausted = read.len() < step.limit;
+    /// Takes what a read brought and a filter let through, newest first.
+    pub(super) fn take(&mut self, progress: &Progress<Id>, admitted: Vec<(Id, T)>) {
+        self.rows_left = self.rows_left.saturating_sub(progress.rows_read);
+        self.bytes_left = self.bytes_left.saturating_sub(progress.bytes);
+        self.exhausted = progress.last.is_none();
         if self.towards_newer() {
-            if let Some(newest) = read.first() {
-                self.position = PageFrom::NewerThan(*newest);
+            if let Some(newest) = progress.last {
+                self.position = PageFrom::NewerThan(newest);
             }
             self.found.splice(0..0, admitted);
         } else {
-            if let Some(oldest) = read.last() {
-                self.position = PageFrom::OlderThan(*oldest);
+            if let Some(oldest) = progress.last {
+                self.position = PageFrom::OlderThan(oldest);
             }
             self.found.extend(admitted);
         }
@@ -148,7 +170,8 @@ mod tests {
                 }
             };
             let admitted = read.iter().filter(|id| *id % every == 0).map(|id| (*id, *id)).collect();
-            scan.take(&step, &read, admitted);
+            let found = Found { rows_read: read.len(), items: read, stopped_at: None };
+            scan.take(&Progress::of(&step, &found, |id| *id), admitted);
         }
         scan.finish()
     }
@@ -170,14 +193,22 @@ mod tests {
         check(PageFrom::NewerThan(1000), 2, 1, &[], true);
     }
 
+    /// The first read looks at so much that nothing may follow it.
     #[test]
-    fn a_cut_page_drops_what_is_farthest() {
-        let check = |from, items: &[u32], expect: &[u32], done| {
-            let page = Page::cut(items.to_vec(), from, 2, |id| *id);
-            assert_eq!((page.items.as_slice(), page.done), (expect, done));
+    fn a_page_that_a_bound_ends_is_not_done_and_says_where_to_go_on() {
+        let check = |from, rows_read, bytes, items: &[u32], expect: (Option<u32>, Option<u32>, bool)| {
+            let mut scan = Scan::new(PageRequest { from, limit: 2 });
+            let step = scan.next_step().unwrap();
+            let found = Found { items: items.to_vec(), stopped_at: Some(500), rows_read };
+            let progress = Progress { bytes, ..Progress::of(&step, &found, |id: &u32| *id) };
+            scan.take(&progress, items.iter().map(|id| (*id, *id)).collect());
+            assert!(scan.next_step().is_none());
+            let page = scan.finish();
+            assert_eq!((page.previous, page.next, page.done), expect, "{from:?} {items:?}");
         };
-        check(PageFrom::Newest, &[9, 8, 7], &[9, 8], false);
-        check(PageFrom::OlderThan(10), &[9, 8], &[9, 8], true);
-        check(PageFrom::NewerThan(6), &[9, 8, 7], &[8, 7], false);
+        check(PageFrom::Newest, PAGE_ROWS_MAX, 0, &[], (None, Some(500), false));
+        check(PageFrom::Newest, PAGE_ROWS_MAX, 0, &[700], (Some(700), Some(500), false));
+        check(PageFrom::OlderThan(900), 1, PAGE_BYTES_MAX, &[700], (Some(700), Some(500), false));
+        check(PageFrom::NewerThan(1), PAGE_ROWS_MAX, 0, &[], (Some(500), None, false));
     }
 }

@@ -127,7 +127,7 @@ impl Setup {
             let uid = event.uid.as_ref().map(ToString::to_string).unwrap_or_default();
             (uid, String::from_utf8_lossy(&event.body[..event.body.len().min(20)]).into_owned())
         };
-        let mut events: Vec<_> = self.store.events(query).await.unwrap().iter().map(show).collect();
+        let mut events: Vec<_> = self.store.events(query).await.unwrap().items.iter().map(show).collect();
         events.sort_unstable();
         events
     }

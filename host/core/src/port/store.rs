@@ -18,7 +18,7 @@ use crate::canary::Canary;
 use crate::delivery::DeadReason;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
-use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId};
+use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId, TaskId};
 use crate::key::ApiKey;
 use crate::plugin::{ComponentBytes, PluginDigest, PluginInterface, PluginName, PluginVersion};
 use crate::policy::Ordering;
@@ -26,6 +26,7 @@ use crate::port::PortFuture;
 use crate::request::PreparedRequest;
 use crate::route::Configuration;
 use crate::source::Source;
+use crate::task::{BackgroundTask, TaskKind, TaskStatus};
 use crate::time::UnixMillis;
 use crate::trace::{AttemptTrace, SentTo};
 
@@ -37,8 +38,8 @@ pub trait Store: Send + Sync {
     /// An event whose deduplication key is known is not stored again: the first one's id comes back.
     fn append(&self, new: NewEvent) -> PortFuture<'_, Result<Appended, StoreError>>;
 
-    /// Adds deliveries of a stored event (a resend or a replay, [`AttemptTrigger::Manual`]), durably. Answers their ids in
-    /// order; an event that is gone gives [`StoreError::NotFound`].
+    /// Adds deliveries of a stored event (a resend, [`AttemptTrigger::Manual`]), durably, and ends the event's dead letters
+    /// at the same endpoints. Answers their ids in order; an event that is gone gives [`StoreError::NotFound`].
     fn redeliver(
         &self,
         application: ApplicationId,
@@ -46,6 +47,23 @@ pub trait Store: Send + Sync {
         deliveries: Vec<NewDelivery>,
         due: UnixMillis,
     ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>>;
+
+    /// Reads dead letters of one endpoint, the oldest first, as far as the bounds on one read let it.
+    fn dead_letters(&self, query: DeadLetterQuery) -> PortFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
+
+    /// Sends events of a background task again, and writes down how far the task came, durably and in one transaction.
+    /// Answers how many got a delivery: an event that is gone or has an unfinished delivery to the endpoint is skipped,
+    /// and so is, for [`TaskKind::Recover`], one without a dead letter there, and for [`TaskKind::ReplayMissing`], one
+    /// with a dead letter or an attempt there. A dead letter ends with its event's new delivery.
+    ///
+    /// The task's row changes only where it still runs with the same period.
+    fn resume(&self, step: TaskStep) -> PortFuture<'_, Result<u64, StoreError>>;
+
+    /// Reads one background task.
+    fn task(&self, id: TaskId) -> PortFuture<'_, Result<Option<BackgroundTask>, StoreError>>;
+
+    /// Reads background tasks, newest first.
+    fn tasks(&self, query: TaskQuery) -> PortFuture<'_, Result<Vec<BackgroundTask>, StoreError>>;
 
     /// Records what came of deliveries, in one transaction with whatever else is committed. A delivery that is
     /// gone meanwhile (its endpoint was deleted) is skipped. Never answers [`StoreError::Busy`] or
@@ -97,11 +115,14 @@ pub trait Store: Send + Sync {
         lookup: EventLookup,
     ) -> PortFuture<'_, Result<Option<Arc<Event>>, StoreError>>;
 
-    /// Reads events of one application.
-    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>>;
+    /// Reads events of one application, as far as the bounds on one read let it.
+    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Found<EventId, Arc<Event>>, StoreError>>;
 
-    /// Reads attempts of one application.
-    fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
+    /// Reads attempts of one application, as far as the bounds on one read let it.
+    fn attempts(
+        &self,
+        query: AttemptQuery,
+    ) -> PortFuture<'_, Result<Found<AttemptId, AttemptRecord>, StoreError>>;
 
     /// Reads one attempt of one event.
     fn attempt(
@@ -119,10 +140,18 @@ pub trait Store: Send + Sync {
     ) -> PortFuture<'_, Result<Vec<DeliveryState>, StoreError>>;
 
     /// Counts one endpoint's deliveries by state.
-    fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>>;
+    fn endpoint_counts(
+        &self,
+        application: ApplicationId,
+        endpoint: EndpointId,
+    ) -> PortFuture<'_, Result<EndpointCounts, StoreError>>;
+
+    /// The time that was noted last by [`Change::NoteTime`]; where none was, when the newest event was accepted.
+    fn noted_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>>;
 
     /// Deletes one chunk of what is older than `before` and finished; answers how many rows went. Zero means that
-    /// nothing old is left.
+    /// nothing old is left. What is remembered of requests counts as old by its distance from the newest of it, or from
+    /// [`noted_time`](Self::noted_time) where that was noted and is earlier.
     fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>>;
 }
 
@@ -186,7 +215,13 @@ pub struct OrderKey(pub u64);
 /// The order key of an event at an endpoint with this ordering.
 #[must_use]
 pub fn order_key(ordering: Ordering, event: &Event) -> Option<OrderKey> {
-    match (ordering, &event.ordering_key) {
+    order_key_of(ordering, event.ordering_key.as_ref())
+}
+
+/// The order key of an event with this ordering key at an endpoint with this ordering.
+#[must_use]
+pub fn order_key_of(ordering: Ordering, ordering_key: Option<&Name>) -> Option<OrderKey> {
+    match (ordering, ordering_key) {
         (Ordering::Strict, _) => Some(OrderKey(0)),
         (Ordering::PerKey, Some(key)) => {
             // Stored as a signed 64-bit column, so the top bit stays clear.
@@ -201,6 +236,58 @@ pub fn order_key(ordering: Ordering, event: &Event) -> Option<OrderKey> {
 /// SHA-256 over the caller's scope and its `Idempotency-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(pub [u8; 32]);
+
+/// Which dead letters to read.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadLetterQuery {
+    /// Of which tenant.
+    pub application: ApplicationId,
+    /// Of which endpoint.
+    pub endpoint: EndpointId,
+    /// After the one with this number.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// One delivery that is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its number in the store.
+    pub number: u64,
+    /// What was not delivered.
+    pub event: EventId,
+    /// Its event's ordering key.
+    pub ordering_key: Option<Name>,
+    /// When its last attempt began.
+    pub died_at: UnixMillis,
+}
+
+/// What one step of a background task sends again.
+#[derive(Debug, Clone)]
+pub struct TaskStep {
+    /// The task as it is after the step; the store adds what the step sent to [`BackgroundTask::sent`].
+    pub task: BackgroundTask,
+    /// Events with their order keys at the endpoint.
+    pub events: Vec<(EventId, Option<OrderKey>)>,
+    /// When the deliveries are due.
+    pub due: UnixMillis,
+}
+
+/// Which background tasks to read.
+#[derive(Debug, Clone)]
+pub struct TaskQuery {
+    /// Of one tenant, or of all.
+    pub application: Option<ApplicationId>,
+    /// In this status only.
+    pub status: Option<TaskStatus>,
+    /// Of this kind only.
+    pub kind: Option<TaskKind>,
+    /// Where the page begins.
+    pub from: PageFrom<TaskId>,
+    /// At most so many.
+    pub limit: usize,
+}
 
 /// What became of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,6 +431,12 @@ pub enum Change {
     PutKey(ApiKey),
     /// Removes a key.
     DeleteKey(KeyId),
+    /// Notes the time that is trusted.
+    NoteTime(UnixMillis),
+    /// Adds a background task, or gives a known one another period and status. The oldest of an endpoint beyond
+    /// [`ENDPOINT_TASKS_KEPT_MAX`](crate::limits::ENDPOINT_TASKS_KEPT_MAX) are forgotten; a second one that runs is a
+    /// conflict.
+    PutTask(BackgroundTask),
     /// Remembers the answer to a request, so that a repeat is answered alike. A key that is remembered already, and
     /// not yet for [`IDEMPOTENCY_KEY_KEPT`](crate::limits::IDEMPOTENCY_KEY_KEPT), is a conflict.
     Remember(IdempotencyKey, RememberedAnswer),
@@ -399,6 +492,19 @@ pub struct EventQuery {
     pub before: Option<UnixMillis>,
     /// Accepted after.
     pub after: Option<UnixMillis>,
+}
+
+/// What one read of the history found. It looks at [`READ_ROWS_MAX`](crate::limits::READ_ROWS_MAX) rows and takes
+/// [`READ_BYTES_MAX`](crate::limits::READ_BYTES_MAX) of bodies at most, so that a filter that matches nothing holds up
+/// nobody else's read; who wants more goes on from [`stopped_at`](Self::stopped_at).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<Id, T> {
+    /// What passed the filter, newest first.
+    pub items: Vec<T>,
+    /// The last row that was looked at, where a bound ended the read before it had found all that it was asked for.
+    pub stopped_at: Option<Id>,
+    /// Rows that were looked at.
+    pub rows_read: usize,
 }
 
 /// Whose attempts. There is no list of a whole tenant's: nobody asks for it, and every attempt would pay for its index.

@@ -213,10 +213,19 @@ fn advice(checkup: &Checkup, counts: &Counts, causes: &[Cause], healthy: bool) -
         )),
         _ => advice.push(format!("it was turned off; if it is to receive again: {}", command("enable"))),
     }
+    if let ("disabled" | "gone", Some(since)) =
+        (checkup.endpoint["state"].as_str().unwrap_or_default(), checkup.endpoint["disabledSince"].as_str())
+    {
+        advice.push(format!(
+            "once it is enabled, to send what it missed meanwhile: {} --since {since}",
+            command("replay-missing")
+        ));
+    }
     if counts.given_up > 0 {
         advice.push(format!(
-            "{} deliveries were given up; to send them again: POST /api/v1/app/{application}/endpoint/{id}/recover",
-            counts.given_up
+            "{} deliveries were given up; to send them again: {}",
+            counts.given_up,
+            command("recover")
         ));
     }
     advice
@@ -344,7 +353,12 @@ mod tests {
         check("failed", json!({}), &["hookmill endpoint reactivate ep_1 --app shop"]);
         check("gone", json!({}), &["hookmill endpoint enable ep_1 --app shop"]);
         check("disabled", json!({}), &["hookmill endpoint enable ep_1 --app shop"]);
-        check("enabled", json!({ "fail": 3 }), &["/api/v1/app/shop/endpoint/ep_1/recover"]);
+        check("enabled", json!({ "fail": 3 }), &["hookmill endpoint recover ep_1 --app shop"]);
+        let mut missed = checkup("disabled", json!({}), vec![]);
+        missed.endpoint["disabledSince"] = json!("2026-11-22T01:00:00.000Z");
+        let advice = examine(&missed).advice.pop().unwrap();
+        let expect = "hookmill endpoint replay-missing ep_1 --app shop --since 2026-11-22T01:00:00.000Z";
+        assert!(advice.ends_with(expect), "{advice}");
     }
 
     #[test]

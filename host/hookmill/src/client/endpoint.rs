@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::show::{Column, table};
 use super::{Client, print};
-use crate::cli::{EndpointCommand, EndpointName, VerificationMethod};
+use crate::cli::{Again, EndpointCommand, EndpointName, VerificationMethod};
 use crate::failure::{Exit, Failure};
 
 const COLUMNS: [Column; 5] = [
@@ -26,6 +26,8 @@ const VERIFICATION_COLUMNS: [Column; 5] = [
     Column("why not", "/detail"),
     Column("what to do", "/diagnosis/remedies"),
 ];
+
+const TASK_COLUMNS: [Column; 3] = [Column("id", "/id"), Column("task", "/task"), Column("status", "/status")];
 
 pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) -> Result<(), Failure> {
     match command {
@@ -63,6 +65,8 @@ pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) ->
         EndpointCommand::Reactivate(name) => {
             change(&client, json, Method::POST, &name, &["reactivate"], None).await?;
         }
+        EndpointCommand::Recover(again) => send_again(&client, json, &again, "recover").await?,
+        EndpointCommand::ReplayMissing(again) => send_again(&client, json, &again, "replay-missing").await?,
         EndpointCommand::Enable(name) => {
             let enabled = json!({ "disabled": false });
             change(&client, json, Method::PATCH, &name, &[], Some(&enabled)).await?;
@@ -77,6 +81,15 @@ pub(crate) async fn run(client: Client, json: bool, command: EndpointCommand) ->
             print(json, &secret, || secret["key"].as_str().unwrap_or_default().to_owned());
         }
     }
+    Ok(())
+}
+
+/// Starts a task in the background and shows it.
+async fn send_again(client: &Client, json: bool, again: &Again, verb: &str) -> Result<(), Failure> {
+    let path = ["app", &again.endpoint.app, "endpoint", &again.endpoint.endpoint, verb];
+    let period = json!({ "since": again.since, "until": again.until });
+    let task = client.call(Method::POST, &path, Some(&period)).await?;
+    print(json, &task, || table(&TASK_COLUMNS, std::slice::from_ref(&task), ""));
     Ok(())
 }
 

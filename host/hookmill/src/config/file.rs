@@ -71,6 +71,9 @@ Keys of the configuration file, all of them optional:
   trusted_proxies        addresses and networks of proxies whose
                          X-Forwarded-For is believed               none
 
+Each key has a variable of the environment, HOOKMILL_ and the key in capitals, such as HOOKMILL_RETENTION_DAYS=3;
+lists have commas between their items. Flags go before variables, and variables before the file.
+
 Secrets come through the environment:
   HOOKMILL_ADMIN_KEY     taken as an admin key; without it the first start makes one and prints it, once";
 
@@ -112,6 +115,13 @@ impl ConfigFile {
     /// Reads the text of a file; an error names the line and the key.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Reads the text of a file, but for keys that something else says already.
+    pub(super) fn parse_over(text: &str, set: toml::Table) -> Result<Self, String> {
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        table.extend(set);
+        table.try_into().map_err(|error| error.to_string())
     }
 }
 
@@ -191,7 +201,9 @@ mod tests {
         for key in HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
             let is_key =
                 !key.is_empty() && key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
-            assert!(!is_key || example.contains(&format!("\n{key} = ")), "{key}");
+            // A key whose default is nothing, or depends on something, has an example behind a comment's mark.
+            let lines = ["", "# "].map(|mark| format!("\n{mark}{key} = "));
+            assert!(!is_key || lines.iter().any(|line| example.contains(line)), "{key}");
         }
     }
 

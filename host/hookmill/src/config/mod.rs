@@ -1,10 +1,11 @@
 //! What the router runs with.
 //!
 //! Four places say something about each setting; the first that does wins: a flag of the command line, a variable
-//! of the environment (both arrive in [`ServeArguments`], read by clap), the configuration file ([`file`]), and the
-//! default. [`resolve`] is the only place that merges them.
+//! of the environment (those of flags arrive in [`ServeArguments`], read by clap, the others are read by
+//! [`variables`]), the configuration file ([`file`]), and the default. [`resolve`] is the only place that merges them.
 
 mod file;
+mod variables;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use self::file::ConfigFile;
 use crate::failure::{Exit, Failure};
 use crate::log::LogFormat;
+use crate::world::{environment, environment_names};
 
 /// Where the API listens unless told otherwise: this machine only.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -92,6 +94,11 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "HOOKMILL_ORIGIN", value_name = "NAME")]
     pub(crate) origin: Option<RequestOrigin>,
 
+    /// Take the wall clock for right at this start, however far it is ahead of what the store has seen: retention does not
+    /// wait a day until it deletes by it
+    #[arg(long, env = "HOOKMILL_BELIEVE_CLOCK", value_parser = BoolishValueParser::new())]
+    pub(crate) believe_clock: bool,
+
     /// How log lines look [default: text on a terminal, json otherwise]
     #[arg(long, env = "HOOKMILL_LOG", value_name = "FORMAT")]
     pub(crate) log: Option<LogFormat>,
@@ -124,6 +131,8 @@ pub(crate) struct Config {
     pub(crate) retention: Duration,
     /// Whether the attempt log keeps the bodies of the requests that it keeps.
     pub(crate) keep_request_bodies: bool,
+    /// Whether retention goes by the wall clock at once.
+    pub(crate) believe_clock: bool,
     /// How long deliveries under way may go on after a signal to stop.
     pub(crate) shutdown_grace: Duration,
     /// Bounds on connections and requests; how they end at a stop is [`shutdown_grace`](Self::shutdown_grace).
@@ -135,11 +144,22 @@ pub(crate) struct Config {
 /// # Errors
 /// A file that can't be read, is no TOML, or has an unknown key or a value out of its bounds.
 pub(crate) fn load(arguments: ServeArguments) -> Result<Config, Failure> {
-    let file = match &arguments.config {
-        Some(path) => ConfigFile::parse(&read(path)?).map_err(|detail| invalid(path, &detail))?,
-        None => ConfigFile::default(),
-    };
+    let text = arguments.config.as_deref().map(read).transpose()?.unwrap_or_default();
+    let path = arguments.config.clone().unwrap_or_default();
+    // By itself first, so that an error names its line.
+    ConfigFile::parse(&text).map_err(|detail| invalid(&path, &detail))?;
+    let set = variables::read(environment).map_err(|detail| {
+        Failure::new(Exit::Usage, "config_invalid", detail)
+            .hint("`hookmill serve --help` lists every key with its meaning and default")
+    })?;
+    let file = ConfigFile::parse_over(&text, set).map_err(|detail| invalid(&path, &detail))?;
     Ok(resolve(arguments, file))
+}
+
+/// What is told of variables of the environment that have our prefix and mean nothing.
+pub(crate) fn unknown_variables() -> Vec<String> {
+    let set = environment_names();
+    variables::unknown(set.iter().map(String::as_str))
 }
 
 fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
@@ -160,6 +180,7 @@ fn resolve(arguments: ServeArguments, file: ConfigFile) -> Config {
         log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| LOG_LEVEL_DEFAULT.into()),
         retention: retention.unwrap_or(RETENTION_DEFAULT),
         keep_request_bodies: arguments.keep_request_bodies.or(file.keep_request_bodies).unwrap_or_default(),
+        believe_clock: arguments.believe_clock,
         shutdown_grace: shutdown_grace.unwrap_or(SHUTDOWN_GRACE_DEFAULT),
         server,
     }
@@ -261,6 +282,7 @@ mod tests {
             log_level: "info".into(),
             retention: Duration::from_secs(14 * 24 * 3600),
             keep_request_bodies: false,
+            believe_clock: false,
             shutdown_grace: Duration::from_secs(10),
             server: ServerConfig::default(),
         };
@@ -304,6 +326,23 @@ mod tests {
         assert_eq!(config.listen, "[::1]:0".parse().unwrap());
         assert!(!config.allow_private_network);
         assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Text, "debug"));
+    }
+
+    /// Whoever copies the example changes nothing until he edits it.
+    #[test]
+    fn the_example_copied_as_it_is_changes_nothing() {
+        let example = include_str!("../../../../examples/hookmill.toml");
+        assert_eq!(merged(&["--log", "text"], example), merged(&["--log", "text"], ""));
+        assert_eq!(merged(&[], example), merged(&[], ""));
+    }
+
+    #[test]
+    fn a_variable_goes_before_the_file() {
+        let set = "retention_days = 5".parse().unwrap();
+        let file = ConfigFile::parse_over("retention_days = 3\norigin = 'a.example'", set).unwrap();
+        let config = resolve(arguments(&[]), file);
+        assert_eq!(config.retention, Duration::from_secs(5 * 24 * 3600));
+        assert_eq!(config.origin, "a.example".parse().unwrap());
     }
 
     #[test]

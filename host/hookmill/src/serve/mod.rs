@@ -25,6 +25,11 @@ use crate::failure::{Exit, Failure};
 /// What precedes the address on the line that says that the router takes requests.
 pub(crate) const LISTENING: &str = "listening on http://";
 
+/// Keeps what this process makes from everyone else: the database's log and its index, and what plugins are compiled to.
+pub(crate) fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// Runs the router until it is told to stop.
 ///
 /// # Errors

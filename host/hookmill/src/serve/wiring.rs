@@ -12,7 +12,7 @@ use hookmill_core::plugin::ComponentBytes;
 use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::seal::SealKey;
 use hookmill_server::{Server, ServerConfig};
-use hookmill_sqlite::SqliteStore;
+use hookmill_sqlite::{OpenError, SqliteStore};
 use hookmill_transport::{HttpTransport, SystemResolver, TransportConfig};
 use hookmill_wasm::limits::COMPILE_WALL_MAX;
 use hookmill_wasm::{CompileWorker, WasmConfig, WasmHost};
@@ -20,15 +20,12 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::data_dir::DataDir;
+use super::data_dir::{DataDir, InstallationKey, room_hint};
 use super::{network, retention, watch};
 use crate::cli::COMPILE_PLUGIN;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::world::{SystemClock, SystemEntropy, environment};
-
-/// The variable with an admin key of the operator's choice.
-const ADMIN_KEY: &str = "HOOKMILL_ADMIN_KEY";
+use crate::world::{ADMIN_KEY, SystemClock, SystemEntropy, environment};
 
 /// When the plugins that come with the router are compiled: a start has other things to do, and short-lived routers none.
 const COMPILE_AHEAD_AFTER: Duration = Duration::from_secs(30);
@@ -44,6 +41,7 @@ pub(super) struct Running {
     retention: JoinHandle<()>,
     /// Looks after what changes around the router.
     watching: JoinHandle<()>,
+    tasks: JoinHandle<()>,
     _data_dir: DataDir,
 }
 
@@ -73,9 +71,9 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
     let address = listener.local_addr().map_err(|error| network::not_listening(config.listen, &error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let seal_key = data_dir.seal_key(&*entropy)?;
-    let store = open_store(&data_dir, &seal_key, &entropy)?;
-    let plugins = start_plugin_host(&data_dir, &seal_key)?;
+    let installation = data_dir.seal_key(&*entropy)?;
+    let store = open_store(&data_dir, &installation, &entropy)?;
+    let plugins = start_plugin_host(&data_dir, &installation.key)?;
     let address_policy = address_policy(config);
     let own_addresses = address_policy.own_addresses.clone();
     let transport = start_transport(&address_policy, &clock, descriptors.outbound)?;
@@ -93,10 +91,14 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         bundle: bundle(),
         keep_request_bodies: config.keep_request_bodies,
     });
-    let app = Arc::new(app.await.map_err(not_started)?);
+    let app = Arc::new(app.await.map_err(|error| not_started(error, &data_dir))?);
     let made_admin_key = app.ensure_admin_key(environment(ADMIN_KEY).as_deref()).await.map_err(|error| {
-        not_started(error).hint(format!("change or unset {ADMIN_KEY} in the environment"))
+        let hint = format!("change or unset {ADMIN_KEY} in the environment");
+        let is_full = error.code == "storage_full";
+        let failure = not_started(error, &data_dir);
+        if is_full { failure } else { failure.hint(hint) }
     })?;
+    data_dir.started(&installation)?;
 
     let dispatcher = Dispatcher::new(DispatcherParts { app: Arc::clone(&app), inbox });
     let grace = config.shutdown_grace;
@@ -120,7 +122,10 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
     });
     let watching = tokio::spawn(watch::run(Arc::clone(&app), own_addresses));
     let compiling_ahead = tokio::spawn(compile_ahead(Arc::clone(&app)));
-    let retention = tokio::spawn(retention::run(app, config.retention));
+    let tasks = tokio::spawn(Arc::clone(&app).run_tasks());
+    let retention = app.retention(config.retention, config.believe_clock).await;
+    let retention = retention.map_err(|error| not_started(error, &data_dir))?;
+    let retention = tokio::spawn(retention::run(app, retention));
     tracing::info!(%address, data_dir = %config.data_dir.display(), "router started");
     Ok(Running {
         store,
@@ -131,6 +136,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         compiling_ahead,
         retention,
         watching,
+        tasks,
         _data_dir: data_dir,
     })
 }
@@ -158,6 +164,7 @@ impl Running {
             ended = &mut self.dispatcher.handle => ended,
             ended = &mut self.retention => ended,
             ended = &mut self.watching => ended,
+            ended = &mut self.tasks => ended,
         }
     }
 
@@ -169,6 +176,7 @@ impl Running {
         self.retention.abort();
         self.watching.abort();
         self.compiling_ahead.abort();
+        self.tasks.abort();
         let server = self.server.stop().await;
         let dispatcher = self.dispatcher.stop().await;
         let closed = self.store.close().await;
@@ -189,12 +197,21 @@ where
 
 fn open_store(
     data_dir: &DataDir,
-    seal_key: &SealKey,
+    installation: &InstallationKey,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Arc<SqliteStore>, Failure> {
-    SqliteStore::open(&data_dir.database(), seal_key.clone(), Arc::clone(entropy))
-        .map(Arc::new)
-        .map_err(|error| Failure::new(Exit::NotStarted, error.code(), error.to_string()))
+    let (file, key, entropy) = (data_dir.database(), installation.key.clone(), Arc::clone(entropy));
+    let opened = match installation.is_new {
+        true => SqliteStore::open(&file, key, entropy),
+        false => SqliteStore::open_existing(&file, key, entropy),
+    };
+    opened.map(Arc::new).map_err(|error| {
+        let failure = Failure::new(Exit::NotStarted, error.code(), error.to_string());
+        match error {
+            OpenError::Full => failure.hint(room_hint(&file)),
+            _ => failure,
+        }
+    })
 }
 
 fn start_plugin_host(data_dir: &DataDir, seal_key: &SealKey) -> Result<WasmHost, Failure> {
@@ -249,8 +266,10 @@ fn address_policy(config: &Config) -> AddressPolicy {
     }
 }
 
-fn not_started(error: AppError) -> Failure {
-    Failure::new(Exit::NotStarted, error.code, error.message)
+fn not_started(error: AppError, data_dir: &DataDir) -> Failure {
+    let is_full = error.code == "storage_full";
+    let failure = Failure::new(Exit::NotStarted, error.code, error.message);
+    if is_full { failure.hint(room_hint(&data_dir.database())) } else { failure }
 }
 
 /// The plugins that this program carries.

@@ -6,18 +6,19 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use hookmill_app::administer::Begun;
-use hookmill_app::history::{Recovery, Standing};
-use hookmill_core::id::{EndpointId, EventId};
-use hookmill_core::time::UnixMillis;
+use hookmill_app::history::Standing;
+use hookmill_core::id::EndpointId;
+use hookmill_core::task::{Period, TaskKind};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Status;
 use super::endpoint::EndpointCommonOut;
 use super::message::{MessageOut, PayloadOut, event_query};
+use super::task::TaskStartedOut;
 use crate::answer;
 use crate::auth::Caller;
-use crate::context::{Context, detached, once, repeated};
+use crate::context::{Context, Decided, detached, once, repeated};
 use crate::error::{ApiError, Handled};
 use crate::fields;
 use crate::input::{Input, Nothing};
@@ -53,21 +54,11 @@ struct MessageEndpointOut {
     standing: StandingOut,
 }
 
-/// `RecoverIn`.
+/// `RecoverIn` and `ReplayIn`.
 #[derive(Deserialize)]
 struct RecoverIn {
     since: String,
     until: Option<String>,
-}
-
-/// `RecoverOut`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RecoverOut {
-    id: String,
-    status: &'static str,
-    task: &'static str,
-    updated_at: String,
 }
 
 impl StandingOut {
@@ -171,33 +162,45 @@ pub(crate) async fn resend(
 
 /// Sends again, in the background, what failed for good at an endpoint.
 pub(crate) async fn recover(
+    state: State<Arc<Context>>,
+    caller: Caller,
+    path: Path<(String, String)>,
+    input: Input,
+) -> Handled {
+    start(state, caller, path, input, TaskKind::Recover).await
+}
+
+/// Sends, in the background, what passes an endpoint's filter and was never sent to it.
+pub(crate) async fn replay_missing(
+    state: State<Arc<Context>>,
+    caller: Caller,
+    path: Path<(String, String)>,
+    input: Input,
+) -> Handled {
+    start(state, caller, path, input, TaskKind::ReplayMissing).await
+}
+
+async fn start(
     State(context): State<Arc<Context>>,
     caller: Caller,
     Path((application, endpoint)): Path<(String, String)>,
     input: Input,
+    kind: TaskKind,
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let asked = input.json::<RecoverIn>()?;
-    let now = context.app.now();
     let since = fields::time("since", &asked.since)?;
     // One moment on, so that what failed in this very millisecond is in the period.
     let until = asked.until.as_deref().map(|until| fields::time("until", until)).transpose()?;
-    let until = until.unwrap_or_else(|| now.after(Duration::from_millis(1)));
+    let until = until.unwrap_or_else(|| context.app.now().after(Duration::from_millis(1)));
     if until <= since {
         return Err(ApiError::field("until", "period_empty", "the period ends before it begins"));
     }
-    let recovery = Recovery { routes, endpoint: endpoint.id, since, until };
-    let task = context.app.start_recovery(recovery);
-    let started = RecoverOut {
-        id: task_id(task),
-        status: "running",
-        task: "endpoint.recover",
-        updated_at: UnixMillis::to_string(&now),
-    };
-    Ok(answer::json(StatusCode::ACCEPTED, &started))
-}
-
-/// The form of the Svix API's ids of background tasks.
-fn task_id(task: EventId) -> String {
-    task.to_string().replacen(EventId::PREFIX, "qtask", 1)
+    let (application, endpoint) = (routes.application.id, endpoint.id);
+    context
+        .edit_once(caller, &input, move |edit| {
+            let task = edit.start_task(application, endpoint, kind, Period { since, until })?;
+            Ok(Decided::json(StatusCode::ACCEPTED, &TaskStartedOut::of(&task)))
+        })
+        .await
 }

@@ -107,6 +107,8 @@ pub(crate) struct EndpointCommonOut {
     disabled: bool,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<&'static str>,
     preset: &'static str,
     event_types: Option<Vec<String>>,
@@ -152,6 +154,12 @@ impl EndpointCommonOut {
             version: 1,
             disabled: endpoint.state != EndpointState::Enabled,
             state: endpoint.state.code(),
+            disabled_since: match endpoint.state {
+                EndpointState::Enabled => None,
+                EndpointState::Failed { since } | EndpointState::Disabled { since, .. } => {
+                    Some(since.to_string())
+                }
+            },
             verification: endpoint.verification.map(HandshakeMethod::code),
             preset: endpoint.policy.preset().name(),
             filter_types: event_types.clone(),
@@ -427,7 +435,7 @@ pub(crate) async fn stats(
         ..AttemptFilter::of(AttemptsOf::Endpoint(endpoint.id))
     };
     let stats = if filter.after.is_none() && filter.before.is_none() {
-        StatsOut::from(context.app.endpoint_counts(endpoint.id).await?)
+        StatsOut::from(context.app.endpoint_counts(routes.application.id, endpoint.id).await?)
     } else {
         stats_of_period(&context, routes.application.id, endpoint.id, &filter).await?
     };
@@ -440,7 +448,7 @@ async fn stats_of_period(
     endpoint: EndpointId,
     filter: &AttemptFilter,
 ) -> Result<StatsOut, ApiError> {
-    let counts = context.app.endpoint_counts(endpoint).await?;
+    let counts = context.app.endpoint_counts(application, endpoint).await?;
     let mut stats = StatsOut { pending: counts.pending, ..StatsOut::default() };
     let mut from = PageFrom::Newest;
     loop {

@@ -25,6 +25,7 @@ pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod secret;
 pub(crate) mod source;
+pub(crate) mod task;
 mod trace;
 pub(crate) mod transformation;
 pub(crate) mod unsupported;

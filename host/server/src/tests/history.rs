@@ -31,6 +31,12 @@ impl World {
         self.store.load_due(load).await.unwrap().deliveries
     }
 
+    /// Carries out all background tasks; answers the latest of them.
+    async fn run_tasks(&self) -> Value {
+        while self.server.context.app.step_task().await.unwrap() {}
+        self.call("GET", "/api/v1/background-task?limit=1", "").await.json()["data"][0].clone()
+    }
+
     /// Finishes a delivery as its attempt at `now` came out.
     async fn finish(&self, delivery: &PendingDelivery, status: u16, completion: Completion, now: UnixMillis) {
         let (result, next_due) = match &completion {
@@ -169,23 +175,137 @@ async fn what_failed_for_good_is_recovered_once() {
     world.finish(&due[1], 200, Completion::Delivered, START).await;
     assert_eq!(world.due(&endpoint, START).await.len(), 1);
 
-    let routes = world.server.context.app.table().application("shop").cloned().unwrap();
-    let second = Duration::from_secs(1);
-    let recovery = hookmill_app::history::Recovery {
-        routes,
-        endpoint: endpoint.parse().unwrap(),
-        since: START.before(second),
-        until: START.after(second),
-    };
-    let app = &world.server.context.app;
-    assert_eq!(app.recover(&recovery).await.unwrap(), 1);
-    assert_eq!(app.recover(&recovery).await.unwrap(), 0, "what waits is not sent again");
-    assert_eq!(world.due(&endpoint, START).await.len(), 2);
-
     let path = format!("/api/v1/app/shop/endpoint/{endpoint}/recover");
-    let started = world.call("POST", &path, &json!({"since": START.to_string()}).to_string()).await;
+    let body = json!({"since": START.to_string()}).to_string();
+    let started = world.call("POST", &path, &body).await;
     assert_eq!((started.status, &started.json()["task"]), (202, &json!("endpoint.recover")));
     assert!(started.id().starts_with("qtask_"));
+    for _ in 0..3 {
+        assert_eq!(world.call("POST", &path, &body).await.id(), started.id(), "it runs already");
+    }
+    let other = path.replace("recover", "replay-missing");
+    let refused = world.call("POST", &other, &body).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "task_running"));
+    assert_eq!(world.run_tasks().await["data"]["sent"], 1);
+    assert_eq!(world.due(&endpoint, START).await.len(), 2);
+    let stats = world.call("GET", &format!("/api/v1/app/shop/endpoint/{endpoint}/stats"), "").await.json();
+    assert_eq!(stats["fail"], 0, "a letter that is sent again is no longer dead");
+
+    let again = world.call("POST", &path, &body).await;
+    assert_ne!(again.id(), started.id());
+    assert_eq!(world.run_tasks().await["data"]["sent"], 0, "what waits is not sent again");
+    assert_eq!(world.due(&endpoint, START).await.len(), 2);
+    let first = world.call("GET", &format!("/api/v1/background-task/{}", started.id()), "").await.json();
+    assert_eq!((&first["status"], &first["data"]["sent"]), (&json!("finished"), &json!(1)));
+    let all = world.call("GET", "/api/v1/background-task?status=finished", "").await.json();
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(2), "{all}");
+    let none = world.call("GET", "/api/v1/background-task?status=running", "").await.json();
+    assert_eq!(none["data"], json!([]));
     let empty = json!({"since": START.to_string(), "until": START.to_string()}).to_string();
     assert_eq!(world.call("POST", &path, &empty).await.code(), "period_empty");
+}
+
+/// A page looks at a bounded number of rows, and says where to go on although nothing is on it.
+#[tokio::test]
+async fn a_list_whose_filter_matches_nothing_is_bounded_and_goes_on() {
+    use hookmill_core::limits::PAGE_ROWS_MAX;
+    use hookmill_testkit::store_contract::fixture;
+
+    let world = World::new().await;
+    world.shop().await;
+    let application = world.server.context.app.table().application("shop").unwrap().application.id;
+    let events = PAGE_ROWS_MAX as u128 + 7;
+    for number in 1..=events {
+        let sent = hookmill_core::event::Event { application, ..fixture::event(number, 1, START) };
+        fixture::append(&*world.store, fixture::new_event(sent, &[])).await;
+    }
+    let first = world.call("GET", "/api/v1/app/shop/msg?event_types=never", "").await.json();
+    assert_eq!((&first["data"], &first["done"]), (&json!([]), &json!(false)));
+    let iterator = first["iterator"].as_str().expect("it says where to go on");
+    let path = format!("/api/v1/app/shop/msg?event_types=never&iterator={iterator}");
+    let second = world.call("GET", &path, "").await.json();
+    assert_eq!((&second["data"], &second["done"]), (&json!([]), &json!(true)));
+    let all = world.call("GET", "/api/v1/app/shop/msg?limit=3", "").await.json();
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn a_recovery_with_an_idempotency_key_happens_once() {
+    let world = World::new().await;
+    let endpoint = world.shop().await;
+    let path = format!("/api/v1/app/shop/endpoint/{endpoint}/recover");
+    let body = json!({"since": START.to_string()}).to_string();
+    let first = world.once("recover-1", &path, &body).await;
+    world.run_tasks().await;
+    let repeat = world.once("recover-1", &path, &body).await;
+    assert_eq!((repeat.status, repeat.json()), (202, first.json()));
+    assert_eq!(
+        world.call("GET", "/api/v1/background-task", "").await.json()["data"].as_array().unwrap().len(),
+        1
+    );
+    let reused = world.once("recover-1", &path, &json!({"since": "2020-01-01T00:00:00Z"}).to_string()).await;
+    assert_eq!(reused.code(), "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn what_was_sent_while_an_endpoint_was_disabled_is_replayed_once() {
+    let world = World::new().await;
+    let endpoint = world.shop().await;
+    let at = format!("/api/v1/app/shop/endpoint/{endpoint}");
+    let filter = json!({"filterTypes": ["a"], "disabled": true}).to_string();
+    assert_eq!(world.call("PATCH", &at, &filter).await.status, 200);
+    for event_type in ["a", "b", "a"] {
+        let message = json!({"eventType": event_type, "payload": {}}).to_string();
+        world.call("POST", MESSAGES, &message).await;
+    }
+    let replay = format!("{at}/replay-missing");
+    let body = json!({"since": START.to_string()}).to_string();
+    let refused = world.call("POST", &replay, &body).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "endpoint_disabled"));
+    world.call("PATCH", &at, r#"{"disabled": false}"#).await;
+    world.call("POST", MESSAGES, r#"{"eventType": "a", "payload": {}}"#).await;
+    for expect in [2, 0] {
+        let started = world.call("POST", &replay, &body).await;
+        assert_eq!(
+            (started.status, &started.json()["task"]),
+            (202, &json!("endpoint.replay")),
+            "{started:?}"
+        );
+        assert_eq!(world.run_tasks().await["data"]["sent"], expect);
+        assert_eq!(world.due(&endpoint, START).await.len(), 3);
+    }
+}
+
+/// A restart finds the task where it was.
+#[tokio::test]
+async fn a_task_goes_on_after_a_restart_and_another_tenant_does_not_see_it() {
+    let world = World::new().await;
+    let endpoint = world.shop().await;
+    let path = format!("/api/v1/app/shop/endpoint/{endpoint}/recover");
+    let started = world.call("POST", &path, &json!({"since": START.to_string()}).to_string()).await;
+    let world = World::over(std::sync::Arc::clone(&world.store), START).await;
+    assert_eq!(world.run_tasks().await["status"], "finished");
+    world.call("POST", "/api/v1/app", r#"{"name": "Other", "uid": "other"}"#).await;
+    let key = json!({"scope": "application", "application": "other"}).to_string();
+    let key = world.call("POST", "/api/v1/key", &key).await.json()["key"].as_str().unwrap().to_owned();
+    let task = format!("/api/v1/background-task/{}", started.id());
+    assert_eq!(world.call("GET", &task, "").await.status, 200);
+    assert_eq!(world.call_as(&key, "GET", &task, "").await.status, 404);
+    assert_eq!(world.call_as(&key, "GET", "/api/v1/background-task", "").await.json()["data"], json!([]));
+}
+
+/// A clock 30 days ahead at one start makes nothing of today old, unless the operator says that it is right.
+#[tokio::test]
+async fn a_clock_that_is_ahead_at_a_start_deletes_nothing() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let world = World::new().await;
+    world.call("POST", "/api/v1/app", r#"{"name": "Shop", "uid": "shop"}"#).await;
+    assert_eq!(world.call("POST", MESSAGES, r#"{"eventType": "a", "payload": {}}"#).await.status, 202);
+    let world = World::over(std::sync::Arc::clone(&world.store), START.after(30 * DAY)).await;
+    let app = &world.server.context.app;
+    let mut retention = app.retention(14 * DAY, false).await.unwrap();
+    assert_eq!(app.retain_once(&mut retention, Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(app.retain_once(&mut retention, DAY / 2).await.unwrap(), 0);
+    let mut retention = app.retention(14 * DAY, true).await.unwrap();
+    assert_eq!(app.retain_once(&mut retention, Duration::ZERO).await.unwrap(), 1);
 }

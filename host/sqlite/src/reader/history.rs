@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use hookmill_core::event::{Event, Name};
 use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
-use hookmill_core::limits::RETENTION_ROWS_MAX;
+use hookmill_core::limits::{READ_BYTES_MAX, READ_ROWS_MAX, RETENTION_ROWS_MAX};
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptsOf, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup,
-    EventQuery, IdempotencyKey, PageFrom, RememberedAnswer,
+    AttemptQuery, AttemptRecord, AttemptsOf, DeadLetter, DeadLetterQuery, DeliveryState, DeliveryStatus,
+    EndpointCounts, EventLookup, EventQuery, Found, PageFrom,
 };
 use hookmill_core::route::Configuration;
 use hookmill_core::time::UnixMillis;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::error::DbError;
 use crate::row::attempt::{attempt_columns, result_code};
-use crate::row::column::{parsed, unix_millis, unsigned};
+use crate::row::column::{integer, parsed, parsed_option, unix_millis, unsigned};
 use crate::row::endpoint::Sealer;
 use crate::row::event::event_columns;
 use crate::row::{application, attempt, endpoint, event, key, plugin, source};
@@ -75,6 +75,19 @@ const MANUAL_OF_EVENT: &str = "/* history::deliveries_of: manual */
     SELECT number, endpoint, attempts_made, due FROM delivery WHERE event = ?1 AND manual = 1";
 const DEAD_OF_EVENT: &str = "/* history::deliveries_of: dead */
     SELECT number, endpoint, attempts_made, reason FROM dead_letter WHERE event = ?1";
+const DEAD_LETTERS: &str = "/* history::dead_letters */
+    SELECT dead_letter.number, event.id, event.ordering_key, dead_letter.died_at
+    FROM dead_letter CROSS JOIN event ON event.number = dead_letter.event
+    WHERE dead_letter.endpoint = ?1 AND dead_letter.number > ?2 AND event.application = ?3
+    ORDER BY dead_letter.number LIMIT ?4";
+const SETTLED_COUNTS: &str = "/* history::settled_counts */
+    SELECT
+        ifnull((SELECT attempts FROM endpoint_delivered WHERE endpoint_delivered.endpoint = endpoint.id), 0),
+        (SELECT count(*) FROM dead_letter WHERE dead_letter.endpoint = endpoint.id)
+    FROM endpoint WHERE endpoint.id = ?1";
+const WAITING: &str = "/* history::count_waiting */
+    SELECT due, number, attempts_made > 0 FROM delivery
+    WHERE endpoint = ?1 AND (due, number) > (?2, ?3) ORDER BY due, number LIMIT ?4";
 const OLD_EVENTS: &str = "/* history::old_events */
     SELECT number, id < ?2 OR id > ?5, id < ?2 AND NOT EXISTS (
             SELECT 1 FROM delivery
@@ -86,7 +99,7 @@ const OLD_EVENTS: &str = "/* history::old_events */
 
 /// The queries whose plans are asserted.
 #[cfg(test)]
-pub(crate) const QUERIES: [&str; 13] = [
+pub(crate) const QUERIES: [&str; 16] = [
     EVENT_BY_ID,
     EVENT_BY_UID,
     EVENTS_DOWN,
@@ -100,6 +113,9 @@ pub(crate) const QUERIES: [&str; 13] = [
     MANUAL_OF_EVENT,
     DEAD_OF_EVENT,
     OLD_EVENTS,
+    SETTLED_COUNTS,
+    WAITING,
+    DEAD_LETTERS,
 ];
 
 pub(crate) fn kept_time(db: &Connection) -> Result<Option<UnixMillis>, DbError> {
@@ -118,24 +134,6 @@ pub(crate) fn configuration(db: &Connection, sealer: &Sealer) -> Result<Configur
         canaries: plugin::all_canaries(db)?,
         keys: key::all(db)?,
     })
-}
-
-pub(crate) fn remembered(db: &Connection, key: IdempotencyKey) -> Result<Option<RememberedAnswer>, DbError> {
-    let answer = db
-        .prepare_cached(
-            "/* history::remembered */
-             SELECT fingerprint, status, body, at FROM remembered_answer WHERE key = ?1",
-        )?
-        .query_row([key.0], |row| {
-            Ok(RememberedAnswer {
-                fingerprint: row.get(0)?,
-                status: row.get(1)?,
-                body: row.get::<_, Vec<u8>>(2)?.into(),
-                at: unix_millis(row.get(3)?),
-            })
-        })
-        .optional()?;
-    Ok(answer)
 }
 
 pub(crate) fn event(
@@ -161,33 +159,32 @@ pub(crate) fn event(
     rows.next()?.map(|row| event::read(row, 0).map(Arc::new)).transpose()
 }
 
-pub(crate) fn events(db: &Connection, query: &EventQuery) -> Result<Vec<Arc<Event>>, DbError> {
+pub(crate) fn events(db: &Connection, query: &EventQuery) -> Result<Found<EventId, Arc<Event>>, DbError> {
     if is_removed(db, query.application)? {
-        return Ok(Vec::new());
+        return Ok(nothing());
     }
     let range = IdRange::new(query.from, EventId::to_bytes, query.before, query.after);
     let mut statement = db.prepare_cached(if range.is_upward { EVENTS_UP } else { EVENTS_DOWN })?;
-    let mut rows = statement.query(params![query.application.to_bytes(), range.above, range.below])?;
-    let mut events = Vec::new();
-    while events.len() < query.limit {
-        let Some(row) = rows.next()? else { break };
-        if is_wanted(row, query)? {
-            events.push(Arc::new(event::read(row, 0)?));
+    let rows = statement.query(params![query.application.to_bytes(), range.above, range.below])?;
+    let mut bytes = 0;
+    let mut take = |row: &Row<'_>| {
+        if !is_wanted(row, query)? {
+            return Ok(None);
         }
-    }
-    if range.is_upward {
-        events.reverse();
-    }
-    Ok(events)
+        let event = event::read(row, 0)?;
+        bytes += event.body.len();
+        Ok(Some((Arc::new(event), bytes < READ_BYTES_MAX)))
+    };
+    read_page(rows, range.is_upward, query.limit, EventId::from_bytes, &mut take)
 }
 
 pub(crate) fn attempts(
     db: &Connection,
     sealer: &Sealer,
     query: &AttemptQuery,
-) -> Result<Vec<AttemptRecord>, DbError> {
+) -> Result<Found<AttemptId, AttemptRecord>, DbError> {
     if is_removed(db, query.application)? {
-        return Ok(Vec::new());
+        return Ok(nothing());
     }
     let range = IdRange::new(query.from, AttemptId::to_bytes, query.before, query.after);
     let (queries, of, endpoint) = match query.of {
@@ -197,23 +194,54 @@ pub(crate) fn attempts(
         AttemptsOf::Endpoint(endpoint) => (ATTEMPTS_OF_ENDPOINT, endpoint.to_bytes(), None),
     };
     let mut statement = db.prepare_cached(queries[usize::from(range.is_upward)])?;
-    let mut rows = statement.query(params![of, range.above, range.below])?;
+    let rows = statement.query(params![of, range.above, range.below])?;
     let application = query.application.to_bytes();
     let result = query.result.map(result_code);
-    let mut attempts = Vec::new();
-    while attempts.len() < query.limit {
-        let Some(row) = rows.next()? else { break };
+    let mut take = |row: &Row<'_>| {
         let is_wanted = row.get::<_, [u8; 16]>(1)? == application
             && endpoint.is_none_or(|endpoint| row.get(3) == Ok(endpoint))
             && result.is_none_or(|result| row.get(6) == Ok(result));
-        if is_wanted {
-            attempts.push(attempt::read(row, sealer)?);
+        Ok(if is_wanted { Some((attempt::read(row, sealer)?, true)) } else { None })
+    };
+    read_page(rows, range.is_upward, query.limit, AttemptId::from_bytes, &mut take)
+}
+
+/// What a row is, where it passes the filter, and whether there is room for another.
+type Take<'a, T> = dyn FnMut(&Row<'_>) -> Result<Option<(T, bool)>, DbError> + 'a;
+
+/// Walks rows, whose first column is their id, up to the bounds on one read. `take` says what a row is, where it passes
+/// the filter, and whether there is room for another.
+fn read_page<Id, T>(
+    mut rows: Rows<'_>,
+    is_upward: bool,
+    limit: usize,
+    id: fn([u8; 16]) -> Id,
+    take: &mut Take<'_, T>,
+) -> Result<Found<Id, T>, DbError> {
+    let mut found = nothing();
+    let mut has_room = true;
+    let mut last = None;
+    while found.items.len() < limit {
+        if !has_room || found.rows_read >= READ_ROWS_MAX {
+            found.stopped_at = last.map(id);
+            break;
+        }
+        let Some(row) = rows.next()? else { break };
+        found.rows_read += 1;
+        last = Some(row.get(0)?);
+        if let Some((item, room)) = take(row)? {
+            found.items.push(item);
+            has_room = room;
         }
     }
-    if range.is_upward {
-        attempts.reverse();
+    if is_upward {
+        found.items.reverse();
     }
-    Ok(attempts)
+    Ok(found)
+}
+
+fn nothing<Id, T>() -> Found<Id, T> {
+    Found { items: Vec::new(), stopped_at: None, rows_read: 0 }
 }
 
 pub(crate) fn attempt(
@@ -269,28 +297,89 @@ pub(crate) fn deliveries_of(
     Ok(states.into_iter().map(|(_, state)| state).collect())
 }
 
-pub(crate) fn endpoint_counts(db: &Connection, endpoint: EndpointId) -> Result<EndpointCounts, DbError> {
-    let endpoint = [endpoint.to_bytes()];
+pub(crate) fn dead_letters(db: &Connection, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>, DbError> {
+    if is_removed(db, query.application)? {
+        return Ok(Vec::new());
+    }
+    let limit = i64::try_from(query.limit.min(READ_ROWS_MAX)).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(DEAD_LETTERS)?;
+    let mut rows = statement.query(params![
+        query.endpoint.to_bytes(),
+        integer(query.after),
+        query.application.to_bytes(),
+        limit
+    ])?;
+    let mut letters = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event = EventId::from_bytes(row.get(1)?);
+        letters.push(DeadLetter {
+            number: unsigned(row.get(0)?),
+            event,
+            ordering_key: parsed_option("event", row.get::<_, Option<String>>(2)?.as_deref())?,
+            died_at: row.get::<_, Option<i64>>(3)?.map_or(event.created_at(), unix_millis),
+        });
+    }
+    Ok(letters)
+}
+
+/// Counts what needs no walk over rows.
+pub(crate) fn settled_counts(db: &Connection, endpoint: EndpointId) -> Result<EndpointCounts, DbError> {
     let counts = db
-        .prepare_cached(
-            "/* history::endpoint_counts */
-             SELECT
-                 ifnull((SELECT attempts FROM endpoint_delivered WHERE endpoint_delivered.endpoint = endpoint.id), 0),
-                 (SELECT count(*) FROM delivery WHERE delivery.endpoint = endpoint.id AND attempts_made = 0),
-                 (SELECT count(*) FROM delivery WHERE delivery.endpoint = endpoint.id AND attempts_made > 0),
-                 (SELECT count(*) FROM dead_letter WHERE dead_letter.endpoint = endpoint.id)
-             FROM endpoint WHERE endpoint.id = ?1",
-        )?
-        .query_row(endpoint, |row| {
+        .prepare_cached(SETTLED_COUNTS)?
+        .query_row([endpoint.to_bytes()], |row| {
             Ok(EndpointCounts {
                 delivered: unsigned(row.get(0)?),
-                pending: unsigned(row.get(1)?),
-                retrying: unsigned(row.get(2)?),
-                dead: unsigned(row.get(3)?),
+                pending: 0,
+                retrying: 0,
+                dead: unsigned(row.get(1)?),
             })
         })
         .optional()?;
     Ok(counts.unwrap_or_default())
+}
+
+/// A place in an endpoint's queue; the default is before all of it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct QueuePlace {
+    due: i64,
+    number: i64,
+}
+
+/// Counts what waits behind a place, up to the bound on rows of one read; answers where to go on, if there may be more.
+pub(crate) fn count_waiting(
+    db: &Connection,
+    endpoint: EndpointId,
+    after: QueuePlace,
+    mut counts: EndpointCounts,
+) -> Result<(EndpointCounts, Option<QueuePlace>), DbError> {
+    let limit = i64::try_from(READ_ROWS_MAX).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(WAITING)?;
+    let mut rows = statement.query(params![endpoint.to_bytes(), after.due, after.number, limit])?;
+    let (mut place, mut rows_read) = (after, 0);
+    while let Some(row) = rows.next()? {
+        rows_read += 1;
+        place = QueuePlace { due: row.get(0)?, number: row.get(1)? };
+        let was_tried: bool = row.get(2)?;
+        *(if was_tried { &mut counts.retrying } else { &mut counts.pending }) += 1;
+    }
+    Ok((counts, (rows_read >= READ_ROWS_MAX).then_some(place)))
+}
+
+/// The time that was noted last, or that of the newest event.
+pub(crate) fn noted_time(db: &Connection) -> Result<Option<UnixMillis>, DbError> {
+    let noted: Option<i64> = db
+        .prepare_cached("/* history::noted_time */ SELECT noted_at FROM installation WHERE id = 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let newest: Option<[u8; 16]> = db
+        .prepare_cached(
+            "/* history::noted_time: newest */ SELECT id FROM event ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let newest = newest.map(|id| EventId::from_bytes(id).created_at());
+    Ok(noted.map(unix_millis).or(newest))
 }
 
 /// What one look at old events found.

@@ -22,7 +22,7 @@ use hookmill_core::port::Entropy;
 use hookmill_core::seal::SealKey;
 use hookmill_core::signature::{EarlierKey, SigningKey, SigningKeys};
 use hookmill_core::time::UnixMillis;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -66,6 +66,9 @@ enum StoredSecrets {
         current: String,
         earlier: Vec<StoredEarlierKey>,
         headers: HeaderList,
+        /// Before version 8 it was in a column, in the clear.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
         #[serde(default, skip_serializing_if = "StoredBoundSecrets::is_empty")]
         plugin: StoredBoundSecrets,
         /// Origins that its requests may go to, which are as secret as the endpoint's URL.
@@ -115,6 +118,7 @@ impl StateColumns {
 
 /// What a row's sealed text holds.
 struct Secrets {
+    url: Option<DeliveryUrl>,
     signing: SigningKeys,
     headers: CustomHeaders,
     plugin: BoundSecrets,
@@ -130,8 +134,9 @@ struct StoredEarlierKey {
 
 impl Drop for StoredSecrets {
     fn drop(&mut self) {
-        let Self::V1 { current, earlier, headers, .. } = self;
+        let Self::V1 { current, earlier, headers, url, .. } = self;
         current.zeroize();
+        url.zeroize();
         for earlier in earlier {
             earlier.key.zeroize();
         }
@@ -183,7 +188,7 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         endpoint.id.to_bytes(),
         endpoint.application.to_bytes(),
         endpoint.uid.as_ref().map(Name::as_str),
-        endpoint.url.as_str(),
+        "",
         endpoint.description,
         filter_to_json(&endpoint.filter),
         state.disabled.map(|(reason, _)| reason),
@@ -226,6 +231,32 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
     Ok(endpoints)
 }
 
+/// Seals addresses that earlier versions kept in the clear; answers how many.
+pub(crate) fn seal_urls(db: &Connection, sealer: &Sealer) -> Result<u64, DbError> {
+    let clear: i64 =
+        db.query_row("/* endpoint::seal_urls */ SELECT count(*) FROM endpoint WHERE url <> ''", [], |row| {
+            row.get(0)
+        })?;
+    if clear == 0 {
+        return Ok(0);
+    }
+    let endpoints = all(db, sealer)?;
+    for endpoint in &endpoints {
+        put(db, sealer, endpoint)?;
+    }
+    Ok(endpoints.len() as u64)
+}
+
+/// Whether the key opens the secrets of the first endpoint, if there is one.
+pub(crate) fn first_opens(db: &Connection, sealer: &Sealer) -> Result<Option<bool>, DbError> {
+    let first: Option<([u8; 16], Vec<u8>)> = db
+        .query_row("/* endpoint::first_opens */ SELECT id, secrets FROM endpoint LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(first.map(|(id, sealed)| sealer.key.open(&seal_context(EndpointId::from_bytes(id)), &sealed).is_ok()))
+}
+
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
     let id = EndpointId::from_bytes(row.get(0)?);
     let secrets = sealer.open(id, &row.get::<_, Vec<u8>>(9)?)?;
@@ -233,7 +264,12 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Endpoint, DbError> {
         id,
         application: ApplicationId::from_bytes(row.get(1)?),
         uid: parsed_option(TABLE, row.get::<_, Option<String>>(2)?.as_deref())?,
-        url: DeliveryUrl::parse(&row.get::<_, String>(3)?).map_err(|error| DbError::row(TABLE, error))?,
+        url: match secrets.url {
+            Some(url) => url,
+            None => {
+                DeliveryUrl::parse(&row.get::<_, String>(3)?).map_err(|error| DbError::row(TABLE, error))?
+            }
+        },
         description: row.get(4)?,
         filter: filter_from_json(&row.get::<_, String>(5)?)?,
         state: read_state(row)?,
@@ -344,6 +380,7 @@ impl Sealer {
                 })
                 .collect(),
             headers: header_list(endpoint.headers.as_map()),
+            url: Some(endpoint.url.as_str().to_owned()),
             plugin_origins: endpoint.transformation.further_origins().iter().map(Origin::to_string).collect(),
             plugin: bound(endpoint.transformation.configured().map(|used| &used.binding)),
             classifier: bound(endpoint.classifier.as_ref()),
@@ -363,7 +400,9 @@ impl Sealer {
         let wrong = |error: &dyn fmt::Display| DbError::row(TABLE, format!("{id}: {error}"));
         let plain = self.key.open(&seal_context(id), sealed).map_err(|error| wrong(&error))?;
         let secrets: StoredSecrets = serde_json::from_slice(&plain).map_err(|error| wrong(&error))?;
-        let StoredSecrets::V1 { current, earlier, headers, plugin, plugin_origins, classifier } = &secrets;
+        let StoredSecrets::V1 { current, earlier, headers, url, plugin, plugin_origins, classifier } =
+            &secrets;
+        let url = url.as_deref().map(DeliveryUrl::parse).transpose().map_err(|error| wrong(&error))?;
         let current = SigningKey::parse_stored(current).map_err(|error| wrong(&error))?;
         let mut earlier_keys = Vec::with_capacity(earlier.len());
         for StoredEarlierKey { key, expires_at } in earlier {
@@ -381,7 +420,7 @@ impl Sealer {
         let plugin_origins =
             plugin_origins.iter().map(origin).collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
         let (plugin, classifier) = (plugin.read(TABLE)?, classifier.read(TABLE)?);
-        Ok(Secrets { signing, headers, plugin, plugin_origins, classifier })
+        Ok(Secrets { url, signing, headers, plugin, plugin_origins, classifier })
     }
 }
 

@@ -13,5 +13,7 @@ pub(crate) mod key;
 pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod prepared;
+pub(crate) mod remembered;
 pub(crate) mod source;
+pub(crate) mod task;
 pub(crate) mod trace;

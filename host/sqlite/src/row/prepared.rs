@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::request::{PreparedRequest, RequestBody, SecretHeader};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -109,6 +110,29 @@ pub(crate) fn prepared_from_columns(
             read(stored, parts.next().map(Bytes::copy_from_slice))
         }
     }
+}
+
+/// Seals requests that earlier versions kept in the clear; answers how many.
+pub(crate) fn seal_clear(db: &Connection, sealer: &Sealer) -> Result<u64, DbError> {
+    let mut clear = db.prepare(
+        "/* prepared::seal_clear */
+         SELECT number FROM delivery WHERE prepared IS NOT NULL AND prepared ->> 'version' = '1'",
+    )?;
+    let numbers: Vec<i64> = clear.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for number in &numbers {
+        let (json, body): (String, Option<Vec<u8>>) = db.query_row(
+            "SELECT prepared, prepared_body FROM delivery WHERE number = ?1",
+            [number],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let request = prepared_from_columns(sealer, *number, &json, body)?;
+        let (json, sealed) = prepared_columns(sealer, *number, &request);
+        db.execute(
+            "/* prepared::seal_clear */ UPDATE delivery SET prepared = ?2, prepared_body = ?3 WHERE number = ?1",
+            params![number, json, sealed],
+        )?;
+    }
+    Ok(numbers.len() as u64)
 }
 
 fn read(stored: StoredRequest, body: Option<Bytes>) -> Result<PreparedRequest, DbError> {

@@ -13,7 +13,7 @@ use hookmill_core::source::{
     EventTypeFrom, Intake, PublicUrl, ReplayWindow, Source, SourceState, SuccessStatus, Verification,
 };
 use hookmill_core::time::UnixMillis;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -129,6 +129,16 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Source>, DbErr
         sources.push(read(row, sealer)?);
     }
     Ok(sources)
+}
+
+/// Whether the key opens the secrets of the first source, if there is one.
+pub(crate) fn first_opens(db: &Connection, sealer: &Sealer) -> Result<Option<bool>, DbError> {
+    let first: Option<([u8; 16], Vec<u8>)> = db
+        .query_row("/* source::first_opens */ SELECT id, secrets FROM source LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(first.map(|(id, sealed)| sealer.key.open(&seal_context(SourceId::from_bytes(id)), &sealed).is_ok()))
 }
 
 fn read(row: &Row<'_>, sealer: &Sealer) -> Result<Source, DbError> {

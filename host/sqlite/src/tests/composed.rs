@@ -52,7 +52,9 @@ fn nothing_of_a_composition_is_in_the_clear() {
     let directory = Directory::new();
     let file = directory.next_file();
     furnished(&file);
-    let bytes = fs::read(&file).unwrap();
+    let log = file.with_extension("db-wal");
+    let bytes = [fs::read(&file).unwrap(), fs::read(log).unwrap()].concat();
+    assert!(bytes.len() > 1000);
     assert!(!bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()));
     let delivery = run(load(&open(&file), 12, Ordering::Unordered, NOW)).deliveries.remove(0);
     assert_eq!(delivery.prepared.as_deref(), Some(&composition().render_body(b"{}").unwrap()));

@@ -5,7 +5,7 @@ use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{Completion, StoreError};
 use hookmill_testkit::store_contract::fixture::{
-    NOW, append, at, endpoint_id, event, finished, furnish, load, new_event,
+    NOW, append, application_id, at, endpoint_id, event, finished, furnish, load, new_event,
 };
 use hookmill_testkit::store_contract::{Factory, run};
 use rusqlite::Connection;
@@ -46,7 +46,7 @@ fn a_full_disk_refuses_events_and_heals() {
         assert_eq!(store.append(new_event(large(number), &[])).await, Err(StoreError::Full));
         while store.retain(at(1)).await.unwrap() > 0 {}
         append(&store, new_event(large(number), &[])).await;
-        assert_eq!(store.endpoint_counts(endpoint_id(11)).await.unwrap().delivered, 1);
+        assert_eq!(store.endpoint_counts(application_id(1), endpoint_id(11)).await.unwrap().delivered, 1);
     });
 }
 
@@ -104,6 +104,30 @@ fn another_writers_lock_passes() {
         tool.execute_batch("ROLLBACK").unwrap();
         append(&store, new_event(event(1, 1, NOW), &[])).await;
     });
+}
+
+/// The file shrinks when most of it is free, and its log with it.
+#[test]
+fn space_is_given_back_after_retention() {
+    const EVENTS: u128 = 400;
+    let directory = Directory::new();
+    let store = directory.create();
+    let file = store.file().to_owned();
+    run(async {
+        furnish(&store).await;
+        for number in 0..EVENTS {
+            append(&store, new_event(large(number), &[])).await;
+        }
+        while store.retain(at(1)).await.unwrap() > 0 {}
+        // Each step of retention gives a part back.
+        for _ in 0..20 {
+            store.retain(at(1)).await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
+    drop(store);
+    let size = std::fs::metadata(&file).unwrap().len();
+    assert!(size < (EVENTS as u64) * (64 << 10) / 2, "{size} bytes");
 }
 
 #[test]

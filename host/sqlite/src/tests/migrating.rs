@@ -51,7 +51,7 @@ fn history_of_version_4_is_read_by_event_and_by_endpoint() {
     drop(db);
 
     let store = open(&file);
-    let read = |of| run(store.attempts(attempts_of(1, of))).unwrap();
+    let read = |of| run(store.attempts(attempts_of(1, of))).unwrap().items;
     let ids = |of| read(of).iter().map(|attempt| attempt.id).collect::<Vec<_>>();
     assert_eq!(ids(AttemptsOf::Event(event(2), None)), [attempt(3), attempt(1)]);
     assert_eq!(ids(AttemptsOf::Event(event(1), None)), [attempt(2)]);

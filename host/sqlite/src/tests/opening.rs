@@ -16,6 +16,101 @@ use super::{Directory, open, sealer};
 use crate::schema::SCHEMA_VERSION;
 use crate::{OpenError, SqliteStore};
 
+/// The address of a receiver can be its secret.
+#[test]
+fn no_address_is_in_the_clear_also_of_what_earlier_versions_kept() {
+    use hookmill_core::address::DeliveryUrl;
+    use hookmill_core::port::store::{IdempotencyKey, RememberedAnswer};
+
+    const TOKEN: &str = "T0KEN-of-a-chat";
+    let directory = Directory::new();
+    let file = directory.next_file();
+    let url = DeliveryUrl::parse(&format!("https://chat.example/hook/{TOKEN}")).unwrap();
+    let to = hookmill_core::endpoint::Endpoint { url: url.clone(), ..endpoint(11, 1) };
+    let answer =
+        RememberedAnswer { fingerprint: [1; 32], status: 201, body: url.to_string().into(), at: NOW };
+    let key = IdempotencyKey([7; 32]);
+    let store = open(&file);
+    run(async {
+        let remember = Change::Remember(key, answer.clone());
+        let changes =
+            vec![Change::PutApplication(application(1)), Change::PutEndpoint(Box::new(to)), remember];
+        store.apply(changes).await.unwrap();
+        store.close().await.unwrap();
+    });
+    drop(store);
+    let check = || {
+        for file in [file.clone(), file.with_extension("db-wal")] {
+            let bytes = fs::read(&file).unwrap();
+            let found = bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes());
+            assert!(!found, "{}", file.display());
+        }
+        let store = open(&file);
+        let configuration = run(store.configuration()).unwrap();
+        assert_eq!(configuration.endpoints[0].url, url);
+        assert_eq!(run(store.remembered(key)), Ok(Some(answer.clone())));
+        run(store.close()).unwrap();
+    };
+    check();
+
+    // As version 6 left it: the address in its column, the answer as it was given.
+    let old = Connection::open(&file).unwrap();
+    old.execute("UPDATE remembered_answer SET body = ?1, sealed = 0", [url.as_str().as_bytes()]).unwrap();
+    old.execute("UPDATE endpoint SET url = ?1", [url.as_str()]).unwrap();
+    old.execute("DELETE FROM installation", []).unwrap();
+    drop(old);
+    drop(open(&file));
+    check();
+}
+
+#[test]
+fn another_key_is_named_at_the_start() {
+    let directory = Directory::new();
+    let file = directory.next_file();
+    drop(open(&file));
+    let other = || SqliteStore::open(&file, SealKey::new([8; 32]), sealer().entropy).map(drop);
+    assert_eq!(other().expect_err("another key").code(), "secret_key_wrong");
+    // A database of an earlier version says so as soon as there is a secret in it.
+    let store = open(&file);
+    run(furnish(&store));
+    drop(store);
+    Connection::open(&file).unwrap().execute("DELETE FROM installation", []).unwrap();
+    assert_eq!(other().expect_err("another key").code(), "secret_key_wrong");
+    drop(open(&file));
+}
+
+#[test]
+fn a_database_that_was_in_use_is_not_made_anew() {
+    let directory = Directory::new();
+    let check = |prepare: &dyn Fn(&std::path::Path)| {
+        let file = directory.next_file();
+        prepare(&file);
+        let opened = SqliteStore::open_existing(&file, SealKey::new([7; 32]), sealer().entropy).map(drop);
+        assert_eq!(opened.expect_err("nothing is in it").code(), "store_lost");
+    };
+    check(&|file| fs::write(file, "").unwrap());
+    // The first page is in the file before the first checkpoint, and all else in the log.
+    check(&|file| {
+        let db = Connection::open(file).unwrap();
+        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+    });
+    let file = directory.next_file();
+    drop(open(&file));
+    SqliteStore::open_existing(&file, SealKey::new([7; 32]), sealer().entropy).expect("it has its tables");
+}
+
+#[test]
+fn a_database_that_was_made_without_can_shrink_from_its_next_start_on() {
+    let directory = Directory::new();
+    let file = directory.next_file();
+    let db = Connection::open(&file).unwrap();
+    crate::schema::create_version(&db, 6).unwrap();
+    drop(db);
+    drop(open(&file));
+    let db = Connection::open(&file).unwrap();
+    assert_eq!(db.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0)).unwrap(), 2);
+}
+
 fn refusal(file: &std::path::Path) -> OpenError {
     let super::Sealer { key, entropy } = sealer();
     SqliteStore::open(file, key, entropy).unwrap_err()

@@ -16,7 +16,8 @@ fn plan(db: &Connection, sql: &str) -> Vec<String> {
 fn hot_queries_neither_scan_nor_sort() {
     let directory = Directory::new();
     let db = connection::open_writer(&directory.next_file()).unwrap();
-    for sql in reader::load::QUERIES.iter().chain(&reader::history::QUERIES) {
+    let queries = reader::load::QUERIES.iter().chain(&reader::history::QUERIES);
+    for sql in queries.chain(&crate::row::task::QUERIES[..3]) {
         for step in plan(&db, sql) {
             // The recursion's own rows are read one after the other; there is one for each endpoint.
             let is_scan =
@@ -51,6 +52,12 @@ fn hot_queries_use_the_index_that_was_made_for_them() {
     check(history[11], "dead_letter_by_event");
     check(history[8], "USING PRIMARY KEY (event=? AND id=?)");
     check(history[12], "USING INTEGER PRIMARY KEY (rowid>?)");
+    check(history[13], "COVERING INDEX dead_letter_by_endpoint (endpoint=?)");
+    check(history[15], "dead_letter_by_endpoint (endpoint=? AND rowid>?)");
+    let task = crate::row::task::QUERIES;
+    check(task[1], "background_task_by_application (application=? AND id>? AND id<?)");
+    check(task[3], "background_task USING PRIMARY KEY (id>? AND id<?)");
+    check(history[14], "delivery_by_due (endpoint=? AND ");
 }
 
 /// SQLite checks a value against a list of more than two by making a table of the list, at each insertion.

@@ -6,6 +6,7 @@ use hookmill_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::BatchWriter;
+use super::resume;
 use crate::error::{DbError, is_unique_violation};
 use crate::row::column::{integer, millis};
 use crate::row::event;
@@ -54,12 +55,15 @@ pub(super) fn redeliver(
         .query_row([application.to_bytes(), event.to_bytes()], |row| row.get(0))
         .optional()?;
     let number = number.ok_or(StoreError::NotFound { what: "the event" })?;
+    for delivery in deliveries {
+        resume::end_dead_letters(&writer.db, number, delivery.endpoint.to_bytes())?;
+    }
     insert_deliveries(writer, number, deliveries, due, true)
 }
 
 /// A delivery to an endpoint that was removed a moment ago gets its number and no row: it ends like those that
 /// were removed with the endpoint.
-fn insert_deliveries(
+pub(super) fn insert_deliveries(
     writer: &mut BatchWriter,
     event: i64,
     deliveries: &[NewDelivery],

@@ -13,7 +13,7 @@ use super::checkpoint::Checkpoints;
 use super::finish::KnownAddresses;
 use super::queue::Batch;
 use super::steady_time::{self, SteadyTime};
-use super::{Answer, CompletionJob, DurableJob, append, configure, finish, retire};
+use super::{Answer, CompletionJob, DurableJob, append, configure, finish, resume, retire, vacuum};
 use crate::error::{DbError, Severity};
 use crate::row::endpoint::Sealer;
 use crate::schema::NUMBER_STEP;
@@ -96,6 +96,8 @@ impl BatchWriter {
 
     /// Writes, commits and answers.
     pub(super) fn write(&mut self, batch: Batch) -> Outcome {
+        let is_retention =
+            batch.durable.iter().any(|job| matches!(job, DurableJob::Retire(..) | DurableJob::Forget(_)));
         let synchronous = if batch.durable.is_empty() { Synchronous::Normal } else { Synchronous::Full };
         let mut unanswered = batch.durable.into_iter();
         let mut answers = Vec::new();
@@ -107,6 +109,9 @@ impl BatchWriter {
             for job in batch.completions {
                 // Who stopped waiting needs no answer.
                 let _ = job.answer.send(Ok(()));
+            }
+            if is_retention {
+                self.give_back();
             }
             return match self.checkpoints.after_commit(&self.db) {
                 Err(error) if error.severity() == Severity::Fatal => {
@@ -124,6 +129,11 @@ impl BatchWriter {
         }
         if error.severity() == Severity::Passing && self.roll_back().is_ok() {
             warn!(%error, "store write failed, nothing of it was stored");
+            if told == StoreError::Full
+                && let Err(error) = self.checkpoints.make_room(&self.db)
+            {
+                warn!(%error, "store's log could not be given back");
+            }
             return Outcome::Passing(batch.completions);
         }
         for job in batch.completions {
@@ -133,9 +143,26 @@ impl BatchWriter {
     }
 
     /// Does what is left to do when nothing has come for a while.
-    pub(super) fn rest(&mut self) {
-        if let Err(error) = self.checkpoints.truncate(&self.db) {
+    /// Answers whether there is more of it.
+    pub(super) fn rest(&mut self) -> bool {
+        let more = self.give_back();
+        if !more && let Err(error) = self.checkpoints.truncate(&self.db) {
             warn!(%error, "store checkpoint failed, it is tried again later");
+        }
+        more
+    }
+
+    /// Gives some free space back; answers whether there is more.
+    fn give_back(&mut self) -> bool {
+        match vacuum::step(&self.db) {
+            Ok(more) => {
+                self.checkpoints.wrote();
+                more
+            }
+            Err(error) => {
+                warn!(%error, "store could not give space back, it is tried again later");
+                false
+            }
         }
     }
 
@@ -198,6 +225,10 @@ impl BatchWriter {
             DurableJob::Redeliver { application, event, deliveries, due, answer } => {
                 let (result, fatal) = apart(append::redeliver(self, application, event, &deliveries, due));
                 (Answered::Redeliver(answer, result), fatal)
+            }
+            DurableJob::Resume(step, answer) => {
+                let (result, fatal) = apart(resume::resume(self, &step));
+                (Answered::Count(answer, result), fatal)
             }
             DurableJob::Apply(changes, answer) => {
                 let (result, fatal) = apart(configure::apply(self, &changes));

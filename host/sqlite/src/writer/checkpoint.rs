@@ -36,6 +36,17 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// The database was written to besides.
+    pub(super) fn wrote(&mut self) {
+        self.has_log = true;
+    }
+
+    /// Gives the log's space back, which may be what is missing.
+    pub(super) fn make_room(&mut self, db: &Connection) -> Result<(), DbError> {
+        self.has_log = true;
+        self.truncate(db)
+    }
+
     /// Copies all of the log, synchronised, and gives its space back. Where readers are in the way a part stays.
     pub(super) fn truncate(&mut self, db: &Connection) -> Result<(), DbError> {
         if self.has_log {

@@ -3,8 +3,7 @@
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::id::{ApplicationId, EndpointId, EventId};
 use hookmill_core::key::Scope;
-use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
-use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
+use hookmill_core::port::store::{Change, StoreError};
 use hookmill_core::time::UnixMillis;
 use rusqlite::{Connection, params};
 
@@ -12,7 +11,7 @@ use super::batch::BatchWriter;
 use crate::error::{DbError, is_unique_violation};
 use crate::row::column::millis;
 use crate::row::endpoint::Sealer;
-use crate::row::{application, endpoint, key, plugin, source};
+use crate::row::{application, endpoint, key, plugin, remembered, source, task};
 
 /// Applies changes in a savepoint of their own: a conflict undoes these only, not what else is committed.
 pub(super) fn apply(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
@@ -57,6 +56,8 @@ fn note(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
             | Change::PutKey(_)
             | Change::DeleteKey(_)
             | Change::RestartDeliveries(..)
+            | Change::NoteTime(_)
+            | Change::PutTask(_)
             | Change::Remember(..) => {}
         }
     }
@@ -108,7 +109,19 @@ fn apply_one(db: &Connection, sealer: &Sealer, change: &Change) -> Result<(), Db
         Change::DeleteKey(id) => {
             execute(db, "/* configure::apply_one */ DELETE FROM api_key WHERE id = ?1", [id.to_bytes()])
         }
-        Change::Remember(key, answer) => remember(db, *key, answer),
+        Change::NoteTime(noted) => execute(
+            db,
+            "/* configure::apply_one */ UPDATE installation SET noted_at = ?1 WHERE id = 1",
+            [millis(*noted)],
+        ),
+        Change::PutTask(task) => {
+            require_endpoint(db, task.endpoint)?;
+            unique("the endpoint's background task", task::put(db, task))
+        }
+        Change::Remember(key, answer) => match remembered::put(db, sealer, *key, answer)? {
+            true => Ok(()),
+            false => Err(StoreError::Conflict { what: "the idempotency key" }.into()),
+        },
     }
 }
 
@@ -175,36 +188,18 @@ fn delete_application(db: &Connection, id: ApplicationId) -> Result<(), DbError>
     Ok(())
 }
 
-/// The first answer stays until it is old: of two requests with one key that ran at the same time, the second
-/// must not happen as well.
-fn remember(db: &Connection, key: IdempotencyKey, answer: &RememberedAnswer) -> Result<(), DbError> {
-    let rows = db
-        .prepare_cached(
-            "/* configure::remember */
-             INSERT INTO remembered_answer (key, fingerprint, status, body, at) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (key) DO UPDATE SET
-                 fingerprint = excluded.fingerprint,
-                 status = excluded.status,
-                 body = excluded.body,
-                 at = excluded.at
-             WHERE at <= ?6",
-        )?
-        .execute(params![
-            key.0,
-            answer.fingerprint,
-            answer.status,
-            answer.body.as_ref(),
-            millis(answer.at),
-            millis(answer.at.before(IDEMPOTENCY_KEY_KEPT)),
-        ])?;
-    if rows == 1 { Ok(()) } else { Err(StoreError::Conflict { what: "the idempotency key" }.into()) }
-}
-
 fn require_application(db: &Connection, id: ApplicationId) -> Result<(), DbError> {
     let exists = db
         .prepare_cached("/* configure::require_application */ SELECT 1 FROM application WHERE id = ?1")?
         .exists([id.to_bytes()])?;
     if exists { Ok(()) } else { Err(StoreError::NotFound { what: "the application" }.into()) }
+}
+
+fn require_endpoint(db: &Connection, id: EndpointId) -> Result<(), DbError> {
+    let exists = db
+        .prepare_cached("/* configure::require_endpoint */ SELECT 1 FROM endpoint WHERE id = ?1")?
+        .exists([id.to_bytes()])?;
+    if exists { Ok(()) } else { Err(StoreError::NotFound { what: "the endpoint" }.into()) }
 }
 
 fn execute<P: rusqlite::Params>(db: &Connection, sql: &str, parameters: P) -> Result<(), DbError> {

@@ -66,10 +66,10 @@ pub(super) fn finish(writer: &mut BatchWriter, finished: &Finished) -> Result<()
             let rows = db
                 .prepare_cached(
                     "/* finish::finish: dead */
-                     INSERT INTO dead_letter (number, event, endpoint, attempts_made, reason)
-                     SELECT number, event, endpoint, attempts_made + 1, ?2 FROM delivery WHERE number = ?1",
+                     INSERT INTO dead_letter (number, event, endpoint, attempts_made, reason, died_at)
+                     SELECT number, event, endpoint, attempts_made + 1, ?2, ?3 FROM delivery WHERE number = ?1",
                 )?
-                .execute(params![number, reason.code()])?;
+                .execute(params![number, reason.code(), millis(finished.attempt.id.created_at())])?;
             rows == 1 && delete(db, number)?
         }
     };

@@ -2,7 +2,7 @@
 //!
 //! - `queue`: what waits for it, bounded; a batch is all that waits, up to the bounds of one commit.
 //! - `batch`: one batch in one transaction, and what its failure means.
-//! - `append`, `finish`, `configure`, `retire`: what is written for each kind of call.
+//! - `append`, `finish`, `configure`, `resume`, `retire`, `vacuum`: what is written for each kind of call.
 //!
 //! No timer delays an append: while one commit is being synchronised the next batch gathers by itself. Completions
 //! ride along. Where no append waits they gather for [`COMPLETION_DELAY_MAX`](hookmill_core::limits::COMPLETION_DELAY_MAX) and are committed without a
@@ -15,14 +15,16 @@ mod checkpoint;
 mod configure;
 mod finish;
 mod queue;
+mod resume;
 mod retire;
 mod steady_time;
+mod vacuum;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use hookmill_core::id::{ApplicationId, DeliveryId, EventId};
-use hookmill_core::port::store::{Appended, Change, Finished, NewDelivery, NewEvent, StoreError};
+use hookmill_core::port::store::{Appended, Change, Finished, NewDelivery, NewEvent, StoreError, TaskStep};
 use hookmill_core::time::UnixMillis;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -49,6 +51,8 @@ pub(crate) enum DurableJob {
         due: UnixMillis,
         answer: Answer<Vec<DeliveryId>>,
     },
+    /// Answers how many events got a delivery.
+    Resume(Box<TaskStep>, Answer<u64>),
     Apply(Vec<Change>, Answer<()>),
     /// Deletes these events, as far as they are finished; answers how many rows went.
     Retire(Vec<i64>, Answer<u64>),
@@ -143,7 +147,7 @@ fn run(writer: &mut BatchWriter, queue: &Queue, failure: &FailureFlag) {
                     break;
                 }
             },
-            Work::Idle => writer.rest(),
+            Work::Idle => queue.rested(writer.rest()),
             Work::Closed(answers) => {
                 let result = writer.close();
                 for answer in answers {

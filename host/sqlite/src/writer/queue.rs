@@ -14,6 +14,8 @@ use super::{Answer, CompletionJob, DurableJob, gone};
 const COMMIT_COMPLETIONS_MAX: usize = 2 * COMMIT_EVENTS_MAX;
 /// After so long without work the writer tidies up.
 const IDLE: Duration = Duration::from_secs(1);
+/// After so long a writer that has more to tidy up goes on.
+const TIDY_AGAIN: Duration = Duration::from_millis(20);
 /// After so long what found no room is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
@@ -33,6 +35,8 @@ struct Waiting {
     is_retry: bool,
     /// Whether the writer has tidied up since its last batch.
     is_tidy: bool,
+    /// Whether it has begun to.
+    is_tidying: bool,
     close_answers: Vec<Answer<()>>,
     state: QueueState,
 }
@@ -116,6 +120,13 @@ impl Queue {
         }
     }
 
+    /// The writer has tidied up; with `more` it goes on soon, where nothing else comes.
+    pub(super) fn rested(&self, more: bool) {
+        let mut waiting = self.lock();
+        waiting.is_tidying = more;
+        waiting.is_tidy = !more;
+    }
+
     /// Writes what waits, then ends.
     pub(super) fn close(&self) {
         let mut waiting = self.lock();
@@ -166,6 +177,7 @@ impl Queue {
             let timeout = match (waiting.completions.is_empty(), waiting.is_retry, waiting.is_tidy) {
                 (false, false, _) => COMPLETION_DELAY_MAX,
                 (false, true, _) => RETRY_DELAY,
+                (true, _, false) if waiting.is_tidying => TIDY_AGAIN,
                 (true, _, false) => IDLE,
                 (true, _, true) => {
                     waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +195,6 @@ impl Queue {
                 return Work::Batch(waiting.take_batch());
             }
             if waiting.completions.is_empty() {
-                waiting.is_tidy = true;
                 return Work::Idle;
             }
         }
@@ -206,6 +217,7 @@ impl Waiting {
 
     fn take_batch(&mut self) -> Batch {
         self.is_tidy = false;
+        self.is_tidying = false;
         let mut batch = Batch::default();
         if self.durable.front().is_some_and(DurableJob::makes_room) {
             // Alone: it must not fail with what finds no room, nor make an event wait.
@@ -240,6 +252,7 @@ impl DurableJob {
         match self {
             Self::Append(new, _) => new.event.body.len(),
             Self::Redeliver { .. }
+            | Self::Resume(..)
             | Self::Apply(..)
             | Self::Retire(..)
             | Self::Forget(_)
@@ -251,7 +264,11 @@ impl DurableJob {
     fn makes_room(&self) -> bool {
         match self {
             Self::Retire(..) | Self::Forget(_) => true,
-            Self::Append(..) | Self::Redeliver { .. } | Self::Apply(..) | Self::Close(_) => false,
+            Self::Append(..)
+            | Self::Redeliver { .. }
+            | Self::Resume(..)
+            | Self::Apply(..)
+            | Self::Close(_) => false,
         }
     }
 
@@ -262,7 +279,9 @@ impl DurableJob {
         match self {
             Self::Append(_, answer) => drop(answer.send(Err(error))),
             Self::Redeliver { answer, .. } => drop(answer.send(Err(error))),
-            Self::Retire(_, answer) | Self::Forget(answer) => drop(answer.send(Err(error))),
+            Self::Resume(_, answer) | Self::Retire(_, answer) | Self::Forget(answer) => {
+                drop(answer.send(Err(error)));
+            }
             Self::Apply(_, answer) | Self::Close(answer) => drop(answer.send(Err(error))),
         }
     }

@@ -4,7 +4,7 @@ use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::DbError;
-use crate::row::column::integer;
+use crate::row::column::{integer, unix_millis};
 use crate::schema::NUMBER_STEP;
 
 /// Deletes events with their attempts and dead letters, up to [`RETENTION_ROWS_MAX`] rows; an event with an
@@ -69,16 +69,22 @@ fn retire_event(db: &Connection, event: i64, id: [u8; 16], rows_max: usize) -> R
 pub(super) fn forget(db: &Connection) -> Result<u64, DbError> {
     let kept_millis = integer(u64::try_from(IDEMPOTENCY_KEY_KEPT.as_millis()).unwrap_or(u64::MAX));
     let limit = i64::try_from(RETENTION_ROWS_MAX).unwrap_or(i64::MAX);
+    // A clock that ran ahead dated the newest of them: the time that is trusted goes before it.
+    let noted: Option<i64> = db
+        .prepare_cached("/* retire::forget: noted */ SELECT noted_at FROM installation WHERE id = 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .flatten();
     let answers = db
         .prepare_cached(
             "/* retire::forget: answers */
              DELETE FROM remembered_answer WHERE rowid IN (
                  SELECT rowid FROM remembered_answer
-                 WHERE at < (SELECT max(at) FROM remembered_answer) - ?1
+                 WHERE at < min((SELECT max(at) FROM remembered_answer), ifnull(?3, 9223372036854775807)) - ?1
                  ORDER BY at LIMIT ?2
              )",
         )?
-        .execute([kept_millis, limit])?;
+        .execute(params![kept_millis, limit, noted])?;
     db.prepare_cached(
         "/* retire::forget: removed tenants */
          DELETE FROM removed_application
@@ -103,6 +109,7 @@ pub(super) fn forget(db: &Connection) -> Result<u64, DbError> {
         .query_row([], |row| row.get(0))
         .optional()?;
     let Some(newest) = newest else { return Ok(answers as u64) };
+    let newest = noted.map_or(newest, |noted| newest.min(noted));
     // Numbers grow with time, so the old ones are at the head.
     let keys = db
         .prepare_cached(

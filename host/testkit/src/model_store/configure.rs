@@ -60,6 +60,7 @@ impl State {
                 self.endpoints.remove(&id);
                 self.unfinished.retain(|_, row| row.endpoint != id);
                 self.delivered.remove(&id);
+                self.tasks.retain(|_, task| task.endpoint != id);
             }
             Change::RestartDeliveries(endpoint, now) => {
                 let tried = |row: &&mut PendingDelivery| row.endpoint == endpoint && row.attempts_made > 0;
@@ -126,6 +127,8 @@ impl State {
             Change::DeleteKey(id) => {
                 self.keys.remove(&id);
             }
+            Change::NoteTime(noted) => self.noted_at = Some(noted),
+            Change::PutTask(task) => self.put_task(task)?,
             Change::Remember(key, answer) => {
                 let taken = self
                     .remembered
@@ -150,6 +153,7 @@ impl State {
         self.endpoints.retain(|_, endpoint| endpoint.application != id);
         let endpoints = &self.endpoints;
         self.delivered.retain(|endpoint, _| endpoints.contains_key(endpoint));
+        self.tasks.retain(|_, task| task.application != id);
     }
 
     fn require_plugin_version(&self, name: &PluginName, digest: PluginDigest) -> Result<(), StoreError> {
@@ -175,6 +179,6 @@ impl State {
     }
 }
 
-fn conflict_if(taken: bool, what: &'static str) -> Result<(), StoreError> {
+pub(super) fn conflict_if(taken: bool, what: &'static str) -> Result<(), StoreError> {
     if taken { Err(StoreError::Conflict { what }) } else { Ok(()) }
 }

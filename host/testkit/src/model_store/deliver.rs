@@ -57,6 +57,8 @@ impl State {
         if self.events.get(&event).is_none_or(|stored| stored.event.application != application) {
             return Err(StoreError::NotFound { what: "the event" });
         }
+        let endpoints: BTreeSet<_> = deliveries.iter().map(|delivery| delivery.endpoint).collect();
+        self.dead.retain(|_, dead| dead.event != event || !endpoints.contains(&dead.endpoint));
         Ok(self.insert(event, deliveries, due, AttemptTrigger::Manual))
     }
 
@@ -84,6 +86,7 @@ impl State {
                     endpoint: delivery.endpoint,
                     attempts_made: delivery.attempts_made + 1,
                     reason,
+                    died_at: finished.attempt.id.created_at(),
                 };
                 self.dead.insert(delivery.id, dead);
             }
@@ -150,11 +153,12 @@ impl State {
         self.attempts.retain(|_, attempt| !old.contains(&attempt.event));
         self.dead.retain(|_, dead| !old.contains(&dead.event));
         if let Some((_, _, _, newest)) = self.idempotency_keys.last() {
-            let bound = newest.before(IDEMPOTENCY_KEY_KEPT);
+            let bound =
+                self.noted_at.map_or(*newest, |noted| noted.min(*newest)).before(IDEMPOTENCY_KEY_KEPT);
             self.idempotency_keys.retain(|(_, _, _, accepted)| *accepted >= bound);
         }
         if let Some(newest) = self.remembered.values().map(|answer| answer.at).max() {
-            let bound = newest.before(IDEMPOTENCY_KEY_KEPT);
+            let bound = self.noted_at.map_or(newest, |noted| newest.min(noted)).before(IDEMPOTENCY_KEY_KEPT);
             self.remembered.retain(|_, answer| answer.at >= bound);
         }
         rows - self.rows()
@@ -169,7 +173,7 @@ impl State {
         rows as u64
     }
 
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         event: EventId,
         deliveries: &[NewDelivery],

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hookmill_core::event::Event;
-use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId, EventId};
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
+use hookmill_core::limits::{READ_BYTES_MAX, READ_ROWS_MAX};
 use hookmill_core::port::store::{
     AttemptQuery, AttemptRecord, AttemptsOf, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup,
-    EventQuery, PageFrom,
+    EventQuery, Found, PageFrom,
 };
 use hookmill_core::time::UnixMillis;
 
@@ -23,33 +24,41 @@ impl State {
         events.find(|event| event.application == application && is_it(event)).cloned()
     }
 
-    pub(super) fn events(&self, query: &EventQuery) -> Vec<Arc<Event>> {
-        let is_wanted = |event: &Arc<Event>| {
+    pub(super) fn events(&self, query: &EventQuery) -> Found<EventId, Arc<Event>> {
+        let events = self.events.values().map(|stored| &stored.event).filter(|event| {
             event.application == query.application
-                && is_within(event.accepted_at(), query.before, query.after)
-                && (query.event_types.is_empty() || query.event_types.contains(&event.event_type))
+                && is_within(&event.id, query.from, query.before, query.after)
+        });
+        let is_wanted = |event: &Arc<Event>| {
+            (query.event_types.is_empty() || query.event_types.contains(&event.event_type))
                 && query.channel.as_ref().is_none_or(|channel| event.channels.as_slice().contains(channel))
         };
-        let newest_first =
-            self.events.values().rev().map(|stored| &stored.event).filter(|event| is_wanted(event));
-        page(newest_first.cloned().collect(), |event| event.id, query.from, query.limit)
+        let read = Read { limit: query.limit, is_upward: is_upward(&query.from) };
+        read.page(events, is_wanted, |event| event.id, |event| event.body.len())
     }
 
-    pub(super) fn attempts(&self, query: &AttemptQuery) -> Vec<AttemptRecord> {
-        let is_wanted = |attempt: &&AttemptRecord| {
+    pub(super) fn attempts(&self, query: &AttemptQuery) -> Found<AttemptId, AttemptRecord> {
+        let attempts = self.attempts.values().filter(|attempt| {
+            let is_of = match query.of {
+                AttemptsOf::Event(event, _) => attempt.event == event,
+                AttemptsOf::Endpoint(endpoint) => attempt.endpoint == endpoint,
+            };
+            is_of && is_within(&attempt.id, query.from, query.before, query.after)
+        });
+        let is_wanted = |attempt: &AttemptRecord| {
             attempt.application == query.application
                 && match query.of {
-                    AttemptsOf::Event(event, endpoint) => {
-                        attempt.event == event && endpoint.is_none_or(|endpoint| attempt.endpoint == endpoint)
+                    AttemptsOf::Event(_, endpoint) => {
+                        endpoint.is_none_or(|endpoint| attempt.endpoint == endpoint)
                     }
-                    AttemptsOf::Endpoint(endpoint) => attempt.endpoint == endpoint,
+                    AttemptsOf::Endpoint(_) => true,
                 }
                 && query.result.is_none_or(|result| attempt.result == result)
-                && is_within(attempt.id.created_at(), query.before, query.after)
         };
-        let newest_first = self.attempts.values().rev().filter(is_wanted);
-        let newest_first = newest_first.map(|attempt| AttemptRecord { trace: None, ..attempt.clone() });
-        page(newest_first.collect(), |attempt| attempt.id, query.from, query.limit)
+        let read = Read { limit: query.limit, is_upward: is_upward(&query.from) };
+        let mut found = read.page(attempts, is_wanted, |attempt| attempt.id, |_| 0);
+        found.items.iter_mut().for_each(|attempt| attempt.trace = None);
+        found
     }
 
     pub(super) fn deliveries_of(&self, application: ApplicationId, event: EventId) -> Vec<DeliveryState> {
@@ -88,25 +97,85 @@ impl State {
     }
 }
 
-fn is_within(moment: UnixMillis, before: Option<UnixMillis>, after: Option<UnixMillis>) -> bool {
-    before.is_none_or(|before| moment < before) && after.is_none_or(|after| moment > after)
+fn is_within<Id: Ord + Dated>(
+    id: &Id,
+    from: PageFrom<Id>,
+    before: Option<UnixMillis>,
+    after: Option<UnixMillis>,
+) -> bool {
+    let moment = id.moment();
+    before.is_none_or(|before| moment < before)
+        && after.is_none_or(|after| moment > after)
+        && match from {
+            PageFrom::Newest => true,
+            PageFrom::OlderThan(bound) => *id < bound,
+            PageFrom::NewerThan(bound) => *id > bound,
+        }
 }
 
-fn page<Item, Id: Ord>(
-    mut newest_first: Vec<Item>,
-    id_of: impl Fn(&Item) -> Id,
-    from: PageFrom<Id>,
-    limit: usize,
-) -> Vec<Item> {
-    match from {
-        PageFrom::Newest => {}
-        PageFrom::OlderThan(bound) => newest_first.retain(|item| id_of(item) < bound),
-        PageFrom::NewerThan(bound) => {
-            newest_first.retain(|item| id_of(item) > bound);
-            let skipped = newest_first.len().saturating_sub(limit);
-            newest_first.drain(..skipped);
-        }
+fn is_upward<Id>(from: &PageFrom<Id>) -> bool {
+    matches!(from, PageFrom::NewerThan(_))
+}
+
+trait Dated {
+    fn moment(&self) -> UnixMillis;
+}
+
+impl Dated for EventId {
+    fn moment(&self) -> UnixMillis {
+        self.created_at()
     }
-    newest_first.truncate(limit);
-    newest_first
+}
+
+impl Dated for AttemptId {
+    fn moment(&self) -> UnixMillis {
+        self.created_at()
+    }
+}
+
+/// One bounded walk over rows.
+struct Read {
+    limit: usize,
+    is_upward: bool,
+}
+
+impl Read {
+    /// `oldest_first` is all that is in the range.
+    fn page<'a, Item: Clone + 'a, Id>(
+        &self,
+        oldest_first: impl DoubleEndedIterator<Item = &'a Item>,
+        is_wanted: impl Fn(&Item) -> bool,
+        id_of: impl Fn(&Item) -> Id,
+        bytes_of: impl Fn(&Item) -> usize,
+    ) -> Found<Id, Item> {
+        let mut rows: Vec<&Item> = oldest_first.collect();
+        if !self.is_upward {
+            rows.reverse();
+        }
+        let mut found = Found { items: Vec::new(), stopped_at: None, rows_read: 0 };
+        let mut bytes = 0;
+        for (index, row) in rows.iter().enumerate() {
+            if found.items.len() == self.limit {
+                break;
+            }
+            if found.rows_read == READ_ROWS_MAX || bytes >= READ_BYTES_MAX {
+                found.stopped_at = index.checked_sub(1).map(|last| id_of(rows[last]));
+                break;
+            }
+            found.rows_read += 1;
+            if is_wanted(row) {
+                bytes += bytes_of(row);
+                found.items.push(Item::clone(row));
+            }
+        }
+        // At the end of all a bound is as good as reached.
+        let is_bound = found.rows_read == READ_ROWS_MAX || bytes >= READ_BYTES_MAX;
+        if is_bound && found.items.len() < self.limit && found.stopped_at.is_none() {
+            found.stopped_at = rows.last().map(|row| id_of(row));
+        }
+        if self.is_upward {
+            found.items.reverse();
+        }
+        found
+    }
 }

@@ -5,6 +5,7 @@
 mod configure;
 mod deliver;
 mod history;
+mod task;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,17 +15,18 @@ use hookmill_core::canary::Canary;
 use hookmill_core::delivery::DeadReason;
 use hookmill_core::endpoint::Endpoint;
 use hookmill_core::event::{Event, Name};
-use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId};
+use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId, TaskId};
 use hookmill_core::key::ApiKey;
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface, PluginName, PluginVersion};
 use hookmill_core::port::PortFuture;
 use hookmill_core::port::store::{
-    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeliveryState, EndpointCounts, EventLookup,
-    EventQuery, Finished, IdempotencyKey, LoadDue, Loaded, NewDelivery, NewEvent, PendingDelivery,
-    RememberedAnswer, Store, StoreError,
+    Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
+    EndpointCounts, EventLookup, EventQuery, Finished, Found, IdempotencyKey, LoadDue, Loaded, NewDelivery,
+    NewEvent, PendingDelivery, RememberedAnswer, Store, StoreError, TaskQuery, TaskStep,
 };
 use hookmill_core::route::Configuration;
 use hookmill_core::source::Source;
+use hookmill_core::task::BackgroundTask;
 use hookmill_core::time::UnixMillis;
 
 /// A store in memory.
@@ -50,8 +52,10 @@ struct State {
     dead: BTreeMap<DeliveryId, Dead>,
     attempts: BTreeMap<AttemptId, AttemptRecord>,
     delivered: HashMap<EndpointId, u64>,
+    tasks: BTreeMap<TaskId, BackgroundTask>,
     deliveries_made: u64,
     kept_time: Option<UnixMillis>,
+    noted_at: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ struct Dead {
     endpoint: EndpointId,
     attempts_made: u32,
     reason: DeadReason,
+    died_at: UnixMillis,
 }
 
 impl ModelStore {
@@ -92,6 +97,22 @@ impl Store for ModelStore {
         due: UnixMillis,
     ) -> PortFuture<'_, Result<Vec<DeliveryId>, StoreError>> {
         ready(self.state().redeliver(application, event, &deliveries, due))
+    }
+
+    fn dead_letters(&self, query: DeadLetterQuery) -> PortFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        ready(Ok(self.state().dead_letters(&query)))
+    }
+
+    fn resume(&self, step: TaskStep) -> PortFuture<'_, Result<u64, StoreError>> {
+        ready(Ok(self.state().resume(&step)))
+    }
+
+    fn task(&self, id: TaskId) -> PortFuture<'_, Result<Option<BackgroundTask>, StoreError>> {
+        ready(Ok(self.state().tasks.get(&id).copied()))
+    }
+
+    fn tasks(&self, query: TaskQuery) -> PortFuture<'_, Result<Vec<BackgroundTask>, StoreError>> {
+        ready(Ok(self.state().task_page(&query)))
     }
 
     fn finish(&self, finished: Vec<Finished>) -> PortFuture<'_, Result<(), StoreError>> {
@@ -157,11 +178,14 @@ impl Store for ModelStore {
         ready(Ok(self.state().event(application, &lookup)))
     }
 
-    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
+    fn events(&self, query: EventQuery) -> PortFuture<'_, Result<Found<EventId, Arc<Event>>, StoreError>> {
         ready(Ok(self.state().events(&query)))
     }
 
-    fn attempts(&self, query: AttemptQuery) -> PortFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(
+        &self,
+        query: AttemptQuery,
+    ) -> PortFuture<'_, Result<Found<AttemptId, AttemptRecord>, StoreError>> {
         ready(Ok(self.state().attempts(&query)))
     }
 
@@ -183,8 +207,18 @@ impl Store for ModelStore {
         ready(Ok(self.state().deliveries_of(application, event)))
     }
 
-    fn endpoint_counts(&self, endpoint: EndpointId) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {
+    fn endpoint_counts(
+        &self,
+        _application: ApplicationId,
+        endpoint: EndpointId,
+    ) -> PortFuture<'_, Result<EndpointCounts, StoreError>> {
         ready(Ok(self.state().endpoint_counts(endpoint)))
+    }
+
+    fn noted_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>> {
+        let state = self.state();
+        let newest = state.events.keys().next_back().map(|id| id.created_at());
+        ready(Ok(state.noted_at.or(newest)))
     }
 
     fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>> {

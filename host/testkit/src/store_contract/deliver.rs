@@ -151,7 +151,7 @@ pub async fn finishing_ends_a_delivery(factory: &impl Factory) {
     let store = factory.reopen(store);
     assert!(load(&store, 11, Ordering::Unordered, NOW).await.deliveries.is_empty());
     assert_eq!(store.backlog().await, Ok(Vec::new()));
-    let counts = store.endpoint_counts(endpoint_id(11)).await;
+    let counts = store.endpoint_counts(application_id(1), endpoint_id(11)).await;
     assert_eq!(counts, Ok(EndpointCounts { delivered: 1, ..EndpointCounts::default() }));
 }
 
@@ -170,7 +170,7 @@ pub async fn a_retry_keeps_what_was_prepared(factory: &impl Factory) {
     let [delivery] = loaded.deliveries.as_slice() else { panic!("{loaded:?}") };
     assert_eq!(delivery.prepared.as_deref(), Some(&prepared(1)));
     assert_eq!((delivery.attempts_made, delivery.due), (2, at(20)));
-    let counts = store.endpoint_counts(endpoint_id(11)).await;
+    let counts = store.endpoint_counts(application_id(1), endpoint_id(11)).await;
     assert_eq!(counts, Ok(EndpointCounts { retrying: 1, ..EndpointCounts::default() }));
 }
 
@@ -230,7 +230,7 @@ pub async fn a_dead_delivery_stays_readable(factory: &impl Factory) {
     let waiting =
         DeliveryState { endpoint: endpoint_id(11), attempts_made: 0, status: DeliveryStatus::Waiting(NOW) };
     assert_eq!((states.len(), states[0]), (2, waiting));
-    let counts = store.endpoint_counts(endpoint_id(12)).await;
+    let counts = store.endpoint_counts(application_id(1), endpoint_id(12)).await;
     let expect = EndpointCounts { pending: 1, dead: 4, ..EndpointCounts::default() };
     assert_eq!(counts, Ok(expect));
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookmill_core::event::{Channels, Event};
 use hookmill_core::id::{AttemptId, EventId};
+use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, READ_BYTES_MAX, READ_ROWS_MAX};
 use hookmill_core::plugin::{LogLevel, LogLine, PluginDigest, World};
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, Completion, EventLookup,
-    EventQuery, Finished, PageFrom,
+    Appended, AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, Completion,
+    EventLookup, EventQuery, Finished, Found, PageFrom,
 };
 use hookmill_core::trace::{AttemptTrace, SentHeader, SentRequest, SentTo, SentValue, TraceLine};
 use http::{HeaderName, Method};
@@ -61,7 +62,7 @@ pub async fn pages_go_both_ways(factory: &impl Factory) {
     let id = |number: u64| EventId::new(at(number), u128::from(number));
     let check = async |from, limit, expect: &[u64]| {
         let query = EventQuery { from, limit, ..all_events(1) };
-        let page = store.events(query).await.expect("a store reads");
+        let page = store.events(query).await.expect("a store reads").items;
         let found: Vec<_> = page.iter().map(|event| event.id).collect();
         let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
         assert_eq!(found, expect, "{from:?}");
@@ -95,7 +96,7 @@ pub async fn attempts_are_found_by_event_and_endpoint(factory: &impl Factory) {
     let store = factory.reopen(store);
     let id = |number| AttemptId::new(NOW, number);
     let check = async |query: AttemptQuery, expect: &[u128]| {
-        let page = store.attempts(query.clone()).await.expect("a store reads");
+        let page = store.attempts(query.clone()).await.expect("a store reads").items;
         let found: Vec<_> = page.iter().map(|attempt| attempt.id).collect();
         let expect: Vec<_> = expect.iter().map(|number| id(*number)).collect();
         assert_eq!(found, expect, "{query:?}");
@@ -139,7 +140,7 @@ pub async fn filters_narrow_a_page(factory: &impl Factory) {
         finish(&store, finished(&delivery, number, delivery.due, completion)).await;
     }
     let check = async |query: EventQuery, expect: &[u64]| {
-        let page = store.events(query.clone()).await.expect("a store reads");
+        let page = store.events(query.clone()).await.expect("a store reads").items;
         let found: Vec<_> = page.iter().map(|event| event.accepted_at().0 - NOW.0).collect();
         assert_eq!(found, expect, "{query:?}");
     };
@@ -151,7 +152,7 @@ pub async fn filters_narrow_a_page(factory: &impl Factory) {
     check(EventQuery { after: Some(at(1)), before: Some(at(4)), ..all_events(1) }, &[3, 2]).await;
 
     let check = async |query: AttemptQuery, expect: &[u64]| {
-        let page = store.attempts(query.clone()).await.expect("a store reads");
+        let page = store.attempts(query.clone()).await.expect("a store reads").items;
         let found: Vec<_> = page.iter().map(|attempt| attempt.id.created_at().0 - NOW.0).collect();
         assert_eq!(found, expect, "{query:?}");
     };
@@ -195,7 +196,7 @@ pub async fn every_field_of_an_attempt_comes_back(factory: &impl Factory) {
     assert_eq!(alone, Ok(Some(full.clone())), "a single attempt is read with its trace");
     let listed = AttemptRecord { trace: None, ..full };
     let page = store.attempts(attempts_of(1, AttemptsOf::Event(plain.event, None))).await;
-    assert_eq!(page, Ok(vec![split, listed, plain]));
+    assert_eq!(page.map(|page| page.items), Ok(vec![split, listed, plain]));
 }
 
 /// An attempt says where it went, wherever its endpoint is today.
@@ -215,7 +216,7 @@ pub async fn attempts_keep_where_they_went(factory: &impl Factory) {
     recorded.reverse();
     let store = factory.reopen(store);
     let page = store.attempts(attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)))).await;
-    assert_eq!(page, Ok(recorded));
+    assert_eq!(page.map(|page| page.items), Ok(recorded));
 }
 
 fn trace() -> AttemptTrace {
@@ -240,4 +241,43 @@ fn trace() -> AttemptTrace {
             body: Some(Bytes::from_static(b"\0any bytes\xff")),
         }),
     }
+}
+
+/// A filter that matches nothing ends a read after a bounded number of rows, and so do large bodies; whoever goes on from
+/// there comes to the end, in both directions.
+pub async fn a_read_is_bounded_and_says_where_to_go_on(factory: &impl Factory) {
+    let store = std::sync::Arc::new(factory.create());
+    furnish(&*store).await;
+    let rows = READ_ROWS_MAX as u128 + 5;
+    let calls: Vec<_> = (1..=rows)
+        .map(|number| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move { store.append(new_event(event(number, 1, NOW), &[])).await })
+        })
+        .collect();
+    for call in calls {
+        assert!(matches!(call.await.expect("no call panics"), Ok(Appended::Stored(_))));
+    }
+    let id = |number: u128| EventId::new(NOW, number);
+    let nothing = |from| EventQuery { event_types: vec![name("never")], from, ..all_events(1) };
+    let read = async |query| store.events(query).await.expect("a store reads");
+    let first = read(nothing(PageFrom::Newest)).await;
+    assert_eq!((first.items.len(), first.rows_read), (0, READ_ROWS_MAX));
+    assert_eq!(first.stopped_at, Some(id(6)));
+    let last = read(nothing(PageFrom::OlderThan(id(6)))).await;
+    assert_eq!(last, Found { items: vec![], stopped_at: None, rows_read: 5 });
+    let upward = read(nothing(PageFrom::NewerThan(id(1)))).await;
+    assert_eq!((upward.items.len(), upward.stopped_at), (0, Some(id(READ_ROWS_MAX as u128 + 1))));
+
+    let large = |number| Event {
+        body: vec![b'1'; EVENT_BODY_BYTES_MAX].into(),
+        ..event(number, 2, at(u64::try_from(number).expect("a small number")))
+    };
+    for number in 1..=6 {
+        append(&*store, new_event(large(number), &[])).await;
+    }
+    let page = read(EventQuery { limit: 6, ..all_events(2) }).await;
+    let fitting = READ_BYTES_MAX / EVENT_BODY_BYTES_MAX;
+    assert_eq!((page.items.len(), page.rows_read), (fitting, fitting));
+    assert_eq!(page.stopped_at, page.items.last().map(|event| event.id));
 }

@@ -12,6 +12,7 @@ pub mod history;
 pub mod random;
 pub mod retention;
 pub mod source;
+pub mod task;
 
 use hookmill_core::port::Store;
 
@@ -73,12 +74,17 @@ macro_rules! store_contract {
             history::filters_narrow_a_page,
             history::every_field_of_an_attempt_comes_back,
             history::attempts_keep_where_they_went,
+            history::a_read_is_bounded_and_says_where_to_go_on,
             retention::takes_what_is_old_and_finished,
             retention::gets_past_what_is_unfinished,
             retention::gets_past_what_a_wrong_clock_dated,
             retention::forgets_old_keys,
+            retention::a_clock_that_ran_ahead_forgets_no_keys,
             source::a_source_has_its_name_alone_and_goes_with_its_tenant,
             source::every_field_of_a_source_comes_back,
+            task::a_dead_letter_is_sent_again_once,
+            task::what_was_never_sent_is_replayed_once,
+            task::tasks_are_listed_and_one_runs_at_a_time,
         }
 
         /// Random calls give the same answers as the model does.

@@ -148,7 +148,7 @@ async fn call(store: &impl Store, op: &Op, number: u128, now: u64) -> String {
             }
         }
         Op::Redeliver { event, endpoint } => {
-            let events = store.events(all_events(1)).await.expect("a store reads");
+            let events = store.events(all_events(1)).await.expect("a store reads").items;
             let Some(event) = events.get(*event) else { return String::new() };
             let delivery = NewDelivery { endpoint: endpoint_id(ENDPOINTS[*endpoint]), order_key: None };
             let result = store.redeliver(event.application, event.id, vec![delivery], at(now)).await;
@@ -218,14 +218,15 @@ async fn view(store: &impl Store, now: u64) -> View {
             loads.push((loaded.deliveries.into_iter().map(without_id).collect(), loaded.next_due));
         }
         let of_endpoint = attempts_of(1, AttemptsOf::Endpoint(endpoint_id(endpoint)));
-        attempts.push(store.attempts(of_endpoint).await.expect("a store reads"));
-        counts.push(store.endpoint_counts(endpoint_id(endpoint)).await.expect("a store reads"));
+        attempts.push(store.attempts(of_endpoint).await.expect("a store reads").items);
+        let counted = store.endpoint_counts(application_id(1), endpoint_id(endpoint)).await;
+        counts.push(counted.expect("a store reads"));
     }
     let mut events = Vec::new();
-    for event in store.events(all_events(1)).await.expect("a store reads") {
+    for event in store.events(all_events(1)).await.expect("a store reads").items {
         let states = store.deliveries_of(event.application, event.id).await.expect("a store reads");
         let of_event = attempts_of(1, AttemptsOf::Event(event.id, None));
-        attempts.push(store.attempts(of_event).await.expect("a store reads"));
+        attempts.push(store.attempts(of_event).await.expect("a store reads").items);
         events.push(((*event).clone(), states));
     }
     let configuration = store.configuration().await.expect("a store reads");

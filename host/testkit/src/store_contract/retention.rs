@@ -13,7 +13,8 @@ use hookmill_core::time::UnixMillis;
 
 use super::Factory;
 use super::fixture::{
-    NOW, append, at, endpoint_id, event, finish, finished, furnish, load, name, new_event, unordered,
+    NOW, append, application_id, at, endpoint_id, event, finish, finished, furnish, load, name, new_event,
+    unordered,
 };
 use super::history::{all_events, attempts_of};
 
@@ -46,12 +47,13 @@ pub async fn takes_what_is_old_and_finished(factory: &impl Factory) {
     assert_eq!(retain_all(&store, at(10)).await, 0);
 
     let store = factory.reopen(store);
-    let events = store.events(all_events(1)).await.expect("a store reads");
+    let events = store.events(all_events(1)).await.expect("a store reads").items;
     let left: Vec<_> = events.iter().map(|event| event.accepted_at()).collect();
     assert_eq!(left, [at(10), at(1)]);
-    assert_eq!(store.attempts(attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)))).await, Ok(Vec::new()));
+    let attempts = store.attempts(attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)))).await;
+    assert_eq!(attempts.map(|attempts| attempts.items), Ok(Vec::new()));
     assert_eq!(store.deliveries_of(old.application, old.id).await, Ok(Vec::new()));
-    let counts = store.endpoint_counts(endpoint_id(11)).await;
+    let counts = store.endpoint_counts(application_id(1), endpoint_id(11)).await;
     assert_eq!(counts, Ok(EndpointCounts::default()), "its dead letter went along");
     let again = Event { uid: Some(name("old")), ..event(4, 1, at(20)) };
     append(&store, new_event(again, &[])).await;
@@ -69,7 +71,7 @@ pub async fn gets_past_what_a_wrong_clock_dated(factory: &impl Factory) {
     append(&store, new_event(event(ahead + 2, 1, at(20)), &[])).await;
     assert_eq!(retain_all(&store, at(10)).await, 1);
     let query = EventQuery { before: Some(at(100)), ..all_events(1) };
-    let left = store.events(query).await.expect("a store reads");
+    let left = store.events(query).await.expect("a store reads").items;
     assert_eq!(left.iter().map(|event| event.accepted_at()).collect::<Vec<_>>(), [at(20)]);
 }
 
@@ -128,4 +130,25 @@ pub async fn forgets_old_keys(factory: &impl Factory) {
     append(&store, with_key(5, 1, later)).await;
     let known = store.append(with_key(6, 2, later)).await;
     assert!(matches!(known, Ok(Appended::Duplicate { same: true, .. })), "{known:?}");
+}
+
+/// The newest request was dated by a clock that ran ahead: those of today are not old by that.
+pub async fn a_clock_that_ran_ahead_forgets_no_keys(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    assert_eq!(store.noted_time().await, Ok(None));
+    let ahead = NOW.after(30 * IDEMPOTENCY_KEY_KEPT);
+    for (number, key, moment) in [(1, 1, NOW), (2, 2, ahead)] {
+        let new = new_event(event(number, 1, moment), &[]);
+        append(&store, NewEvent { idempotency_key: Some(IdempotencyKey([key; 32])), ..new }).await;
+        let answer = RememberedAnswer { fingerprint: [1; 32], status: 201, body: "{}".into(), at: moment };
+        store.apply(vec![Change::Remember(IdempotencyKey([key; 32]), answer)]).await.expect("a new key");
+    }
+    assert_eq!(store.noted_time().await, Ok(Some(ahead)), "until one is noted it is the newest event's");
+    store.apply(vec![Change::NoteTime(at(5))]).await.expect("a store notes it");
+    assert_eq!(retain_all(&store, NOW).await, 0);
+    let store = factory.reopen(store);
+    assert_eq!(store.noted_time().await, Ok(Some(at(5))));
+    store.apply(vec![Change::NoteTime(ahead)]).await.expect("a store notes it");
+    assert_eq!(retain_all(&store, NOW).await, 2);
 }
