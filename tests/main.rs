@@ -18,6 +18,7 @@ mod metrics;
 mod mifumo;
 mod nothing_ignored;
 mod osmox;
+mod payloads;
 mod plugin_platform;
 mod receivers;
 mod schedules;

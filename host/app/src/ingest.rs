@@ -11,7 +11,7 @@ use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{
     Appended, AttemptTrigger, EventLookup, IdempotencyKey, NewDelivery, NewEvent, PendingDelivery, order_key,
 };
-use hookmill_core::route::{Routes, plan};
+use hookmill_core::route::Routes;
 use sha2::{Digest, Sha256};
 
 use crate::{App, AppError, ErrorKind};
@@ -105,7 +105,8 @@ impl App {
     /// Routes one event, stores it with its deliveries, and hands those to the dispatcher.
     ///
     /// # Errors
-    /// A body over the limit, a type that is the router's own, a full queue or disk.
+    /// A body over the limit, a type that is the router's own, an event that takes too much work to route, a full queue or
+    /// disk.
     pub(crate) async fn take(
         &self,
         routes: &Routes,
@@ -129,7 +130,7 @@ impl App {
             content_type: incoming.content_type,
             body: incoming.body,
         });
-        let endpoints = plan(&event, routes, incoming.endpoint);
+        let endpoints = self.route(&event, routes, incoming.endpoint).await?;
         let slowest =
             endpoints.iter().filter_map(|endpoint| endpoint.policy.effective().rate).reduce(Rate::slower);
         let deliveries: Vec<NewDelivery> = endpoints

@@ -34,9 +34,11 @@ pub mod payload_check;
 mod plugin_run;
 pub mod receive;
 pub mod retention;
+mod routing;
 pub mod tasks;
 mod test_call;
 pub mod verify;
+mod workshop;
 
 pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
@@ -45,8 +47,10 @@ pub use metrics::Metrics;
 use crate::administer::RememberedBytes;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
+use crate::routing::Payloads;
 use crate::tasks::Tasks;
 use crate::verify::Handshakes;
+use crate::workshop::Workshop;
 
 /// By how much a clock may have gone back over a restart without a word: machines differ by so much from each other.
 const CLOCK_BACK_TOLD: Duration = Duration::from_secs(5);
@@ -74,6 +78,10 @@ pub struct App {
     keep_request_bodies: bool,
     metrics: Metrics,
     tasks: Tasks,
+    /// Where whatever may take more than a moment is computed.
+    workshop: Workshop,
+    /// Payloads that compositions were rendered with lately.
+    payloads: Payloads,
 }
 
 /// What an [`App`] is made of.
@@ -137,6 +145,8 @@ impl App {
             keep_request_bodies: parts.keep_request_bodies,
             metrics,
             tasks,
+            workshop: Workshop::new(),
+            payloads: Payloads::default(),
         })
     }
 

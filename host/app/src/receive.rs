@@ -20,6 +20,7 @@ use hookmill_core::delivery::TransformFailure;
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::inbound::handshake::{self, Answer, Greeting};
 use hookmill_core::inbound::{self, Dedupe, Refusal, SignedRequest, Verifier};
+use hookmill_core::json::without_byte_order_mark;
 use hookmill_core::plugin::{InboundRequest, PluginBinding, SourceEvent, SourceReply, SourceVerdict};
 use hookmill_core::port::plugins::SourceRun;
 use hookmill_core::port::store::{Change, IdempotencyKey, RememberedAnswer, StoreError};
@@ -89,6 +90,8 @@ impl App {
             Examined::Unsigned(otherwise) => return self.ask_plugin(&source, request, now, otherwise).await,
         };
         let body_hash: [u8; 32] = Sha256::digest(&request.body).into();
+        // It is no part of JSON, and after the signature nobody needs it.
+        let request = InboundRequest { body: without_byte_order_mark(&request.body), ..request };
         if let Some(signature) = &authentic.unbound_signature {
             self.bind_signature(scoped(&source, "signature", signature), body_hash, steady).await?;
         }
@@ -300,7 +303,7 @@ fn as_it_is(
         uid: None,
         channels: Channels::default(),
         content_type,
-        body: request.body.clone(),
+        body: without_byte_order_mark(&request.body),
     })
 }
 

@@ -16,7 +16,7 @@ use hookmill_core::port::store::{
     Change, DeadLetterQuery, EventQuery, OrderKey, PageFrom, StoreError, TaskQuery, TaskStep, order_key,
     order_key_of,
 };
-use hookmill_core::route::{Routes, plan};
+use hookmill_core::route::Routes;
 use hookmill_core::task::{BackgroundTask, Period, TaskKind, TaskPosition, TaskStatus};
 use tokio::sync::Notify;
 
@@ -335,8 +335,11 @@ impl App {
         let ordering = endpoint.policy.effective().ordering;
         let mut events = Vec::new();
         for event in &found.items {
-            if !plan(event, routes, Some(task.endpoint)).is_empty() {
-                events.push((event.id, order_key(ordering, event)));
+            match self.route(event, routes, Some(task.endpoint)).await {
+                Ok(wanting) if wanting.is_empty() => {}
+                Ok(_) => events.push((event.id, order_key(ordering, event))),
+                // The patterns are others than when it was accepted.
+                Err(error) => tracing::warn!(event = %event.id, %error, "an event was not replayed"),
             }
             tokio::task::yield_now().await;
         }

@@ -32,7 +32,7 @@ impl App {
                 ),
             )
         })?;
-        check_taken(endpoint, &event_type, &body)?;
+        self.check_taken(endpoint, &event_type, &body).await?;
         let incoming = Incoming {
             event_type,
             uid: None,
@@ -54,30 +54,38 @@ impl App {
                 .map(|known| Bytes::from_static(known.example.trim_ascii_end().as_bytes())),
         }
     }
-}
 
-/// A test call that would reach nobody is refused, with the reason.
-fn check_taken(endpoint: &Endpoint, event_type: &Name, body: &Bytes) -> Result<(), AppError> {
-    let refused = |code, message: String| Err(AppError::new(ErrorKind::Conflict, code, message));
-    if !endpoint.state.takes_events() {
-        let message = "the endpoint is turned off; reactivate it first";
-        return refused("endpoint_disabled", message.to_owned());
+    /// Whether the endpoint's pattern wants an event with this body.
+    async fn is_wanted(&self, endpoint: &Endpoint, body: &Bytes) -> bool {
+        let Some(pattern) = endpoint.filter.pattern.clone() else { return true };
+        let body = body.clone();
+        // One that takes too much work to tell is refused when it is accepted, which says why.
+        self.workshop.run(endpoint.application, move || pattern.wants(&body).unwrap_or(true)).await
     }
-    let Filter { event_types, channels: _, pattern } = &endpoint.filter;
-    if event_types.as_ref().is_some_and(|types| !types.contains(event_type)) {
-        let message = format!("the endpoint does not take `{event_type}`; choose one of its event types");
-        return refused("endpoint_not_subscribed", message);
+
+    /// A test call that would reach nobody is refused, with the reason.
+    async fn check_taken(
+        &self,
+        endpoint: &Endpoint,
+        event_type: &Name,
+        body: &Bytes,
+    ) -> Result<(), AppError> {
+        let refused = |code, message: String| Err(AppError::new(ErrorKind::Conflict, code, message));
+        if !endpoint.state.takes_events() {
+            let message = "the endpoint is turned off; reactivate it first";
+            return refused("endpoint_disabled", message.to_owned());
+        }
+        let Filter { event_types, channels: _, pattern: _ } = &endpoint.filter;
+        if event_types.as_ref().is_some_and(|types| !types.contains(event_type)) {
+            let message = format!("the endpoint does not take `{event_type}`; choose one of its event types");
+            return refused("endpoint_not_subscribed", message);
+        }
+        if !self.is_wanted(endpoint, body).await {
+            let message = format!("the example of `{event_type}` does not match the endpoint's pattern");
+            return refused("endpoint_not_subscribed", message);
+        }
+        Ok(())
     }
-    let matches = |body: &Bytes| match (pattern, serde_json::from_slice(body)) {
-        (None, _) => true,
-        (Some(pattern), Ok(value)) => pattern.matches(&value),
-        (Some(_), Err(_)) => false,
-    };
-    if !matches(body) {
-        let message = format!("the example of `{event_type}` does not match the endpoint's pattern");
-        return refused("endpoint_not_subscribed", message);
-    }
-    Ok(())
 }
 
 /// One of the channels that the endpoint listens to, if it does not listen to all.

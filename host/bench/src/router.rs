@@ -137,8 +137,18 @@ impl Application {
 
     /// An endpoint that delivers to `receiver`; answers its path.
     pub(crate) async fn add_endpoint(&self, receiver: SocketAddr) -> Result<String, BenchError> {
+        self.add_endpoint_with(receiver, json!({})).await
+    }
+
+    /// The same, with more said of it.
+    pub(crate) async fn add_endpoint_with(
+        &self,
+        receiver: SocketAddr,
+        more: Value,
+    ) -> Result<String, BenchError> {
         let endpoints = format!("{}/endpoint", self.path);
-        let body = json!({ "url": format!("http://{receiver}/hook") });
+        let mut body = more;
+        body["url"] = format!("http://{receiver}/hook").into();
         let created = call_json(self.address, "POST", &endpoints, &body).await?;
         Ok(format!("{endpoints}/{}", id_of(&created)))
     }

@@ -1,5 +1,6 @@
 //! What is measured: each scenario starts its routers afresh, loads them, and turns what came of it into figures.
 
+mod configuration;
 mod neighbour;
 
 use std::cell::RefCell;
@@ -55,10 +56,14 @@ pub(crate) enum Scenario {
     Neighbour,
     /// Start with 100,000 deliveries pending, and memory at rest
     Backlog,
+    /// Events accepted beside 1,000 patterns
+    Routing,
+    /// Endpoints made where there are 100,000
+    Endpoints,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ingest,
         Self::E2e,
         Self::E2eWasm,
@@ -67,6 +72,8 @@ impl Scenario {
         Self::Library,
         Self::Neighbour,
         Self::Backlog,
+        Self::Routing,
+        Self::Endpoints,
     ];
 
     fn title(self) -> &'static str {
@@ -79,6 +86,8 @@ impl Scenario {
             Self::Library => "plugin library",
             Self::Neighbour => "bad neighbour",
             Self::Backlog => "backlog",
+            Self::Routing => "routing",
+            Self::Endpoints => "many endpoints",
         }
     }
 }
@@ -95,6 +104,7 @@ pub(crate) struct Bench {
     fixed_rate_seconds: u32,
     plugin_runs: u32,
     library_plugins: u32,
+    many_endpoints: u64,
     /// The null router's end to end figures, for both scenarios that need them.
     null_end_to_end: RefCell<Option<EndToEnd>>,
 }
@@ -137,6 +147,7 @@ impl Bench {
             fixed_rate_seconds: if quick { 5 } else { 30 },
             plugin_runs: if quick { 5_000 } else { 50_000 },
             library_plugins: if quick { 1_000 } else { 10_000 },
+            many_endpoints: if quick { 10_000 } else { 100_000 },
             null_end_to_end: RefCell::new(None),
         })
     }
@@ -168,6 +179,8 @@ impl Bench {
             }
             Scenario::Neighbour => self.neighbour().await,
             Scenario::Backlog => self.backlog().await,
+            Scenario::Routing => self.routing().await,
+            Scenario::Endpoints => self.endpoints().await,
         }
     }
 

@@ -71,7 +71,7 @@ impl Scope {
 
 /// SHA-256 of a key's text. Plain hashing is enough: the text has 256 bits of chance. One that its operator chose is as
 /// strong as it is, against whoever has the store as against whoever guesses over the network.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {

@@ -3,9 +3,16 @@
 //! The rules are those for the settings of plugins: draft 2020-12, references within the document, and a bound on the
 //! work of one check. `format` is a note for people, a `pattern` is checked.
 
+use bytes::Bytes;
 use serde_json::Value;
 
+use crate::json::Document;
 use crate::manifest::{ManifestError, SettingsFailure, SettingsSchema};
+
+/// Arrays and objects within each other of a payload that can be checked.
+const PAYLOAD_DEPTH_MAX: usize = 128;
+/// The schema's cost times the payload's weight that one check takes: some tens of milliseconds, as a rule.
+const PAYLOAD_CHECKS_MAX: u64 = 1 << 22;
 
 /// A checked JSON Schema of an event type's payloads. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,10 +41,15 @@ impl PayloadSchema {
     /// All that fails, up to [`SETTINGS_FAILURES_MAX`](crate::manifest::SETTINGS_FAILURES_MAX), with pointers into the
     /// payload.
     pub fn check(&self, payload: &[u8]) -> Result<(), Vec<SettingsFailure>> {
-        let value: Value = serde_json::from_slice(payload).map_err(|error| {
-            vec![SettingsFailure { pointer: String::new(), message: format!("not JSON: {error}") }]
+        let failure = |message| vec![SettingsFailure { pointer: String::new(), message }];
+        let document = Document::parse(Bytes::copy_from_slice(payload))
+            .map_err(|error| failure(format!("not JSON: {error}")))?;
+        let value = document.to_value(PAYLOAD_DEPTH_MAX).ok_or_else(|| {
+            failure(format!(
+                "nested deeper than {PAYLOAD_DEPTH_MAX} levels, which can't be checked; send it without validation"
+            ))
         })?;
-        self.0.validate_value(&value, payload.len()).map_err(|error| error.failures)
+        self.0.validate_within(&value, payload.len(), PAYLOAD_CHECKS_MAX).map_err(|error| error.failures)
     }
 }
 
@@ -102,6 +114,10 @@ mod tests {
         check("{}", &[""]);
         check("<xml/>", &[""]);
         check(&"[".repeat(100_000), &[""]);
+        // Whatever is accepted as JSON is checked, but for what is nested too deeply, which is said.
+        check(r#"{"n": 1, "t": "\ud83d"}"#, &[]);
+        check(r#"{"n": 1000000000000000000000, "x": 1e999}"#, &[]);
+        check(&format!(r#"{{"n": 1, "x": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000)), &[""]);
         assert!(PayloadSchema::parse("no JSON").is_err());
     }
 }

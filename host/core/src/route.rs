@@ -1,20 +1,37 @@
 //! Which endpoints an event goes to.
 //!
-//! The [`RoutingTable`] is an immutable snapshot of the whole configuration; a change makes a new one. Reading it
-//! takes no lock and touches no disk, so one accepted event costs one look-up and one pass over its
-//! application's endpoints.
+//! The [`RoutingTable`] is an immutable snapshot of the whole configuration; a change makes a new one, which shares with
+//! the old one all that stays. Reading it takes no lock and touches no disk, so one accepted event costs one look-up and
+//! one pass over its application's endpoints. [`candidates`] makes that pass; where patterns have to be asked,
+//! [`Candidates::decide`] reads the body once and matches all of them together, in a bounded number of steps.
 
-use std::collections::{BTreeMap, HashMap};
+mod patterns;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::application::{Application, EventTypeDefinition};
 use crate::canary::Canary;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId, KeyId, SourceId};
+use crate::json::Document;
 use crate::key::{ApiKey, KeyHash};
+use crate::pattern::{OutOfSteps, Steps};
+use crate::persistent::Map;
 use crate::plugin::{ClassifiedAnswers, PluginBinding, PluginDigest, PluginName, PluginVersion};
 use crate::source::{Source, SourceName};
+
+pub use self::patterns::{APPLICATION_PATTERNS_COST_MAX, Patterns, PatternsTooCostly};
+
+/// Bytes of a body that is read where it is accepted; a larger one goes where reading it holds nobody up.
+const QUICK_BODY_BYTES_MAX: usize = 16 << 10;
+/// Cost of patterns that are merged where an event is accepted.
+const QUICK_PATTERNS_COST_MAX: usize = 256;
+/// Steps that are taken where an event is accepted: less than half a millisecond.
+pub const QUICK_STEPS_MAX: usize = 64 << 10;
 
 /// Everything that is configured, as the store holds it.
 #[derive(Debug, Default)]
@@ -43,7 +60,9 @@ pub struct Routes {
     /// The tenant.
     pub application: Arc<Application>,
     /// Its endpoints, oldest first.
-    pub endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
+    pub endpoints: Map<EndpointId, Arc<Endpoint>>,
+    /// The patterns of its endpoints.
+    pub patterns: Patterns,
 }
 
 /// One plugin with its versions.
@@ -61,23 +80,23 @@ pub struct PluginEntry {
 #[derive(Debug, Clone, Default)]
 pub struct RoutingTable {
     /// Tenants with their endpoints.
-    pub applications: BTreeMap<ApplicationId, Arc<Routes>>,
+    pub applications: Map<ApplicationId, Arc<Routes>>,
     /// Tenants by the operator's own ids.
-    pub application_uids: HashMap<Name, ApplicationId>,
+    pub application_uids: Map<Name, ApplicationId>,
     /// Endpoints of all tenants.
-    pub endpoints: HashMap<EndpointId, Arc<Endpoint>>,
+    pub endpoints: Map<EndpointId, Arc<Endpoint>>,
     /// Inbound addresses of all tenants.
-    pub sources: BTreeMap<SourceId, Arc<Source>>,
+    pub sources: Map<SourceId, Arc<Source>>,
     /// Inbound addresses by what they end with.
-    pub source_names: HashMap<SourceName, SourceId>,
+    pub source_names: Map<SourceName, SourceId>,
     /// Kinds of events by name.
-    pub event_types: BTreeMap<Name, Arc<EventTypeDefinition>>,
+    pub event_types: Map<Name, Arc<EventTypeDefinition>>,
     /// Plugins by name.
-    pub plugins: BTreeMap<PluginName, Arc<PluginEntry>>,
+    pub plugins: Map<PluginName, Arc<PluginEntry>>,
     /// Keys by what is known of their secret.
-    pub keys: HashMap<KeyHash, Arc<ApiKey>>,
+    pub keys: Map<KeyHash, Arc<ApiKey>>,
     /// The same keys by id.
-    pub keys_by_id: BTreeMap<KeyId, Arc<ApiKey>>,
+    pub keys_by_id: Map<KeyId, Arc<ApiKey>>,
 }
 
 impl RoutingTable {
@@ -124,8 +143,12 @@ impl RoutingTable {
         if let Some(uid) = &application.uid {
             self.application_uids.insert(uid.clone(), id);
         }
-        let endpoints = previous.map(|routes| routes.endpoints.clone()).unwrap_or_default();
-        self.applications.insert(id, Arc::new(Routes { application: Arc::new(application), endpoints }));
+        let (endpoints, patterns) = match previous {
+            Some(routes) => (routes.endpoints.clone(), routes.patterns.clone()),
+            None => Default::default(),
+        };
+        let routes = Routes { application: Arc::new(application), endpoints, patterns };
+        self.applications.insert(id, Arc::new(routes));
     }
 
     /// Removes a tenant with its endpoints, sources and keys.
@@ -145,18 +168,25 @@ impl RoutingTable {
     }
 
     /// Adds or replaces an endpoint of a known tenant.
-    pub fn put_endpoint(&mut self, endpoint: Endpoint) {
+    pub fn put_endpoint(&mut self, mut endpoint: Endpoint) {
+        let Some(routes) = self.applications.get(&endpoint.application) else { return };
+        let mut routes = Routes::clone(routes);
+        // Before the old one is left out, so that a change of anything else leaves the patterns merged.
+        endpoint.filter.pattern = endpoint.filter.pattern.take().map(|pattern| routes.patterns.add(&pattern));
+        routes.leave_out(endpoint.id);
         let endpoint = Arc::new(endpoint);
-        let Some(routes) = self.applications.get_mut(&endpoint.application) else { return };
-        Arc::make_mut(routes).endpoints.insert(endpoint.id, Arc::clone(&endpoint));
+        routes.endpoints.insert(endpoint.id, Arc::clone(&endpoint));
+        self.applications.insert(endpoint.application, Arc::new(routes));
         self.endpoints.insert(endpoint.id, endpoint);
     }
 
     /// Removes an endpoint.
     pub fn remove_endpoint(&mut self, id: EndpointId) {
         let Some(endpoint) = self.endpoints.remove(&id) else { return };
-        if let Some(routes) = self.applications.get_mut(&endpoint.application) {
-            Arc::make_mut(routes).endpoints.remove(&id);
+        if let Some(routes) = self.applications.get(&endpoint.application) {
+            let mut routes = Routes::clone(routes);
+            routes.leave_out(id);
+            self.applications.insert(endpoint.application, Arc::new(routes));
         }
     }
 
@@ -190,36 +220,34 @@ impl RoutingTable {
 
     /// Adds a version of a plugin; the first one becomes its current one. A known version stays as it is.
     pub fn put_plugin_version(&mut self, version: PluginVersion) {
-        match self.plugins.get_mut(&version.name) {
+        match self.plugins.get(&version.name) {
             None => {
                 let entry =
                     PluginEntry { current: version.digest, canary: None, versions: vec![version.clone()] };
                 self.plugins.insert(version.name, Arc::new(entry));
             }
             Some(entry) if entry.versions.iter().any(|known| known.digest == version.digest) => {}
-            Some(entry) => Arc::make_mut(entry).versions.push(version),
+            Some(_) => self.change_plugin(&version.name.clone(), |entry| entry.versions.push(version)),
         }
     }
 
     /// Makes a known version the current one.
     pub fn set_current_plugin(&mut self, name: &PluginName, digest: PluginDigest) {
-        if let Some(entry) = self.plugins.get_mut(name) {
-            Arc::make_mut(entry).current = digest;
-        }
+        self.change_plugin(name, |entry| entry.current = digest);
     }
 
     /// Puts a known version on trial, or ends the trial.
     pub fn set_canary(&mut self, name: &PluginName, canary: Option<Canary>) {
-        if let Some(entry) = self.plugins.get_mut(name) {
-            Arc::make_mut(entry).canary = canary;
-        }
+        self.change_plugin(name, |entry| entry.canary = canary);
     }
 
     /// Removes a version of a plugin.
     pub fn remove_plugin_version(&mut self, name: &PluginName, digest: PluginDigest) {
-        if let Some(entry) = self.plugins.get_mut(name) {
-            Arc::make_mut(entry).versions.retain(|version| version.digest != digest);
-        }
+        self.change_plugin(name, |entry| entry.versions.retain(|version| version.digest != digest));
+    }
+
+    fn change_plugin(&mut self, name: &PluginName, change: impl FnOnce(&mut PluginEntry)) {
+        self.plugins.change(name, |entry| change(Arc::make_mut(entry)));
     }
 
     /// The tenant that a caller names by id or by uid.
@@ -289,34 +317,71 @@ impl Routes {
             .values()
             .find(|endpoint| endpoint.uid.as_ref().is_some_and(|uid| uid.as_str() == id_or_uid))
     }
-}
 
-/// The endpoints that receive this event, oldest first; where the sender names one, only that one can. Where none is
-/// named, those that are [on request](Endpoint::is_on_request) don't.
-///
-/// The body is parsed at most once, and only where an endpoint that admits the event by name has a pattern. A
-/// body that is not JSON matches no pattern.
-#[must_use]
-pub fn plan(event: &Event, routes: &Routes, only: Option<EndpointId>) -> Vec<Arc<Endpoint>> {
-    let mut parsed: Option<Option<serde_json::Value>> = None;
-    let mut planned = Vec::new();
-    for endpoint in routes.endpoints.values() {
-        let named = only.map_or_else(|| !endpoint.is_on_request(), |only| only == endpoint.id);
-        if !named || !endpoint.state.takes_events() || !endpoint.filter.admits_names(event) {
-            continue;
-        }
-        let admitted = match &endpoint.filter.pattern {
-            None => true,
-            Some(pattern) => parsed
-                .get_or_insert_with(|| serde_json::from_slice(&event.body).ok())
-                .as_ref()
-                .is_some_and(|body| pattern.matches(body)),
-        };
-        if admitted {
-            planned.push(Arc::clone(endpoint));
+    /// Takes an endpoint away, and its pattern where no other has it.
+    fn leave_out(&mut self, id: EndpointId) {
+        let previous = self.endpoints.remove(&id);
+        if let Some(pattern) = previous.as_ref().and_then(|endpoint| endpoint.filter.pattern.as_ref()) {
+            self.patterns.remove(pattern);
         }
     }
-    planned
+}
+
+/// The endpoints that an event may go to, as far as anything but its body tells.
+#[derive(Debug)]
+pub struct Candidates {
+    endpoints: Vec<Arc<Endpoint>>,
+    /// Where at least one of them has a pattern.
+    patterns: Option<Patterns>,
+}
+
+/// The endpoints that admit an event by its type and channels, and take events at all; where the sender names one, only
+/// that one can. Where none is named, those that are [on request](Endpoint::is_on_request) don't.
+#[must_use]
+pub fn candidates(event: &Event, routes: &Routes, only: Option<EndpointId>) -> Candidates {
+    let admits =
+        |endpoint: &&Arc<Endpoint>| endpoint.state.takes_events() && endpoint.filter.admits_names(event);
+    let endpoints: Vec<_> = match only {
+        Some(only) => routes.endpoints.get(&only).filter(admits).into_iter().map(Arc::clone).collect(),
+        None => {
+            let unasked = routes.endpoints.values().filter(|endpoint| !endpoint.is_on_request());
+            unasked.filter(admits).map(Arc::clone).collect()
+        }
+    };
+    let any_pattern = endpoints.iter().any(|endpoint| endpoint.filter.pattern.is_some());
+    Candidates { endpoints, patterns: any_pattern.then(|| routes.patterns.clone()) }
+}
+
+impl Candidates {
+    /// Whether it takes less than a millisecond to tell which of them want an event with this body, or to give up.
+    #[must_use]
+    pub fn are_quick(&self, body: &Bytes) -> bool {
+        self.patterns.as_ref().is_none_or(|patterns| {
+            let merged = patterns.are_merged() || patterns.cost() <= QUICK_PATTERNS_COST_MAX;
+            body.len() <= QUICK_BODY_BYTES_MAX && merged
+        })
+    }
+
+    /// The endpoints that receive an event with this body, oldest first.
+    ///
+    /// The body is read at most once, and only where a candidate has a pattern. A body that is not JSON matches none.
+    ///
+    /// # Errors
+    /// More work than there are steps; [`ROUTING_STEPS_MAX`](crate::pattern::ROUTING_STEPS_MAX) is what there may be.
+    pub fn decide(&self, body: &Bytes, steps: usize) -> Result<Vec<Arc<Endpoint>>, OutOfSteps> {
+        let Some(patterns) = &self.patterns else { return Ok(self.endpoints.clone()) };
+        let matcher = patterns.matcher();
+        let matched = match Document::parse(body.clone()) {
+            Ok(body) => Some(matcher.matched(&body, &mut Steps::of(steps))?),
+            Err(_) => None,
+        };
+        let wants = |endpoint: &&Arc<Endpoint>| match (&endpoint.filter.pattern, &matched) {
+            (None, _) => true,
+            (Some(pattern), Some(matched)) => matched.has(matcher, pattern),
+            (Some(_), None) => false,
+        };
+        Ok(self.endpoints.iter().filter(wants).map(Arc::clone).collect())
+    }
 }
 
 #[cfg(test)]
@@ -324,9 +389,13 @@ mod tests {
     use super::*;
     use crate::endpoint::{DisabledReason, EndpointState, Filter};
     use crate::event::Channels;
-    use crate::pattern::EventPattern;
+    use crate::pattern::{EventPattern, ROUTING_STEPS_MAX};
     use crate::test_values::{application, endpoint, event, names, source};
     use crate::time::UnixMillis;
+
+    fn plan(event: &Event, routes: &Routes, only: Option<EndpointId>) -> Vec<Arc<Endpoint>> {
+        candidates(event, routes, only).decide(&event.body, ROUTING_STEPS_MAX).unwrap()
+    }
 
     /// Whether an event with this body, of type `invoice.paid` and channel `eu`, goes to an endpoint.
     fn routed(body: &'static [u8], change: impl FnOnce(&mut Endpoint)) -> bool {
@@ -357,6 +426,11 @@ mod tests {
         check(Filter { pattern: large(), ..Filter::default() }, br#"{"amount": 120}"#, true);
         check(Filter { pattern: large(), ..Filter::default() }, br#"{"amount": 80}"#, false);
         check(Filter { pattern: large(), ..Filter::default() }, b"not json", false);
+        check(
+            Filter { pattern: large(), ..Filter::default() },
+            b"{\"amount\": 120, \"t\": \"\\ud83d\"}",
+            true,
+        );
         check(
             Filter { pattern: large(), event_types: types(&["other"]), ..Filter::default() },
             br#"{"amount": 120}"#,

@@ -14,7 +14,7 @@ use hookmill_app::AppError;
 use hookmill_app::ingest::{Accepted, Incoming};
 use hookmill_app::payload_check::PayloadRefused;
 use hookmill_core::event::{Channels, ContentType, Name};
-use hookmill_core::id::{EndpointId, EventId};
+use hookmill_core::id::{ApplicationId, EndpointId, EventId};
 use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
 use hookmill_core::route::Routes;
 use http::StatusCode;
@@ -108,7 +108,7 @@ where
     let payload = raw.is_none().then_some(message.payload);
     let incoming = parse(&routes, &bytes, message, raw, idempotency_key)?;
     if validates {
-        check_payload(&context.app, &incoming).await?;
+        check_payload(&context.app, routes.application.id, &incoming).await?;
     }
 
     let application_rate = routes.application.rate();
@@ -123,15 +123,12 @@ where
     Ok(with_policy(answer, application.into_iter().chain(accepted.slowest.map(Quota::Endpoint))))
 }
 
-/// On a thread that may be busy for a while.
-async fn check_payload(app: &Arc<App>, incoming: &Incoming) -> Result<(), ApiError> {
-    let (app, event_type, body) = (Arc::clone(app), incoming.event_type.clone(), incoming.body.clone());
-    let checking = tokio::task::spawn_blocking(move || app.check_payload(&event_type, &body));
-    let checked = checking.await.map_err(|error| {
-        tracing::error!(%error, "the check of a payload failed");
-        let message = "the router failed to check this payload; see its log";
-        ApiError::from(AppError::new(hookmill_app::ErrorKind::Failed, "server_error", message))
-    })?;
+async fn check_payload(
+    app: &Arc<App>,
+    application: ApplicationId,
+    incoming: &Incoming,
+) -> Result<(), ApiError> {
+    let checked = app.check_payload(application, &incoming.event_type, &incoming.body).await;
     checked.map_err(|refused| match refused {
         PayloadRefused::NoSchema { .. } => {
             ApiError::field("eventType", "schema_missing", refused.to_string())

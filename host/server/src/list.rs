@@ -1,11 +1,11 @@
 //! Lists as the Svix API answers them, and pages of what is configured.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Bound;
 
 use axum::response::Response;
 use hookmill_app::history::Page;
+use hookmill_core::persistent::Map;
 use http::StatusCode;
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub(crate) fn page<Id: Display, T: Serialize>(page: Page<Id, T>) -> Response {
 
 /// Answers a page of what is configured: the entries that pass, in the order of their keys.
 pub(crate) fn entries<K: Ord + Clone + Display, V, T: Serialize>(
-    entries: &BTreeMap<K, V>,
+    entries: &Map<K, V>,
     cursor: Cursor<K>,
     order: Order,
     limit: usize,

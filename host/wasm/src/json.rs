@@ -6,13 +6,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
-use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use hookmill_core::json::{Document, Kind, Node};
 use thiserror::Error;
 
 use crate::limits::JSON_DEPTH_MAX;
@@ -28,23 +24,11 @@ pub(crate) enum JsonError {
     TooDeep,
 }
 
-/// A document that is read bit by bit: a level of it is taken apart when a pointer first leads through it.
+/// A document that is read when a part of it is first asked for.
 pub(crate) struct LazyJson {
     what: &'static str,
     text: Bytes,
-    root: Option<Result<Node, String>>,
-}
-
-struct Node {
-    span: Range<usize>,
-    children: Children,
-}
-
-enum Children {
-    Unread,
-    None,
-    Members(Vec<(Box<str>, Node)>),
-    Elements(Vec<Node>),
+    document: Option<Result<Document, String>>,
 }
 
 /// What a look-up found, and how many bytes and members had to be read for it.
@@ -56,98 +40,64 @@ pub(crate) struct Found {
 impl LazyJson {
     /// A document that nothing was read of; `what` names it in errors.
     pub(crate) fn new(what: &'static str, text: Bytes) -> Self {
-        Self { what, text, root: None }
+        Self { what, text, document: None }
     }
 
     /// The text of the node that an RFC 6901 pointer leads to.
     pub(crate) fn find(&mut self, pointer: &str) -> Result<Found, JsonError> {
         let tokens = parse_pointer(pointer)?;
-        let mut bytes_read = 0;
-        if self.root.is_none() {
-            bytes_read += self.text.len();
-            self.root = Some(read_root(&self.text));
-        }
-        let root = self.root.as_mut().expect("was read");
-        let mut node =
-            root.as_mut().map_err(|error| JsonError::NotJson { what: self.what, error: error.clone() })?;
+        // Reading finds where everything is, and costs about as much as looking at each byte twice.
+        let mut bytes_read = if self.document.is_none() { 2 * self.text.len() } else { 0 };
+        let text = &self.text;
+        let read = || Document::parse(text.clone()).map_err(|error| error.to_string());
+        let document = self.document.get_or_insert_with(read).as_ref();
+        let document =
+            document.map_err(|error| JsonError::NotJson { what: self.what, error: error.clone() })?;
+        let mut node = document.root();
         for token in &tokens {
-            bytes_read += node.read(&self.text) + node.members();
-            match node.child(token) {
+            let found = match node.kind() {
+                Kind::Object => {
+                    bytes_read += node.count();
+                    node.get(token)
+                }
+                Kind::Array => {
+                    let index = array_index(token);
+                    bytes_read += index.unwrap_or(0).min(node.count());
+                    index.and_then(|index| node.element(index))
+                }
+                _ => None,
+            };
+            match found {
                 Some(child) => node = child,
                 None => return Ok(Found { text: None, bytes_read }),
             }
         }
-        let text = slice(&self.text, &node.span).to_owned();
+        let text = node.json().to_owned();
         bytes_read += text.len();
         Ok(Found { text: Some(text), bytes_read })
     }
 }
 
-impl Node {
-    fn of(raw: &RawValue, document: &[u8]) -> Self {
-        let start = raw.get().as_ptr() as usize - document.as_ptr() as usize;
-        Self { span: start..start + raw.get().len(), children: Children::Unread }
-    }
-
-    /// Takes this level apart, once; how many bytes that read.
-    fn read(&mut self, document: &Bytes) -> usize {
-        let Children::Unread = self.children else { return 0 };
-        let text = slice(document, &self.span);
-        self.children = match text.as_bytes().first() {
-            Some(b'{') => {
-                let members: Members<'_> = serde_json::from_str(text).expect("the root was valid");
-                let node = |(name, raw): (Cow<'_, str>, _)| (name.into(), Self::of(raw, document));
-                Children::Members(members.0.into_iter().map(node).collect())
-            }
-            Some(b'[') => {
-                let elements: Vec<&RawValue> = serde_json::from_str(text).expect("the root was valid");
-                Children::Elements(elements.into_iter().map(|raw| Self::of(raw, document)).collect())
-            }
-            _ => Children::None,
-        };
-        text.len()
-    }
-
-    /// Members that a look-up has to compare with.
-    fn members(&self) -> usize {
-        match &self.children {
-            Children::Members(members) => members.len(),
-            Children::Unread | Children::None | Children::Elements(_) => 0,
-        }
-    }
-
-    fn child(&mut self, token: &str) -> Option<&mut Self> {
-        match &mut self.children {
-            Children::Unread | Children::None => None,
-            Children::Members(members) => {
-                members.iter_mut().rev().find(|(name, _)| **name == *token).map(|(_, node)| node)
-            }
-            Children::Elements(elements) => elements.get_mut(array_index(token)?),
-        }
-    }
-}
-
 /// The target, changed as an RFC 7396 merge patch says; `what` names the target in errors.
 pub(crate) fn merge_patch(what: &'static str, target: &[u8], patch: &str) -> Result<String, JsonError> {
-    let not_json = |what, error: String| JsonError::NotJson { what, error };
-    let target = std::str::from_utf8(target).map_err(|error| not_json(what, error.to_string()))?;
-    let target: &RawValue =
-        serde_json::from_str(target).map_err(|error| not_json(what, error.to_string()))?;
-    let patch: &RawValue =
-        serde_json::from_str(patch).map_err(|error| not_json("patch", error.to_string()))?;
-    let mut merged = String::with_capacity(target.get().len() + patch.get().len());
-    merge(Some(target), patch, JSON_DEPTH_MAX, &mut merged)?;
+    let read = |what, text: &[u8]| {
+        Document::parse(Bytes::copy_from_slice(text))
+            .map_err(|error| JsonError::NotJson { what, error: error.to_string() })
+    };
+    let (target_document, patch_document) = (read(what, target)?, read("patch", patch.as_bytes())?);
+    let mut merged = String::with_capacity(target.len() + patch.len());
+    merge(Some(target_document.root()), patch_document.root(), JSON_DEPTH_MAX, &mut merged)?;
     Ok(merged)
 }
 
 fn merge(
-    target: Option<&RawValue>,
-    patch: &RawValue,
+    target: Option<Node<'_>>,
+    patch: Node<'_>,
     depth: usize,
     merged: &mut String,
 ) -> Result<(), JsonError> {
     let Some(changes) = Object::of(patch) else {
-        merged.push_str(patch.get());
+        merged.push_str(patch.json());
         return Ok(());
     };
     let depth = depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
@@ -155,53 +105,52 @@ fn merge(
     let mut first = true;
     merged.push('{');
     for (name, value) in &kept.members {
-        match changes.get(name) {
-            Some(change) if change.get() == "null" => {}
+        match changes.get(*name) {
+            Some(change) if change.kind() == Kind::Null => {}
             Some(change) => {
-                begin_member(&mut first, name, merged);
-                merge(Some(value), change, depth, merged)?;
+                begin_member(&mut first, *name, merged);
+                merge(Some(*value), change, depth, merged)?;
             }
             None => {
-                begin_member(&mut first, name, merged);
-                merged.push_str(value.get());
+                begin_member(&mut first, *name, merged);
+                merged.push_str(value.json());
             }
         }
     }
     for (name, change) in &changes.members {
-        if change.get() != "null" && kept.get(name).is_none() {
-            begin_member(&mut first, name, merged);
-            merge(None, change, depth, merged)?;
+        if change.kind() != Kind::Null && kept.get(*name).is_none() {
+            begin_member(&mut first, *name, merged);
+            merge(None, *change, depth, merged)?;
         }
     }
     merged.push('}');
     Ok(())
 }
 
-fn begin_member(first: &mut bool, name: &str, merged: &mut String) {
+fn begin_member(first: &mut bool, name: Node<'_>, merged: &mut String) {
     if !std::mem::take(first) {
         merged.push(',');
     }
-    merged.push_str(&serde_json::to_string(name).expect("a string is JSON"));
+    merged.push_str(name.json());
     merged.push(':');
 }
 
 /// The members of an object in order, each name once, with its last value.
 #[derive(Default)]
-struct Object<'a> {
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
-    places: HashMap<Cow<'a, str>, usize>,
+struct Object<'d> {
+    members: Vec<(Node<'d>, Node<'d>)>,
+    places: HashMap<Cow<'d, str>, usize>,
 }
 
-impl<'a> Object<'a> {
+impl<'d> Object<'d> {
     /// Nothing for values of other kinds.
-    fn of(value: &'a RawValue) -> Option<Self> {
-        if !value.get().starts_with('{') {
+    fn of(value: Node<'d>) -> Option<Self> {
+        if value.kind() != Kind::Object {
             return None;
         }
-        let Members(all) = serde_json::from_str(value.get()).expect("a raw value is valid");
-        let mut object = Self { members: Vec::with_capacity(all.len()), places: HashMap::new() };
-        for (name, value) in all {
-            match object.places.entry(name.clone()) {
+        let mut object = Self { members: Vec::with_capacity(value.count()), places: HashMap::new() };
+        for (name, value) in value.members() {
+            match object.places.entry(name.text().unwrap_or_default()) {
                 Entry::Occupied(place) => object.members[*place.get()].1 = value,
                 Entry::Vacant(place) => {
                     place.insert(object.members.len());
@@ -212,19 +161,9 @@ impl<'a> Object<'a> {
         Some(object)
     }
 
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.places.get(name).map(|place| self.members[*place].1)
+    fn get(&self, name: Node<'_>) -> Option<Node<'d>> {
+        self.places.get(&*name.text()?).map(|place| self.members[*place].1)
     }
-}
-
-fn read_root(document: &Bytes) -> Result<Node, String> {
-    let text = std::str::from_utf8(document).map_err(|error| error.to_string())?;
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Ok(Node::of(raw, document))
-}
-
-fn slice<'a>(document: &'a Bytes, span: &Range<usize>) -> &'a str {
-    std::str::from_utf8(&document[span.clone()]).expect("a node of text is text")
 }
 
 fn parse_pointer(pointer: &str) -> Result<Vec<Cow<'_, str>>, JsonError> {
@@ -262,32 +201,6 @@ fn array_index(token: &str) -> Option<usize> {
     (plain && digits).then(|| token.parse().ok())?
 }
 
-/// Members of an object as they stand.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -320,13 +233,29 @@ mod tests {
     }
 
     #[test]
-    fn reads_each_level_once() {
+    fn reads_the_text_once() {
         let mut document = LazyJson::new("body", Bytes::from_static(b"{\"a\":{\"b\":1},\"c\":[2]}"));
         let mut read = |pointer: &str| document.find(pointer).unwrap().bytes_read;
         assert_eq!(read("/c"), 21 + 21 + 2 + 3);
         assert_eq!(read("/c"), 2 + 3);
-        assert_eq!(read("/a/b"), 2 + 7 + 1 + 1);
         assert_eq!(read("/a/b"), 2 + 1 + 1);
+        assert_eq!(read("/a/b"), 2 + 1 + 1);
+    }
+
+    #[test]
+    fn reads_whatever_the_grammar_takes() {
+        let check = |document: &str, pointer: &str, expect: &str| {
+            let mut document = LazyJson::new("body", Bytes::from(document.to_owned()));
+            assert_eq!(document.find(pointer).unwrap().text.as_deref(), Some(expect), "{pointer}");
+        };
+        // Half of a surrogate pair, in a name too.
+        check(r#"{"\ud83d": 1, "kind": "x", "t": "cut \ud83d"}"#, "/kind", r#""x""#);
+        check(r#"{"\ud83d": 1, "kind": "x", "t": "cut \ud83d"}"#, "/t", r#""cut \ud83d""#);
+        let deep = format!(r#"{{"deep": {}{}, "kind": "x"}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        check(&deep, "/kind", r#""x""#);
+        check("\u{feff}{\"n\": 1e999}", "/n", "1e999");
+        let merged = merge_patch("body", br#"{"\ud83d": 1, "a": 2}"#, r#"{"a": "\ud83d"}"#).unwrap();
+        assert_eq!(merged, r#"{"\ud83d":1,"a":"\ud83d"}"#);
     }
 
     #[test]

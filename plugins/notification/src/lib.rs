@@ -10,7 +10,7 @@ mod status;
 mod time;
 
 use hookmill_plugin::serde_json::value::RawValue;
-use hookmill_plugin::{Kind, NewEvent, Result, Value};
+use hookmill_plugin::{Kind, NewEvent, Result, Value, well_formed};
 use serde::Serialize;
 
 pub use crate::status::Status;
@@ -212,7 +212,7 @@ pub fn international(number: &str) -> String {
 pub fn code(value: &RawValue) -> Option<String> {
     match Kind::of(value) {
         Kind::Number => Some(value.get().to_owned()),
-        Kind::String => match hookmill_plugin::serde_json::from_str(value.get()) {
+        Kind::String => match hookmill_plugin::serde_json::from_str(&well_formed(value.get())) {
             Ok(Value::String(text)) => Some(text),
             Ok(_) | Err(_) => None,
         },

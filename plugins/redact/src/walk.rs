@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use hookmill_plugin::{Failure, Result, serde_json};
+use hookmill_plugin::{Failure, Result, serde_json, well_formed};
 
 use crate::replacement::Replacement;
 use crate::rules::{Action, Open, Rules, Step};
@@ -284,5 +284,6 @@ fn is_blank(byte: u8) -> bool {
 }
 
 fn unquoted(raw: &str) -> Result<String> {
-    serde_json::from_str(raw).map_err(|error| Failure::permanent(format!("the event's body: {error}")))
+    serde_json::from_str(&well_formed(raw))
+        .map_err(|error| Failure::permanent(format!("the event's body: {error}")))
 }

@@ -1,11 +1,12 @@
 //! What the router holds as a document and hands over in parts: bodies and settings.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, Object, Result};
+use crate::{Failure, Object, Result, well_formed};
 
 /// Something with a body, as the router hands it over.
 pub(crate) trait BodyHandle {
@@ -28,11 +29,13 @@ pub(crate) struct Document<H> {
     pub(crate) handle: H,
     text: OnceCell<Option<String>>,
     bytes: OnceCell<Vec<u8>>,
+    /// The text that JSON is read from, where it is not the text itself.
+    well_formed: OnceCell<String>,
 }
 
 impl<H: BodyHandle> Document<H> {
     pub(crate) fn new(handle: H) -> Self {
-        Self { handle, text: OnceCell::new(), bytes: OnceCell::new() }
+        Self { handle, text: OnceCell::new(), bytes: OnceCell::new(), well_formed: OnceCell::new() }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -48,11 +51,21 @@ impl<H: BodyHandle> Document<H> {
     }
 
     pub(crate) fn json<'body, T: Deserialize<'body>>(&'body self) -> Result<T> {
-        serde_json::from_str(self.text()?).map_err(|error| Self::unreadable(&error))
+        serde_json::from_str(self.json_text()?).map_err(|error| Self::unreadable(&error))
     }
 
     pub(crate) fn object(&self) -> Result<Object<'_>> {
-        Object::read(self.text()?).map_err(|error| Self::unreadable(&error))
+        Object::read(self.json_text()?).map_err(|error| Self::unreadable(&error))
+    }
+
+    /// The text without a byte order mark, and with all of its strings readable.
+    fn json_text(&self) -> Result<&str> {
+        let text = self.text()?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Ok(match well_formed(text) {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(text) => self.well_formed.get_or_init(|| text),
+        })
     }
 
     fn unreadable(error: &serde_json::Error) -> Failure {
@@ -94,7 +107,7 @@ fn node<T: DeserializeOwned>(
     // Providers say `null` of what is not there.
     match answer?.filter(|text| text != "null") {
         None => Ok(None),
-        Some(text) => match serde_json::from_str(&text) {
+        Some(text) => match serde_json::from_str(&well_formed(&text)) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(format!("{pointer}: {error}")),
         },

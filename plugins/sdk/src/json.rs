@@ -10,6 +10,9 @@ use crate::Object;
 pub(crate) mod plain;
 mod raw;
 pub(crate) mod scan;
+mod surrogates;
+
+pub use surrogates::well_formed;
 
 /// A value's text. That of an [`Object`] is put together from the texts of its fields.
 pub(crate) fn text<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {

@@ -71,6 +71,7 @@ pub use crate::classifier::{Answer, Classification};
 pub use crate::event::{Event, Target};
 pub use crate::failure::{Failure, Result};
 pub use crate::form::Form;
+pub use crate::json::well_formed;
 pub use crate::object::{Kind, Object, Raw};
 pub use crate::outcome::Outcome;
 pub use crate::request::{Body, Header, Method, Request};

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Event, Failure, Result, time};
+use crate::{Event, Failure, Result, time, well_formed};
 
 /// Fills a template.
 ///
@@ -72,7 +72,7 @@ fn value(name: &str, event: &Event) -> Result<Option<String>> {
 fn text(found: String) -> Option<String> {
     match found.as_bytes().first() {
         Some(b'n') => None,
-        Some(b'"') => serde_json::from_str(&found).ok(),
+        Some(b'"') => serde_json::from_str(&well_formed(&found)).ok(),
         Some(_) | None => Some(found),
     }
 }
@@ -88,6 +88,15 @@ mod tests {
         let event =
             test::event(body).id("msg_1").event_type("a.b").channel("x").channel("y").accepted_at_ms(1);
         fill_escaped(template, &event.build(), |text| text.replace('&', "+").into())
+    }
+
+    #[test]
+    fn a_text_with_half_of_a_surrogate_pair_is_there() {
+        let event = test::event(r#"{"t": "cut \ud83d", "kind": "x"}"#).build();
+        assert_eq!(fill("{{/t}}|{{/kind}}", &event).as_deref(), Ok("cut \u{fffd}|x"));
+        assert!(event.object().is_ok_and(|object| object.len() == 2));
+        let event = test::event("\u{feff}{\"\\udc00\": 1, \"kind\": \"x\"}").build();
+        assert!(event.object().is_ok_and(|object| object.get::<String>("kind") == Ok(Some("x".to_owned()))));
     }
 
     #[test]

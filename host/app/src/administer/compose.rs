@@ -1,5 +1,7 @@
 //! Compose webhooks: endpoints whose requests an operator writes, with variables that each event fills in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hookmill_core::compose::Composition;
 use hookmill_core::endpoint::{Endpoint, Transformation};
@@ -93,11 +95,12 @@ impl App {
     ) -> Result<OutgoingRequest, AppError> {
         let composition = composition_of(endpoint)?;
         let event = match preview_of {
-            PreviewOf::Sample(body) => self.sample_event(endpoint.application, body).into(),
+            PreviewOf::Sample(body) => Arc::new(self.sample_event(endpoint.application, body)),
             PreviewOf::Recorded(id_or_uid) => self.event(endpoint.application, &id_or_uid).await?,
         };
-        let prepared = composition
-            .render_body(&event.body)
+        let prepared = self
+            .render(composition, &event)
+            .await
             .map_err(|error| AppError::invalid(error.code(), error.to_string()))?;
         build(endpoint, &event, &prepared, &BoundSecrets::default(), self.moment())
             .map_err(|error| AppError::invalid(error.code(), error.to_string()))

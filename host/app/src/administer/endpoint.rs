@@ -169,6 +169,10 @@ impl Edit<'_> {
             endpoint.filter.channels = channels;
         }
         if let Some(pattern) = patch.pattern {
+            let patterns = &self.routes(endpoint.application)?.patterns;
+            patterns
+                .admit(endpoint.filter.pattern.as_ref(), pattern.as_ref())
+                .map_err(|error| AppError::invalid("application_patterns_too_costly", error.to_string()))?;
             endpoint.filter.pattern = pattern;
         }
         if let Some(metadata) = patch.metadata {

@@ -218,7 +218,7 @@ impl Attempt {
         let used = match &self.endpoint.transformation {
             Transformation::Plugin(used) => used,
             Transformation::Composed(composition) => {
-                return (self.compose(composition, started_at, began), None);
+                return (self.compose(composition, started_at, began).await, None);
             }
             Transformation::None | Transformation::Disabled(_) => return (original(), None),
         };
@@ -266,13 +266,13 @@ impl Attempt {
         (step, Some(fault))
     }
 
-    /// The request that the endpoint's composition makes of the event, which is pure and bounded, and so done here.
+    /// The request that the endpoint's composition makes of the event.
     ///
     /// Where it makes none, each further attempt would fail alike: a value that the event lacks does not come, nor does a
     /// line break leave a header. So the delivery goes to the dead letters at once, where its owner sees why, and can
     /// have it back when the composition is corrected.
-    fn compose(&self, composition: &Composition, started_at: UnixMillis, began: Instant) -> Step {
-        let error = match composition.render_body(&self.delivery.event.body) {
+    async fn compose(&self, composition: &Composition, started_at: UnixMillis, began: Instant) -> Step {
+        let error = match self.app.render(composition, &self.delivery.event).await {
             Ok(prepared) => {
                 return Step::Send(Box::new(Shaped { keep: true, ..Shaped::unshaped(prepared) }));
             }

@@ -28,7 +28,7 @@ pub(super) fn text_bytes(body: &Value) -> Result<usize, CompositionFault> {
         return Err(CompositionFault::TooDeep);
     }
     let mut text = Output::new(TEMPLATE_BYTES_MAX, CompositionError::BodyTooLarge);
-    text.write_json(body).map_err(|_| CompositionFault::TextTooLong)?;
+    text.write_literal(body).map_err(|_| CompositionFault::TextTooLong)?;
     Ok(text.into_text().len())
 }
 

@@ -22,6 +22,7 @@
 //! # Values
 //! - A string of the JSON body that is a variable and nothing else becomes the value itself: a number stays a number.
 //! - Elsewhere a value is text: a string without quotes, anything else, null included, as compact JSON.
+//! - JSON stays as the event has it but for the blanks between values: numbers keep their digits, strings their escapes.
 //! - In the URL that text is percent-encoded, all but the unreserved characters.
 //! - A value that the event does not have is treated by the [`MissingRule`].
 //!
@@ -60,6 +61,7 @@ use self::url::UrlTemplate;
 pub use self::variable::DOCUMENTED_VARIABLES;
 use self::variable::Vocabulary;
 use crate::address::{DeliveryUrl, Origin};
+use crate::json::{Document, Node};
 use crate::limits::{NAME_CHARS_MAX, TRANSFORM_OUTPUT_BYTES_MAX};
 use crate::request::{PreparedRequest, RequestBody};
 
@@ -164,7 +166,8 @@ impl Composition {
     ///
     /// # Errors
     /// The first rule that it breaks, with the place.
-    pub fn parse(raw: RawComposition, sample: Option<&Value>) -> Result<Self, InvalidComposition> {
+    pub fn parse(raw: RawComposition, sample: Option<&Document>) -> Result<Self, InvalidComposition> {
+        let sample = sample.map(Document::root);
         Self::read(raw, sample.map_or(Vocabulary::Documented, Vocabulary::Sample))
     }
 
@@ -225,10 +228,10 @@ impl Composition {
     ///
     /// # Errors
     /// When the body is not JSON, and as [`render`](Self::render).
-    pub fn render_body(&self, body: &[u8]) -> Result<PreparedRequest, CompositionError> {
-        let event = serde_json::from_slice(body)
+    pub fn render_body(&self, body: &Bytes) -> Result<PreparedRequest, CompositionError> {
+        let event = Document::parse(body.clone())
             .map_err(|error| CompositionError::EventNotJson { detail: error.to_string() })?;
-        self.render(&event)
+        self.render(event.root())
     }
 
     /// The request that an event becomes. The same event always becomes the same request.
@@ -236,7 +239,7 @@ impl Composition {
     /// # Errors
     /// When a value is missing and the rule is to fail, when URL, headers or body would pass their limits, or when a
     /// value would lead the request elsewhere or add a header.
-    pub fn render(&self, event: &Value) -> Result<PreparedRequest, CompositionError> {
+    pub fn render(&self, event: Node<'_>) -> Result<PreparedRequest, CompositionError> {
         let Parsed { raw, url, headers, body, .. } = &*self.0;
         let scope = Scope { event, missing: raw.missing };
         let url = url.render(&scope)?;

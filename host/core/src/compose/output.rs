@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 
 use super::CompositionError;
+use crate::json::{Node, write_compact};
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3: such a value is data wherever it stands in a
 /// URL, and comes out of it as it went in.
@@ -44,8 +45,13 @@ impl Output {
         self.push(text.as_bytes()).map_err(|_| self.when_full.clone())
     }
 
-    /// Adds a value as compact JSON.
-    pub(super) fn write_json(&mut self, value: &Value) -> Result<(), CompositionError> {
+    /// Adds a value of an event as compact JSON.
+    pub(super) fn write_json(&mut self, value: Node<'_>) -> Result<(), CompositionError> {
+        write_compact(value.json(), |piece| self.push(piece.as_bytes())).map_err(|_| self.when_full.clone())
+    }
+
+    /// Adds a value of a template as compact JSON.
+    pub(super) fn write_literal(&mut self, value: &Value) -> Result<(), CompositionError> {
         // Serialising a `Value` fails only when it can't be written.
         serde_json::to_writer(&mut *self, value).map_err(|_| self.when_full.clone())
     }
@@ -56,14 +62,18 @@ impl Output {
     }
 
     /// Adds a value as text: a string without quotes, anything else as compact JSON.
-    pub(super) fn write_value(&mut self, value: &Value, encoding: Encoding) -> Result<(), CompositionError> {
-        let written = match (encoding, value) {
-            (Encoding::Plain, Value::String(text)) => self.push(text.as_bytes()),
-            (Encoding::Plain, _) => serde_json::to_writer(&mut *self, value).map_err(io::Error::from),
-            (Encoding::Percent, Value::String(text)) => self.push_percent_encoded(text.as_bytes()),
-            (Encoding::Percent, _) => {
-                serde_json::to_writer(PercentEncoder(self), value).map_err(io::Error::from)
-            }
+    pub(super) fn write_value(
+        &mut self,
+        value: Node<'_>,
+        encoding: Encoding,
+    ) -> Result<(), CompositionError> {
+        let mut push = |text: &str| match encoding {
+            Encoding::Plain => self.push(text.as_bytes()),
+            Encoding::Percent => self.push_percent_encoded(text.as_bytes()),
+        };
+        let written = match value.text() {
+            Some(text) => push(&text),
+            None => write_compact(value.json(), push),
         };
         written.map_err(|_| self.when_full.clone())
     }
@@ -96,28 +106,17 @@ impl io::Write for Output {
     }
 }
 
-/// Writes into an output, percent-encoded.
-struct PercentEncoder<'o>(&'o mut Output);
-
-impl io::Write for PercentEncoder<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.push_percent_encoded(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Document;
 
     #[test]
     fn an_output_never_holds_more_than_its_limit() {
         let check = |value: Value, encoding: Encoding, expect: Result<&str, &str>| {
             let mut output = Output::new(8, CompositionError::BodyTooLarge);
-            let written = output.write_value(&value, encoding);
+            let document = Document::parse(value.to_string()).unwrap();
+            let written = output.write_value(document.root(), encoding);
             assert!(output.text.len() <= 8 && output.text.capacity() <= 16, "{value}");
             let text = output.into_text();
             let outcome = written.as_ref().map(|()| text.as_str()).map_err(CompositionError::code);

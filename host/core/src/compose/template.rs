@@ -1,11 +1,10 @@
 //! Text with variables: `Bearer @{{payload.id}}`.
 
-use serde_json::Value;
-
 use super::error::{CompositionError, CompositionFault, InvalidComposition, Part};
 use super::output::{Encoding, Output};
 use super::variable::{Variable, Vocabulary};
 use super::{MissingRule, VARIABLES_MAX};
+use crate::json::Node;
 
 const OPEN: &str = "@{{";
 const CLOSE: &str = "}}";
@@ -38,7 +37,7 @@ pub(super) struct TextFault {
 /// One event that a composition is rendered for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'e> {
-    pub(super) event: &'e Value,
+    pub(super) event: Node<'e>,
     pub(super) missing: MissingRule,
 }
 
@@ -106,7 +105,7 @@ impl<'e> Scope<'e> {
     ///
     /// # Errors
     /// When there is none, and the rule is to fail then.
-    pub(super) fn value(&self, variable: &Variable) -> Result<Option<&'e Value>, CompositionError> {
+    pub(super) fn value(&self, variable: &Variable) -> Result<Option<Node<'e>>, CompositionError> {
         match (variable.find(self.event), self.missing) {
             (Some(value), _) => Ok(Some(value)),
             (None, MissingRule::Empty | MissingRule::Omit) => Ok(None),

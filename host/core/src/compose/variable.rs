@@ -1,9 +1,8 @@
 //! Variables: their paths, where a path leads in an event, and which ones are known.
 
-use serde_json::Value;
-
 use super::error::CompositionFault;
 use super::{PATH_BYTES_MAX, PATH_SEGMENTS_MAX};
+use crate::json::{Kind, Node};
 
 /// The variables of the WhatsApp document's table, "Replaced variables can be used while creating or composing a
 /// webhook". They are known whatever a sample event has, alone (`status`) and below `payload` (`payload.status`).
@@ -45,7 +44,7 @@ pub(super) enum Vocabulary<'v> {
     /// Those of the table, those of the envelope, and all paths of two and more segments.
     Documented,
     /// Those of the table, and those that this event has.
-    Sample(&'v Value),
+    Sample(Node<'v>),
     /// All: what is read was checked when it was saved.
     Any,
 }
@@ -64,7 +63,7 @@ impl Variable {
 
     /// Its value in an event: the first that is there of its path, its path below `payload`, and the same two of what
     /// it is an alias of.
-    pub(super) fn find<'e>(&self, event: &'e Value) -> Option<&'e Value> {
+    pub(super) fn find<'e>(&self, event: Node<'e>) -> Option<Node<'e>> {
         let find = |path: &Path| {
             follow(path, event).or_else(|| event.get(PAYLOAD).and_then(|payload| follow(path, payload)))
         };
@@ -87,7 +86,7 @@ impl Vocabulary<'_> {
             Self::Documented => {
                 variable.is_documented() || variable.path.len() > 1 || ENVELOPE.contains(&variable.name())
             }
-            Self::Sample(sample) => variable.is_documented() || variable.find(sample).is_some(),
+            Self::Sample(sample) => variable.is_documented() || variable.find(*sample).is_some(),
             Self::Any => true,
         };
         if known {
@@ -103,7 +102,7 @@ impl Vocabulary<'_> {
         let mut candidates: Vec<String> =
             DOCUMENTED_VARIABLES.into_iter().chain(aliases).chain(ENVELOPE).map(str::to_owned).collect();
         if let Self::Sample(sample) = self {
-            collect_paths(sample, "", PATH_SEGMENTS_MAX, &mut candidates);
+            collect_paths(*sample, "", PATH_SEGMENTS_MAX, &mut candidates);
         }
         let below_payload: Vec<String> =
             candidates.iter().map(|path| without_payload(path).to_owned()).collect();
@@ -165,18 +164,20 @@ fn array_index(key: &str) -> Option<usize> {
     if digits { key.parse().ok() } else { None }
 }
 
-fn follow<'e>(path: &Path, event: &'e Value) -> Option<&'e Value> {
-    path.iter().try_fold(event, |value, segment| match value {
-        Value::Object(members) => members.get(&*segment.key),
-        Value::Array(items) => items.get(segment.index?),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+fn follow<'e>(path: &Path, event: Node<'e>) -> Option<Node<'e>> {
+    path.iter().try_fold(event, |value, segment| match value.kind() {
+        Kind::Object => value.get(&segment.key),
+        Kind::Array => value.element(segment.index?),
+        Kind::Null | Kind::False | Kind::True | Kind::Number | Kind::PlainString | Kind::EscapedString => {
+            None
+        }
     })
 }
 
 /// Adds the paths of a sample that a variable could have, the first [`SUGGESTIONS_MAX`] of them.
-fn collect_paths(value: &Value, path: &str, segments_left: usize, paths: &mut Vec<String>) {
+fn collect_paths(value: Node<'_>, path: &str, segments_left: usize, paths: &mut Vec<String>) {
     let Some(segments_left) = segments_left.checked_sub(1) else { return };
-    let mut collect = |key: &str, below: &Value| {
+    let mut collect = |key: &str, below: Node<'_>| {
         let full = paths.len() >= SUGGESTIONS_MAX;
         let addressable = !key.is_empty() && key.chars().all(may_stand_in_path);
         if full || !addressable || path.len() + 1 + key.len() > PATH_BYTES_MAX {
@@ -186,11 +187,10 @@ fn collect_paths(value: &Value, path: &str, segments_left: usize, paths: &mut Ve
         paths.push(path.clone());
         collect_paths(below, &path, segments_left, paths);
     };
-    match value {
-        Value::Object(members) => members.iter().for_each(|(key, below)| collect(key, below)),
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, below)| collect(&index.to_string(), below));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    for (name, below) in value.members().take(SUGGESTIONS_MAX) {
+        collect(&name.text().unwrap_or_default(), below);
+    }
+    for (index, below) in value.elements().take(SUGGESTIONS_MAX).enumerate() {
+        collect(&index.to_string(), below);
     }
 }

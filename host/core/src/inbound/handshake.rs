@@ -104,7 +104,7 @@ pub fn greeting(
         let code = body_challenge(request, "/0/data/validationCode");
         code.map(|code| json!({ "validationResponse": code }))
     } else {
-        let asks = request.json("/type").and_then(Value::as_str) == Some("url_verification");
+        let asks = request.json("/type").is_some_and(|kind| kind.is_text("url_verification"));
         let challenge = asks.then(|| body_challenge(request, "/challenge")).flatten();
         challenge.map(|challenge| json!({ "challenge": challenge }))
     };
@@ -144,12 +144,11 @@ fn greeting_of_get(
 #[must_use]
 pub fn handshake(verifier: &Verifier, secret: &Secret, request: &SignedRequest<'_>) -> Option<Answer> {
     match verifier {
-        Verifier::Slack if request.json("/type")?.as_str()? == "url_verification" => request
-            .json("/challenge")
-            .and_then(Value::as_str)
-            .map(|challenge| Answer::Text(challenge.to_owned())),
+        Verifier::Slack if request.json("/type")?.is_text("url_verification") => {
+            Some(Answer::Text(request.json("/challenge")?.text()?.into_owned()))
+        }
         Verifier::Hmac(scheme) if is_of(scheme, ZOOM) => {
-            if request.json("/event")?.as_str()? != "endpoint.url_validation" {
+            if !request.json("/event")?.is_text("endpoint.url_validation") {
                 return None;
             }
             let token = body_challenge(request, "/payload/plainToken")?;
@@ -202,7 +201,7 @@ fn is_token(text: &[u8]) -> bool {
 }
 
 fn body_challenge(request: &SignedRequest<'_>, pointer: &str) -> Option<String> {
-    request.json(pointer).and_then(Value::as_str).and_then(challenge)
+    challenge(&request.json(pointer)?.text()?)
 }
 
 /// A text that may go back: neither empty nor long, and of one line.

@@ -1,10 +1,13 @@
 //! A request as far as signatures cover it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, Method};
-use serde_json::Value;
+
+use crate::json::{Document, Kind, Node};
 
 /// What came in. A body of JSON is read at most once, and only if somebody asks for a part of it.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ pub struct SignedRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The body, byte for byte.
     pub body: &'a [u8],
-    json: OnceCell<Option<Value>>,
+    json: OnceCell<Option<Document>>,
 }
 
 impl<'a> SignedRequest<'a> {
@@ -35,16 +38,18 @@ impl<'a> SignedRequest<'a> {
 
     /// One node of a body that is JSON.
     #[must_use]
-    pub fn json(&self, pointer: &str) -> Option<&Value> {
-        self.json.get_or_init(|| serde_json::from_slice(self.body).ok()).as_ref()?.pointer(pointer)
+    pub fn json(&self, pointer: &str) -> Option<Node<'_>> {
+        let read = || Document::parse(Bytes::copy_from_slice(self.body)).ok();
+        self.json.get_or_init(read).as_ref()?.root().pointer(pointer)
     }
 
     /// A node of a body that is JSON, where it is text or a number.
     pub(crate) fn json_text(&self, pointer: &str) -> Option<String> {
-        match self.json(pointer)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        let node = self.json(pointer)?;
+        match node.kind() {
+            Kind::PlainString | Kind::EscapedString => node.text().map(Cow::into_owned),
+            Kind::Number => Some(node.json().to_owned()),
+            Kind::Null | Kind::False | Kind::True | Kind::Array | Kind::Object => None,
         }
     }
 

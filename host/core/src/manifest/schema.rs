@@ -98,10 +98,20 @@ impl SettingsSchema {
 
     /// Checks settings whose text has so many bytes.
     pub(crate) fn validate_value(&self, settings: &Value, text_bytes: usize) -> Result<(), SettingsError> {
+        self.validate_within(settings, text_bytes, CHECKS_MAX)
+    }
+
+    /// Checks a value whose text has so many bytes, if that takes no more than so many checks.
+    pub(crate) fn validate_within(
+        &self,
+        settings: &Value,
+        text_bytes: usize,
+        checks_max: u64,
+    ) -> Result<(), SettingsError> {
         let text_weight = u64::try_from(text_bytes).unwrap_or(u64::MAX) / TEXT_BYTES_PER_VALUE;
         let weight = count_values(settings).saturating_add(text_weight);
         let checks = self.cost.saturating_mul(weight);
-        if checks > CHECKS_MAX {
+        if checks > checks_max {
             return Err(SettingsError::whole(format!(
                 "a value of weight {weight} against a schema of cost {} take too long: make one of them smaller",
                 self.cost

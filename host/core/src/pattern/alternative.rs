@@ -1,7 +1,5 @@
 //! A pattern in disjunctive form while it is read.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::operator::Tests;
@@ -10,9 +8,10 @@ use super::{ALTERNATIVES_MAX, PatternFault, TESTS_MAX};
 /// One way to match: fields that must all match, each named once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Alternative {
-    pub(super) fields: BTreeMap<String, Field>,
+    /// By name, in the order of names.
+    pub(super) fields: Vec<(Arc<str>, Field)>,
     /// Tests of all fields.
-    tests: usize,
+    pub(super) tests: usize,
 }
 
 /// What an alternative asks of one field.
@@ -31,18 +30,16 @@ impl Alternative {
             Field::Leaf(tests) => tests.count(),
             Field::Object(alternative) => alternative.tests,
         };
-        Self { fields: BTreeMap::from([(name.to_owned(), field)]), tests }
+        Self { fields: vec![(name.into(), field)], tests }
     }
 
     /// Asks for the other's fields too.
     fn merge(&mut self, other: Self) -> Result<(), PatternFault> {
         self.tests += other.tests;
         for (name, field) in other.fields {
-            match self.fields.entry(name) {
-                Entry::Vacant(entry) => {
-                    entry.insert(field);
-                }
-                Entry::Occupied(mut entry) => match (entry.get_mut(), field) {
+            match self.fields.binary_search_by(|(own, _)| own.cmp(&name)) {
+                Err(place) => self.fields.insert(place, (name, field)),
+                Ok(place) => match (&mut self.fields[place].1, field) {
                     (Field::Object(mine), Field::Object(theirs)) => mine.merge(theirs)?,
                     (Field::Leaf(_) | Field::Object(_), _) => return Err(PatternFault::RepeatedField),
                 },

@@ -11,8 +11,9 @@
 //! - `parse` reads the JSON, checks every limit below and names the failing key in a [`PatternError`].
 //! - `alternative` keeps what is read in disjunctive form: `$or` multiplies out into alternatives, each of
 //!   which names any path once. So a field beside a `$or` and one inside it can share an array's element.
-//! - `node` is an alternative made ready for matching, and the walk of it along an event.
-//! - `operator` judges one string, number, boolean or null; `text` and `numeral` hold what that takes.
+//! - `matcher` is what all patterns of an application become together, and the walk of it along an event.
+//! - `operator` judges one string, number, boolean or null; `text` holds what that takes.
+//! - `steps` counts the work.
 //!
 //! # What matches
 //! Only strings, numbers, booleans and nulls are values. An array stands for all of its elements, however deeply
@@ -26,18 +27,18 @@
 //! compared exactly over all that JSON carries, not only within ±5e9.
 //!
 //! # Cost
-//! Time grows with the tests of the pattern ([`TESTS_MAX`] at most) times the values of the event that its paths
-//! reach; lists of exact values are one test. Nothing backtracks: the worst that fits the limits, a thousand
-//! operators against the 340,000 values of an event of 1 MiB, is about a second of one core.
+//! Nothing backtracks, and each value of an event is looked at once, whatever the number of patterns: see `matcher`. What
+//! the work for one event may come to is [`ROUTING_STEPS_MAX`]; an event that would take more is refused before it is
+//! accepted, so that none is accepted and then not routed.
 
 mod alternative;
 mod error;
-mod node;
-mod numeral;
+mod matcher;
 mod operator;
 #[cfg(test)]
 mod oracle;
 mod parse;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -46,10 +47,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 
+use self::alternative::Alternative;
 pub use self::error::{PatternError, PatternFault};
-use self::node::{Fields, Outcome};
+pub use self::matcher::{Matched, Matcher};
+pub use self::steps::{OutOfSteps, ROUTING_STEPS_MAX, Steps};
+use crate::json::Document;
 
 /// Bytes of a pattern's JSON text.
 pub const PATTERN_BYTES_MAX: usize = 16 << 10;
@@ -62,11 +67,14 @@ pub const TESTS_MAX: usize = 4096;
 /// Asterisks of one `wildcard` operand.
 pub const WILDCARDS_MAX: usize = 64;
 
+/// Bytes of a pattern's text that cost as much as one test.
+const SOURCE_BYTES_PER_COST: usize = 64;
+
 /// A checked event pattern. Cheap to clone.
 #[derive(Clone)]
 pub struct EventPattern {
     source: Arc<str>,
-    alternatives: Arc<[Fields]>,
+    alternatives: Arc<[Alternative]>,
 }
 
 impl EventPattern {
@@ -78,9 +86,9 @@ impl EventPattern {
         if json.len() > PATTERN_BYTES_MAX {
             return Err(PatternError::at_root(PatternFault::TooLong { bytes: json.len() }));
         }
-        let value = serde_json::from_str(json)
+        let document = Document::parse(Bytes::copy_from_slice(json.as_bytes()))
             .map_err(|error| PatternError::at_root(PatternFault::NotJson { detail: error.to_string() }))?;
-        Ok(Self { source: json.into(), alternatives: parse::parse(&value)?.into() })
+        Ok(Self { source: json.into(), alternatives: parse::parse(document.root())?.into() })
     }
 
     /// Reads a pattern from parsed JSON; its source is the compact text of that.
@@ -97,14 +105,41 @@ impl EventPattern {
         &self.source
     }
 
-    /// Whether the event is one that the pattern wants. An event that is not an object is wanted by none.
+    /// Tests in all of its alternatives, at most [`TESTS_MAX`].
     #[must_use]
-    pub fn matches(&self, event: &Value) -> bool {
-        let Value::Object(event) = event else { return false };
-        self.alternatives.iter().any(|fields| match fields.evaluate(event) {
-            Outcome::Met | Outcome::Absent => true,
-            Outcome::Unmet => false,
-        })
+    pub fn tests(&self) -> usize {
+        self.alternatives.iter().map(|alternative| alternative.tests).sum()
+    }
+
+    /// The same text, shared.
+    pub(crate) fn shared_source(&self) -> Arc<str> {
+        Arc::clone(&self.source)
+    }
+
+    /// What it adds to the work of an application's patterns: its tests, and what it takes to hold their text.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.tests() + self.source.len() / SOURCE_BYTES_PER_COST
+    }
+
+    /// Whether an event with this body is one that the pattern wants, among no others. One that is not JSON is not.
+    ///
+    /// # Errors
+    /// More than [`ROUTING_STEPS_MAX`] steps.
+    pub fn wants(&self, body: &Bytes) -> Result<bool, OutOfSteps> {
+        let Ok(event) = Document::parse(body.clone()) else { return Ok(false) };
+        let matcher = Matcher::new([self.clone()]);
+        Ok(matcher.matched(&event, &mut Steps::of(ROUTING_STEPS_MAX))?.has(&matcher, self))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn matches(&self, event: &str) -> bool {
+        self.wants(&Bytes::copy_from_slice(event.as_bytes())).expect("few steps")
+    }
+
+    /// Tells patterns that were read at different times apart, though they be equal.
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.source).cast::<u8>() as usize
     }
 }
 

@@ -1,16 +1,15 @@
 //! From JSON to alternatives, with the place of whatever is wrong.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::alternative::{Alternative, Field, both, either};
-use super::node::Fields;
-use super::numeral::Numeral;
 use super::operator::{NumericRange, Operator, Tests, ValueSet};
 use super::text::{TextTest, Wildcard, fold_case};
 use super::{DEPTH_MAX, PatternError, PatternFault};
+use crate::json::{Decimal, Kind, Node};
 
 /// Keys that name operators, as fields of a `$or` most likely by mistake.
 const OPERATORS: [&str; 8] =
@@ -26,13 +25,13 @@ const ANYTHING_BUT: &str = "a string, a number, a list of strings or of numbers,
 const ANYTHING_BUT_TEXT: &str = "a string or a list of strings, none of them empty";
 
 /// Reads a pattern.
-pub(super) fn parse(pattern: &Value) -> Result<Vec<Fields>, PatternError> {
-    let Value::Object(fields) = pattern else { return Err(PatternError::at_root(PatternFault::NotObject)) };
-    let mut reader = Reader::default();
-    match reader.read_object(fields, Place::Fields) {
-        Ok(alternatives) => Ok(alternatives.into_iter().map(Fields::from).collect()),
-        Err(fault) => Err(PatternError { pointer: reader.pointer, fault }),
+pub(super) fn parse(pattern: Node<'_>) -> Result<Vec<Alternative>, PatternError> {
+    if pattern.kind() != Kind::Object {
+        return Err(PatternError::at_root(PatternFault::NotObject));
     }
+    let mut reader = Reader::default();
+    let read = reader.read_object(pattern, Place::Fields);
+    read.map_err(|fault| PatternError { pointer: reader.pointer, fault })
 }
 
 /// Whether an object is inside a `$or`, at any depth.
@@ -51,22 +50,18 @@ struct Reader {
 }
 
 impl Reader {
-    fn read_object(
-        &mut self,
-        object: &Map<String, Value>,
-        place: Place,
-    ) -> Result<Vec<Alternative>, PatternFault> {
+    fn read_object(&mut self, object: Node<'_>, place: Place) -> Result<Vec<Alternative>, PatternFault> {
         if self.depth == DEPTH_MAX {
             return Err(PatternFault::TooDeep);
         }
-        if object.is_empty() {
+        if object.count() == 0 {
             return Err(PatternFault::Empty);
         }
         self.depth += 1;
         let mut alternatives = vec![Alternative::default()];
-        for (name, value) in object {
-            self.at(name, |reader| {
-                let field = reader.read_field(name, value, place)?;
+        for (name, value) in members_once(object) {
+            self.at(&name, |reader| {
+                let field = reader.read_field(&name, value, place)?;
                 both(&mut alternatives, field)
             })?;
         }
@@ -77,7 +72,7 @@ impl Reader {
     fn read_field(
         &mut self,
         name: &str,
-        value: &Value,
+        value: Node<'_>,
         place: Place,
     ) -> Result<Vec<Alternative>, PatternFault> {
         if name == "$or" {
@@ -86,30 +81,37 @@ impl Reader {
         if place == Place::Or && OPERATORS.contains(&name) {
             return Err(PatternFault::OperatorInOr { name: name.to_owned() });
         }
-        match value {
-            Value::Object(below) => {
-                let below = self.read_object(below, place)?;
+        match value.kind() {
+            Kind::Object => {
+                let below = self.read_object(value, place)?;
                 Ok(below
                     .into_iter()
                     .map(|object| Alternative::of_field(name, Field::Object(object)))
                     .collect())
             }
-            Value::Array(wanted) => {
-                let tests = self.read_tests(wanted)?;
+            Kind::Array => {
+                let tests = self.read_tests(value)?;
                 Ok(vec![Alternative::of_field(name, Field::Leaf(Arc::new(tests)))])
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                Err(PatternFault::NotListOrObject)
-            }
+            Kind::Null
+            | Kind::False
+            | Kind::True
+            | Kind::Number
+            | Kind::PlainString
+            | Kind::EscapedString => Err(PatternFault::NotListOrObject),
         }
     }
 
-    fn read_or(&mut self, value: &Value) -> Result<Vec<Alternative>, PatternFault> {
-        let objects = value.as_array().filter(|objects| objects.len() >= 2).ok_or(PatternFault::Or)?;
+    fn read_or(&mut self, value: Node<'_>) -> Result<Vec<Alternative>, PatternFault> {
+        if value.kind() != Kind::Array || value.count() < 2 {
+            return Err(PatternFault::Or);
+        }
         let mut alternatives = Vec::new();
-        for (index, object) in objects.iter().enumerate() {
+        for (index, object) in value.elements().enumerate() {
             self.at(&index.to_string(), |reader| {
-                let object = object.as_object().ok_or(PatternFault::NotObject)?;
+                if object.kind() != Kind::Object {
+                    return Err(PatternFault::NotObject);
+                }
                 let one = reader.read_object(object, Place::Or)?;
                 either(&mut alternatives, one)
             })?;
@@ -117,77 +119,76 @@ impl Reader {
         Ok(alternatives)
     }
 
-    fn read_tests(&mut self, wanted: &[Value]) -> Result<Tests, PatternFault> {
-        if wanted.is_empty() {
+    fn read_tests(&mut self, wanted: Node<'_>) -> Result<Tests, PatternFault> {
+        if wanted.count() == 0 {
             return Err(PatternFault::Empty);
         }
         let mut tests = Tests::default();
-        for (index, value) in wanted.iter().enumerate() {
-            self.at(&index.to_string(), |reader| match value {
-                Value::Object(operator) => reader.read_operator(operator, &mut tests),
-                value => tests.exact.insert(value).then_some(()).ok_or(PatternFault::NotValue),
+        for (index, value) in wanted.elements().enumerate() {
+            self.at(&index.to_string(), |reader| match value.kind() {
+                Kind::Object => reader.read_operator(value, &mut tests),
+                _ => tests.exact.insert(value).then_some(()).ok_or(PatternFault::NotValue),
             })?;
         }
         tests.exact = tests.exact.seal();
         Ok(tests)
     }
 
-    fn read_operator(&mut self, object: &Map<String, Value>, tests: &mut Tests) -> Result<(), PatternFault> {
+    fn read_operator(&mut self, object: Node<'_>, tests: &mut Tests) -> Result<(), PatternFault> {
         let (name, operand) = only_entry(object)?;
-        self.at(name, |reader| {
-            let operator = match name {
+        self.at(&name, |reader| {
+            let operator = match &*name {
                 "exists" => {
-                    match expect(operand.as_bool(), "exists", "true or false")? {
-                        true => tests.present = true,
-                        false => tests.absent = true,
+                    match operand.kind() {
+                        Kind::True => tests.present = true,
+                        Kind::False => tests.absent = true,
+                        _ => return expect(None, "exists", "true or false"),
                     }
                     return Ok(());
                 }
                 "anything-but" => reader.read_anything_but(operand)?,
                 "numeric" => Operator::Numeric(expect(read_range(operand), "numeric", NUMERIC)?),
                 "cidr" => {
-                    let network = operand.as_str().and_then(|text| text.parse().ok());
+                    let network = operand.text().and_then(|text| text.parse().ok());
                     tests.networks.push(expect(network, "cidr", CIDR)?);
                     return Ok(());
                 }
                 "prefix" | "suffix" | "equals-ignore-case" | "wildcard" => {
-                    Operator::Text(reader.read_text_test(name, operand)?)
+                    Operator::Text(reader.read_text_test(&name, operand)?)
                 }
-                _ => return Err(PatternFault::UnknownOperator { name: name.to_owned() }),
+                _ => return Err(PatternFault::UnknownOperator { name: name.clone().into_owned() }),
             };
             tests.operators.push(operator);
             Ok(())
         })
     }
 
-    fn read_text_test(&mut self, name: &str, operand: &Value) -> Result<TextTest, PatternFault> {
-        if let Value::Object(form) = operand {
-            let (form, inner) = only_entry(form)?;
-            return self.at(form, |_| match (name, form, inner.as_str()) {
+    fn read_text_test(&mut self, name: &str, operand: Node<'_>) -> Result<TextTest, PatternFault> {
+        if operand.kind() == Kind::Object {
+            let (form, inner) = only_entry(operand)?;
+            return self.at(&form, |_| match (name, &*form, inner.text()) {
                 ("prefix", "equals-ignore-case", Some(text)) => {
-                    Ok(TextTest::PrefixIgnoreCase(fold_case(text)))
+                    Ok(TextTest::PrefixIgnoreCase(fold_case(&text)))
                 }
                 ("suffix", "equals-ignore-case", Some(text)) => {
-                    Ok(TextTest::SuffixIgnoreCase(fold_case(text)))
+                    Ok(TextTest::SuffixIgnoreCase(fold_case(&text)))
                 }
                 _ => Err(text_operand(name)),
             });
         }
-        let text = operand.as_str().ok_or_else(|| text_operand(name))?;
-        text_test(name, text)
+        let text = operand.text().ok_or_else(|| text_operand(name))?;
+        text_test(name, &text)
     }
 
-    fn read_anything_but(&mut self, operand: &Value) -> Result<Operator, PatternFault> {
-        if let Value::Object(operator) = operand {
-            let (name, operand) = only_entry(operator)?;
-            let tests = self.at(name, |_| read_anything_but_text(name, operand))?;
+    fn read_anything_but(&mut self, operand: Node<'_>) -> Result<Operator, PatternFault> {
+        if operand.kind() == Kind::Object {
+            let (name, operand) = only_entry(operand)?;
+            let tests = self.at(&name, |_| read_anything_but_text(&name, operand))?;
             return Ok(Operator::AnythingButText(tests));
         }
-        let values = match operand {
-            Value::Array(values) => values.as_slice(),
-            value => std::slice::from_ref(value),
-        };
-        let one_kind = values.iter().all(Value::is_string) || values.iter().all(Value::is_number);
+        let values = list_of(operand);
+        let one_kind = values.iter().all(|value| value.kind().is_string())
+            || values.iter().all(|value| value.kind() == Kind::Number);
         expect((one_kind && !values.is_empty()).then_some(()), "anything-but", ANYTHING_BUT)?;
         let mut unwanted = ValueSet::default();
         for value in values {
@@ -211,11 +212,21 @@ impl Reader {
     }
 }
 
-fn read_anything_but_text(name: &str, operand: &Value) -> Result<Vec<TextTest>, PatternFault> {
-    let values = match operand {
-        Value::Array(values) => values.as_slice(),
-        value => std::slice::from_ref(value),
-    };
+/// The members of an object, each name once, in the order of their last values.
+fn members_once(object: Node<'_>) -> Vec<(Cow<'_, str>, Node<'_>)> {
+    let named = || object.members().map(|(name, value)| (name.text().unwrap_or_default(), value));
+    let last: HashMap<_, _> = named().enumerate().map(|(index, (name, _))| (name, index)).collect();
+    let members = named().enumerate().filter(|(index, (name, _))| last.get(name) == Some(index));
+    members.map(|(_, member)| member).collect()
+}
+
+/// The elements of a list, or what stands in the place of a list of one.
+fn list_of(operand: Node<'_>) -> Vec<Node<'_>> {
+    if operand.kind() == Kind::Array { operand.elements().collect() } else { vec![operand] }
+}
+
+fn read_anything_but_text(name: &str, operand: Node<'_>) -> Result<Vec<TextTest>, PatternFault> {
+    let values = list_of(operand);
     let Some(name) =
         ["prefix", "suffix", "equals-ignore-case", "wildcard"].into_iter().find(|known| *known == name)
     else {
@@ -229,9 +240,8 @@ fn read_anything_but_text(name: &str, operand: &Value) -> Result<Vec<TextTest>, 
     let empty_excludes_all = matches!(name, "prefix" | "suffix");
     let mut tests = Vec::with_capacity(values.len());
     for value in values {
-        let text =
-            value.as_str().filter(|text| !(empty_excludes_all && text.is_empty())).ok_or_else(wrong)?;
-        tests.push(text_test(name, text)?);
+        let text = value.text().filter(|text| !(empty_excludes_all && text.is_empty())).ok_or_else(wrong)?;
+        tests.push(text_test(name, &text)?);
     }
     Ok(tests)
 }
@@ -255,25 +265,26 @@ fn text_operand(name: &str) -> PatternFault {
     }
 }
 
-fn read_range(operand: &Value) -> Option<NumericRange> {
-    let parts = operand.as_array()?.as_slice();
-    let (sign, number, rest) = match parts {
-        [sign, number, rest @ ..] => (sign.as_str()?, read_numeral(number)?, rest),
+fn read_range(operand: Node<'_>) -> Option<NumericRange> {
+    let parts: Vec<_> = operand.elements().collect();
+    let number = |part: &Node<'_>| part.decimal().map(Decimal::into_owned);
+    let (first, bound, rest) = match &parts[..] {
+        [first, bound, rest @ ..] => (first.text()?, number(bound)?, rest),
         _ => return None,
     };
-    let lower = match (sign, rest) {
-        ("=", []) => return NumericRange::new(Bound::Included(number), Bound::Included(number)),
-        ("<", []) => return NumericRange::new(Bound::Unbounded, Bound::Excluded(number)),
-        ("<=", []) => return NumericRange::new(Bound::Unbounded, Bound::Included(number)),
-        (">", _) => Bound::Excluded(number),
-        (">=", _) => Bound::Included(number),
+    let lower = match (&*first, rest) {
+        ("=", []) => return NumericRange::new(Bound::Included(bound.clone()), Bound::Included(bound)),
+        ("<", []) => return NumericRange::new(Bound::Unbounded, Bound::Excluded(bound)),
+        ("<=", []) => return NumericRange::new(Bound::Unbounded, Bound::Included(bound)),
+        (">", _) => Bound::Excluded(bound),
+        (">=", _) => Bound::Included(bound),
         _ => return None,
     };
     let upper = match rest {
         [] => Bound::Unbounded,
-        [sign, number] => match sign.as_str()? {
-            "<" => Bound::Excluded(read_numeral(number)?),
-            "<=" => Bound::Included(read_numeral(number)?),
+        [second, bound] => match &*second.text()? {
+            "<" => Bound::Excluded(number(bound)?),
+            "<=" => Bound::Included(number(bound)?),
             _ => return None,
         },
         _ => return None,
@@ -281,17 +292,10 @@ fn read_range(operand: &Value) -> Option<NumericRange> {
     NumericRange::new(lower, upper)
 }
 
-fn read_numeral(value: &Value) -> Option<Numeral> {
-    match value {
-        Value::Number(number) => Some(Numeral::new(number)),
-        _ => None,
-    }
-}
-
-fn only_entry(object: &Map<String, Value>) -> Result<(&str, &Value), PatternFault> {
-    let mut entries = object.iter();
+fn only_entry(object: Node<'_>) -> Result<(Cow<'_, str>, Node<'_>), PatternFault> {
+    let mut entries = object.members();
     match (entries.next(), entries.next()) {
-        (Some((name, value)), None) => Ok((name, value)),
+        (Some((name, value)), None) => Ok((name.text().unwrap_or_default(), value)),
         _ => Err(PatternFault::NotOneOperator),
     }
 }

@@ -6,8 +6,7 @@ use super::*;
 #[track_caller]
 fn check(pattern: &str, event: &str, expect: bool) {
     let parsed = EventPattern::parse(pattern).unwrap();
-    let event: Value = serde_json::from_str(event).unwrap();
-    assert_eq!(parsed.matches(&event), expect, "{pattern} on {event}");
+    assert_eq!(parsed.matches(event), expect, "{pattern} on {event}");
 }
 
 #[track_caller]
@@ -258,8 +257,7 @@ fn limits_hold_at_their_edge() {
     let nested = |levels: usize| format!("{}[1]{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     assert!(EventPattern::parse(&nested(DEPTH_MAX)).is_ok());
     check_refused(&nested(DEPTH_MAX + 1), &"/a".repeat(DEPTH_MAX), "pattern_too_deep");
-    // Deeper than the JSON reader goes at all.
-    check_refused(&nested(2000), "", "pattern_not_json");
+    check_refused(&nested(2000), &"/a".repeat(DEPTH_MAX), "pattern_too_deep");
 
     let long = |bytes: usize| format!(r#"{{"a":["{}"]}}"#, "x".repeat(bytes - r#"{"a":[""]}"#.len()));
     assert!(EventPattern::parse(&long(PATTERN_BYTES_MAX)).is_ok());
@@ -272,8 +270,8 @@ fn limits_hold_at_their_edge() {
     };
     let product = |last: usize| json!({"x": or("a", 10), "y": or("b", 10), "z": or("c", last)}).to_string();
     let thousand = EventPattern::parse(&product(10)).unwrap();
-    assert!(thousand.matches(&json!({"x": {"a": 9}, "y": {"b": 9}, "z": {"c": 9}})));
-    assert!(!thousand.matches(&json!({"x": {"a": 9}, "y": {"b": 9}, "z": {"c": 10}})));
+    assert!(thousand.matches(r#"{"x": {"a": 9}, "y": {"b": 9}, "z": {"c": 9}}"#));
+    assert!(!thousand.matches(r#"{"x": {"a": 9}, "y": {"b": 9}, "z": {"c": 10}}"#));
     check_refused(&product(11), "/z", "pattern_too_many_alternatives");
 
     // A hundred alternatives of 1 + 39 tests and their own one are 4100.
@@ -328,7 +326,7 @@ proptest! {
     #[test]
     fn nothing_makes_it_panic(pattern in any_json(), event in any_json()) {
         if let Ok(pattern) = EventPattern::from_value(&pattern) {
-            let _ = pattern.matches(&event);
+            let _ = pattern.matches(&event.to_string());
         }
     }
 
@@ -341,7 +339,7 @@ proptest! {
     fn an_event_matches_its_own_picture(event in any_json()) {
         if let (Value::Object(_), Some(pattern)) = (&event, pattern_of(&event)) {
             let pattern = EventPattern::from_value(&pattern).unwrap();
-            prop_assert!(pattern.matches(&event), "{} on {}", pattern, event);
+            prop_assert!(pattern.matches(&event.to_string()), "{} on {}", pattern, event);
         }
     }
 
@@ -358,7 +356,7 @@ proptest! {
         ] {
             let is = EventPattern::from_value(&json!({ "a": wanted })).unwrap();
             let is_not = EventPattern::from_value(&json!({ "a": [{"anything-but": test}] })).unwrap();
-            prop_assert_ne!(is.matches(&event), is_not.matches(&event));
+            prop_assert_ne!(is.matches(&event.to_string()), is_not.matches(&event.to_string()));
         }
     }
 
@@ -368,7 +366,7 @@ proptest! {
         for place in [json!({"a": [{"exists": true}]}), json!({"a": {"b": [{"exists": true}]}})] {
             let absent = place.to_string().replace("true", "false");
             let exists = EventPattern::from_value(&place).unwrap();
-            prop_assert_ne!(exists.matches(&event), EventPattern::parse(&absent).unwrap().matches(&event));
+            prop_assert_ne!(exists.matches(&event.to_string()), EventPattern::parse(&absent).unwrap().matches(&event.to_string()));
         }
     }
 
@@ -378,7 +376,7 @@ proptest! {
         if let (Ok(left), Ok(right), Ok(either)) =
             (EventPattern::from_value(&left), EventPattern::from_value(&right), either)
         {
-            prop_assert_eq!(either.matches(&event), left.matches(&event) || right.matches(&event));
+            prop_assert_eq!(either.matches(&event.to_string()), left.matches(&event.to_string()) || right.matches(&event.to_string()));
         }
     }
 }

@@ -2,10 +2,16 @@
 
 use std::mem;
 
+use super::steps::{OutOfSteps, Steps};
 use super::{PatternFault, WILDCARDS_MAX};
 
+/// Bytes of a text that are compared with an operand in one step.
+const COMPARED_BYTES_PER_STEP: usize = 32;
+/// Bytes of a text that are searched for what stands between asterisks in one step.
+const SEARCHED_BYTES_PER_STEP: usize = 4;
+
 /// A test that only a string can pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum TextTest {
     Prefix(String),
     Suffix(String),
@@ -17,15 +23,25 @@ pub(super) enum TextTest {
 }
 
 impl TextTest {
-    pub(super) fn passes(&self, text: &str) -> bool {
-        match self {
+    pub(super) fn passes(&self, text: &str, steps: &mut Steps) -> Result<bool, OutOfSteps> {
+        steps.take(match self {
+            Self::Prefix(operand) | Self::Suffix(operand) => {
+                operand.len().min(text.len()) / COMPARED_BYTES_PER_STEP
+            }
+            // Letter by letter.
+            Self::EqualsIgnoreCase(operand)
+            | Self::PrefixIgnoreCase(operand)
+            | Self::SuffixIgnoreCase(operand) => operand.len().min(text.len()),
+            Self::Wildcard(wildcard) => wildcard.steps(text),
+        })?;
+        Ok(match self {
             Self::Prefix(prefix) => text.starts_with(prefix.as_str()),
             Self::Suffix(suffix) => text.ends_with(suffix.as_str()),
             Self::EqualsIgnoreCase(folded) => folded.chars().eq(text.chars().map(fold)),
             Self::PrefixIgnoreCase(folded) => begins_with(text.chars().map(fold), folded.chars()),
             Self::SuffixIgnoreCase(folded) => begins_with(text.chars().rev().map(fold), folded.chars().rev()),
             Self::Wildcard(wildcard) => wildcard.matches(text),
-        }
+        })
     }
 }
 
@@ -48,7 +64,7 @@ fn begins_with(mut text: impl Iterator<Item = char>, mut start: impl Iterator<It
 }
 
 /// A text in which `*` stands for any run of characters, none included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wildcard {
     /// What stands before the first asterisk.
     start: String,
@@ -80,6 +96,13 @@ impl Wildcard {
         let start = parts.remove(0);
         let end = parts.pop();
         Ok(Self { start, middle: parts, end })
+    }
+
+    /// What it costs to look for the parts in a text.
+    fn steps(&self, text: &str) -> usize {
+        let searched = if self.middle.is_empty() { 0 } else { text.len() / SEARCHED_BYTES_PER_STEP };
+        let compared = (self.start.len() + self.end.as_ref().map_or(0, String::len)).min(2 * text.len());
+        self.middle.len() + searched + compared / COMPARED_BYTES_PER_STEP
     }
 
     /// Takes the leftmost place for each part in turn. That loses no match, since a later place leaves less text
@@ -148,7 +171,7 @@ mod tests {
     #[test]
     fn case_is_ignored_letter_by_letter() {
         let check = |test: TextTest, text: &str, expect: bool| {
-            assert_eq!(test.passes(text), expect, "{test:?} {text}");
+            assert_eq!(test.passes(text, &mut Steps::of(100)), Ok(expect), "{test:?} {text}");
         };
         check(TextTest::EqualsIgnoreCase(fold_case("ÄBc")), "äbC", true);
         check(TextTest::EqualsIgnoreCase(fold_case("abc")), "abcd", false);

@@ -16,6 +16,7 @@ use hookmill_core::compose::{
     RawComposition,
 };
 use hookmill_core::endpoint::Endpoint;
+use hookmill_core::json::Document;
 use hookmill_core::preset::Preset;
 use hookmill_core::request::OutgoingRequest;
 use http::header::CACHE_CONTROL;
@@ -49,7 +50,7 @@ struct ComposeIn {
     #[serde(default, deserialize_with = "fields::or_default")]
     allowed_origins: Vec<String>,
     /// An event that the variables are checked against. It is not kept.
-    sample: Option<Value>,
+    sample: Option<Box<RawValue>>,
     // What belongs to the endpoint, and can be said where both are created at once.
     preset: Option<String>,
     uid: Option<String>,
@@ -123,7 +124,11 @@ impl ComposeIn {
             missing: self.missing.as_deref().map(missing).transpose()?.unwrap_or_default(),
             allowed_origins: self.allowed_origins,
         };
-        Composition::parse(raw, self.sample.as_ref()).map_err(|error| refused(&error))
+        let sample = self.sample.map(|sample| Document::parse(sample.get().to_owned()));
+        let sample = sample
+            .transpose()
+            .map_err(|fault| ApiError::field("sample", "sample_not_json", format!("not JSON: {fault}")))?;
+        Composition::parse(raw, sample.as_ref()).map_err(|error| refused(&error))
     }
 
     /// What is said of a new endpoint; its description is the composition's name.

@@ -116,7 +116,7 @@ pub(crate) async fn list_endpoints(
         let standing = StandingOut::of(standing);
         Some((id, MessageEndpointOut { endpoint, id: id.to_string(), standing }))
     });
-    let shown = shown.collect::<std::collections::BTreeMap<EndpointId, MessageEndpointOut>>();
+    let shown = shown.collect::<hookmill_core::persistent::Map<EndpointId, MessageEndpointOut>>();
     let (cursor, limit) = (query.cursor()?, query.limit()?);
     Ok(list::entries(
         &shown,

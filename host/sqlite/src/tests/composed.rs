@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use bytes::Bytes;
 use hookmill_core::compose::{Composition, MissingRule, RawBody, RawComposition};
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::policy::Ordering;
@@ -57,7 +58,10 @@ fn nothing_of_a_composition_is_in_the_clear() {
     assert!(bytes.len() > 1000);
     assert!(!bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()));
     let delivery = run(load(&open(&file), 12, Ordering::Unordered, NOW)).deliveries.remove(0);
-    assert_eq!(delivery.prepared.as_deref(), Some(&composition().render_body(b"{}").unwrap()));
+    assert_eq!(
+        delivery.prepared.as_deref(),
+        Some(&composition().render_body(&Bytes::from_static(b"{}")).unwrap())
+    );
 }
 
 #[test]

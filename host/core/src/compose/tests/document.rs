@@ -82,7 +82,10 @@ fn both_example_urls_work_with_a_sample_and_without() {
         let event = json_value(STATUS);
         for sample in [None, Some(&event)] {
             let raw = RawComposition { method: Method::GET, ..raw(url) };
-            let request = Composition::parse(raw, sample).unwrap().render(&event).unwrap();
+            let request = Composition::parse(raw, sample.map(document).as_ref())
+                .unwrap()
+                .render(document(&event).root())
+                .unwrap();
             assert_eq!((request.method.as_str(), request.url.as_str()), ("GET", expect));
             assert!(body_of(&request).is_empty() && request.headers.is_empty());
         }
@@ -129,7 +132,7 @@ fn the_example_request_goes_out_as_composed() {
     };
     let composition = Composition::parse(raw.clone(), None).unwrap();
     assert_eq!(composition.raw(), &raw);
-    let request = composition.render(&json_value(STATUS)).unwrap();
+    let request = composition.render(document(&json_value(STATUS)).root()).unwrap();
     assert_eq!(request.method, Method::POST);
     assert_eq!(
         request.url.as_str(),
@@ -166,8 +169,8 @@ fn every_variable_of_the_table_has_its_value() {
             let raw = raw_body(RawBody::Json(format!("@{{{{{path}}}}}").into()));
             let unlike = json_value("{}");
             for sample in [None, Some(&event), Some(&unlike)] {
-                let composition = Composition::parse(raw.clone(), sample).unwrap();
-                let request = composition.render(&event).unwrap();
+                let composition = Composition::parse(raw.clone(), sample.map(document).as_ref()).unwrap();
+                let request = composition.render(document(&event).root()).unwrap();
                 assert_eq!(json_value(&text_of(&request)), value, "{path}");
             }
         }
@@ -178,7 +181,8 @@ fn every_variable_of_the_table_has_its_value() {
 fn incoming_messages_are_reached_by_path() {
     let check = |event: &Value, path: &str, expect: &str| {
         let raw = raw_body(RawBody::Json(format!("@{{{{ {path} }}}}").into()));
-        let request = Composition::parse(raw, Some(event)).unwrap().render(event).unwrap();
+        let request =
+            Composition::parse(raw, Some(&document(event))).unwrap().render(document(event).root()).unwrap();
         assert_eq!(json_value(&text_of(&request)), expect, "{path}");
     };
     let text = incoming(TEXT_MESSAGE);

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     Composition, CompositionError, FormEncoding, InvalidComposition, MissingRule, RawBody, RawComposition,
 };
+use crate::json::Document;
 use crate::request::{PreparedRequest, RequestBody};
 
 fn raw(url: &str) -> RawComposition {
@@ -51,9 +52,13 @@ fn json_value(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
+fn document(value: &Value) -> Document {
+    Document::parse(value.to_string()).unwrap()
+}
+
 /// Renders what was restored, since most tests are not about which variables are known.
 fn render(raw: RawComposition, event: &Value) -> Result<PreparedRequest, CompositionError> {
-    Composition::restore(raw).unwrap().render(event)
+    Composition::restore(raw).unwrap().render(document(event).root())
 }
 
 fn body_of(request: &PreparedRequest) -> Bytes {
@@ -72,5 +77,5 @@ fn header_of<'r>(request: &'r PreparedRequest, name: &str) -> Vec<&'r [u8]> {
 }
 
 fn refusal(raw: RawComposition, sample: Option<&Value>) -> InvalidComposition {
-    Composition::parse(raw, sample).unwrap_err()
+    Composition::parse(raw, sample.map(document).as_ref()).unwrap_err()
 }

@@ -95,22 +95,22 @@ proptest! {
 
     #[test]
     fn whatever_is_composed_is_whole_and_goes_where_it_should(raw in composition(), event in json()) {
-        let checked = [None, Some(&event)].map(|sample| Composition::parse(raw.clone(), sample));
+        let checked = [None, Some(&event)].map(|sample| Composition::parse(raw.clone(), sample.map(document).as_ref()));
         let Ok(composition) = Composition::restore(raw.clone()) else {
             prop_assert!(checked.iter().all(Result::is_err));
             return Ok(());
         };
-        let Ok(request) = composition.render(&event) else { return Ok(()) };
+        let Ok(request) = composition.render(document(&event).root()) else { return Ok(()) };
         let sent = body_of(&request);
         prop_assert!(sent.len() <= TRANSFORM_OUTPUT_BYTES_MAX);
         prop_assert!(request.url.as_str().len() <= URL_BYTES_MAX);
         if let RawBody::Json(_) = raw.body {
             prop_assert!(serde_json::from_slice::<Value>(&sent).is_ok());
         }
-        if let Ok(other) = composition.render(&Value::Null) {
+        if let Ok(other) = composition.render(document(&Value::Null).root()) {
             prop_assert_eq!(other.url.origin(), request.url.origin());
         }
-        prop_assert_eq!(composition.render(&event), Ok(request));
+        prop_assert_eq!(composition.render(document(&event).root()), Ok(request));
     }
 
     #[test]

@@ -173,7 +173,11 @@ fn variables_are_checked_against_a_sample() {
     let check = |variable: &str, known: bool, known_by_sample: bool| {
         let raw = raw_body(RawBody::Json(format!("@{{{{{variable}}}}}").into()));
         assert_eq!(Composition::parse(raw.clone(), None).is_ok(), known, "{variable}");
-        assert_eq!(Composition::parse(raw.clone(), Some(&event())).is_ok(), known_by_sample, "{variable}");
+        assert_eq!(
+            Composition::parse(raw.clone(), Some(&document(&event()))).is_ok(),
+            known_by_sample,
+            "{variable}"
+        );
         assert!(Composition::restore(raw).is_ok(), "{variable}");
     };
     check("status", true, true);
@@ -257,7 +261,7 @@ fn what_is_sent_has_the_type_of_its_body_and_nothing_has_none() {
 fn what_the_operator_wrote_is_not_shown() {
     let raw = with_headers(&[("x-token", "s3cret-@{{id}}")]);
     let composition = Composition::restore(raw.clone()).unwrap();
-    let request = composition.render(&event()).unwrap();
+    let request = composition.render(document(&event()).root()).unwrap();
     assert!(!format!("{composition:?} {request:?}").contains("s3cret"));
     assert_eq!(composition, Composition::restore(raw).unwrap());
     assert_ne!(composition, Composition::restore(with_headers(&[])).unwrap());
