@@ -146,6 +146,13 @@ async fn scripts_and_filters_with_syntax_errors_are_refused_when_they_are_set() 
         ("let x = 1;", "the script has no handler"),
         ("const limit = missing.limit;\nfunction handler(webhook) {}", "script:1:15"),
         ("while (true) {}", "plugin_out_of_fuel"),
+        // Brackets that do not match are noticed behind the script, and told where they are.
+        ("function handler(webhook) { return webhook;", "script:1:27"),
+        (
+            "function handler(webhook) { fetch('https://x.example'); return webhook; }",
+            "fetch: there is no network",
+        ),
+        ("async function handler(webhook) { return webhook; }", "returns a promise"),
     ] {
         let refused = patch(json!({ "code": broken })).await;
         refused.check_refused(422, "settings_refused");
@@ -158,6 +165,23 @@ async fn scripts_and_filters_with_syntax_errors_are_refused_when_they_are_set() 
     assert_eq!(shown["code"], json!(HANDLERS[0].1), "what worked stays");
     // What only a payload shows is no reason: this one fails at delivery, and only there.
     setup.use_plugin(json!({ "code": "function handler(webhook) { return webhook.payload.a.b; }" })).await;
+}
+
+/// The dry run takes what deliveries take, within the same budget.
+#[tokio::test]
+async fn a_plain_handler_runs_on_the_largest_event() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let item = r#"{"id":1,"tags":["a","b"]},"#;
+    let body = format!(r#"{{"items":[{}{{}}]}}"#, item.repeat(((1 << 20) - 100) / item.len()));
+    let event = json!({ "type": "order.paid", "body_text": body });
+    for question in [
+        json!({ "code": "function handler(w) { w.payload.paid = true; return w; }", "event": event }),
+        json!({ "plugin": "jq", "settings": { "filter": ".paid = true" }, "event": event }),
+    ] {
+        let tried = setup.post("/plugin/run", &question).await;
+        assert_eq!(tried["failure"], Value::Null);
+        assert_eq!(tried["requests"][0]["body"]["paid"], json!(true));
+    }
 }
 
 /// A plugin is installed when it is first looked at, and only if its samples come out as its manifest says.
