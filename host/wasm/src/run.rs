@@ -136,10 +136,16 @@ fn report<T>(
         wall: watch.elapsed(),
         memory_peak_bytes: remains.memory_peak_bytes,
     };
-    // A plugin without its secret can't be blamed for what came of that; who lets the event pass without it can go on.
-    let result = result.map_err(|failure| match remains.missing_secret {
-        Some(message) => unavailable("secret_not_bound", message),
-        None => failure,
+    // A plugin without its secret can't be blamed for what it made of that; for a limit that it broke it can. Who lets the
+    // event pass without the secret goes on.
+    let result = result.map_err(|failure| match (remains.missing_secret, &failure) {
+        (
+            Some(message),
+            TransformFailure::Permanent { .. }
+            | TransformFailure::Retryable { .. }
+            | TransformFailure::Fault { code: "plugin_trap", .. },
+        ) => unavailable("secret_not_bound", message),
+        (Some(_) | None, _) => failure,
     });
     RunReport { result, cost, logs: remains.log.into_lines() }
 }
