@@ -66,6 +66,8 @@ const ROUTES: &[(&str, &str, &str, For)] = &[
     ("GET", "/api/v1/key", "", Operator),
     ("POST", "/api/v1/key", r#"{"scope": "ingest", "application": "shop"}"#, Operator),
     ("DELETE", "/api/v1/key/{key}", "", Operator),
+    ("GET", "/api/v1/background-task", "", Applications),
+    ("GET", "/api/v1/background-task/{task}", "", Applications),
     ("GET", "/api/v1/source", "", Applications),
     ("POST", "/api/v1/source", SOURCE, Application),
     ("GET", "/api/v1/source/{source}", "", ApplicationHidden),
@@ -119,6 +121,12 @@ const ROUTES: &[(&str, &str, &str, For)] = &[
     ("GET", "/api/v1/app/{app}/endpoint/{endpoint}/msg", "", Application),
     ("GET", "/api/v1/app/{app}/attempt/endpoint/{endpoint}", "", Application),
     ("GET", "/api/v1/app/{app}/attempt/msg/{message}", "", Application),
+    (
+        "POST",
+        "/api/v1/app/{app}/endpoint/{endpoint}/replay-missing",
+        r#"{"since": "2026-01-01T00:00:00Z"}"#,
+        Application,
+    ),
     ("GET", "/api/v1/app/{app}/msg", "", Application),
     ("POST", "/api/v1/app/{app}/msg", MESSAGE, Senders),
     ("GET", "/api/v1/app/{app}/msg/{message}", "", Application),
@@ -191,6 +199,7 @@ impl House {
             ("{version}", &self.version),
             ("{key}", &self.key),
             ("{source}", "github"),
+            ("{task}", "qtask_01k0000000000000000000000a"),
         ];
         values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
     }
