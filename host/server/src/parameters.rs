@@ -55,6 +55,7 @@ pub(crate) const SENDING: &[&str] = &["with_content", "validate"];
 fn known(method: &Method, path: &str) -> &'static [&'static str] {
     match (method.as_str(), path) {
         ("GET", "/app" | "/app/{app}/endpoint" | "/key" | "/source" | "/plugin") => LIST,
+        ("GET", "/background-task") => &["limit", "iterator", "status", "task"],
         ("POST", "/app") => &["get_if_exists"],
         ("GET", "/app/{app}/endpoint/{endpoint}/stats") => &["since", "until"],
         ("GET", "/app/{app}/endpoint/{endpoint}/msg") => EVENTS_AT_ENDPOINT,

@@ -4,7 +4,7 @@ use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::DbError;
-use crate::row::column::{integer, unix_millis};
+use crate::row::column::integer;
 use crate::schema::NUMBER_STEP;
 
 /// Deletes events with their attempts and dead letters, up to [`RETENTION_ROWS_MAX`] rows; an event with an
