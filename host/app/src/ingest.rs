@@ -140,6 +140,11 @@ impl App {
                 order_key: order_key(endpoint.policy.effective().ordering, &event),
             })
             .collect();
+        // Who sends to one endpoint only wants to see what that does: it is not made to wait behind a breaker.
+        let trigger = match incoming.endpoint {
+            Some(_) => AttemptTrigger::Manual,
+            None => AttemptTrigger::Scheduled,
+        };
         let accepted = self.steady();
         let new = NewEvent {
             event: Arc::clone(&event),
@@ -156,7 +161,7 @@ impl App {
                     endpoint: delivery.endpoint,
                     order_key: delivery.order_key,
                     attempts_made: 0,
-                    trigger: AttemptTrigger::Scheduled,
+                    trigger,
                     due: accepted,
                     prepared: None,
                 });

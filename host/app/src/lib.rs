@@ -21,6 +21,7 @@ use hookmill_core::time::{Moment, UnixMillis};
 use tokio::sync::Mutex;
 
 pub mod administer;
+mod breakers;
 mod bundle;
 pub mod dispatch;
 pub mod dry_run;
@@ -40,11 +41,13 @@ mod test_call;
 pub mod verify;
 mod workshop;
 
+pub use breakers::{BreakerState, EndpointBreakers};
 pub use bundle::Bundle;
 pub use error::{AppError, ErrorKind};
 pub use metrics::Metrics;
 
 use crate::administer::RememberedBytes;
+use crate::breakers::Breakers;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
 use crate::routing::Payloads;
@@ -76,6 +79,7 @@ pub struct App {
     dispatcher: DispatcherHandle,
     bundle: Bundle,
     keep_request_bodies: bool,
+    breakers: Breakers,
     metrics: Metrics,
     tasks: Tasks,
     /// Where whatever may take more than a moment is computed.
@@ -143,6 +147,7 @@ impl App {
             dispatcher: parts.dispatcher,
             bundle: parts.bundle,
             keep_request_bodies: parts.keep_request_bodies,
+            breakers: Breakers::default(),
             metrics,
             tasks,
             workshop: Workshop::new(),
@@ -165,6 +170,12 @@ impl App {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Where the breakers of an endpoint and of its plugin stand.
+    #[must_use]
+    pub fn breakers_of(&self, endpoint: EndpointId) -> EndpointBreakers {
+        self.breakers.of(endpoint, self.moment())
     }
 
     /// The present moment, as people and receivers are told.

@@ -184,6 +184,20 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// Lets the next probe start at this moment already, because a person asks: where it is open until later. A probe that is
+    /// under way is enough.
+    pub fn probe_from(&mut self, at: UnixMillis) {
+        if let State::Open { until } = &mut self.state {
+            *until = (*until).min(at);
+        }
+    }
+
+    /// Until when it waits for its next probe; that moment has come where a probe is under way. None where it is closed.
+    #[must_use]
+    pub fn open_until(&self) -> Option<UnixMillis> {
+        self.save().open_until
+    }
+
     /// What [`permit`](Self::permit) would answer, without starting a probe.
     pub fn peek(&self, now: UnixMillis) -> Permit {
         match self.state {
@@ -415,6 +429,24 @@ mod tests {
         // The first one ends after all: its failure is old news, its success is not.
         assert_eq!(breaker.record(config, Attempt::Probe, false, at(97)), None);
         assert_eq!(breaker.record(config, Attempt::Probe, true, at(98)), Some(Change::Closed));
+    }
+
+    #[test]
+    fn a_person_is_the_probe_of_an_open_breaker() {
+        let config = &BreakerConfig::ENDPOINT;
+        let mut breaker = Breaker::default();
+        breaker.probe_from(at(0));
+        assert_eq!((breaker.permit(config, at(0)), breaker.open_until()), (Permit::Normal, None));
+        assert!(record(&mut breaker, config, "----------", 0, 0).is_some());
+        assert_eq!(breaker.open_until(), Some(at(5)));
+        breaker.probe_from(at(2));
+        assert_eq!(breaker.permit(config, at(1)), Permit::Wait { until: at(2) });
+        assert_eq!(breaker.permit(config, at(2)), Permit::Probe);
+        // One is enough.
+        breaker.probe_from(at(2));
+        assert_eq!(breaker.permit(config, at(2)), Permit::Wait { until: at(92) });
+        assert_eq!(breaker.record(config, Attempt::Probe, true, at(3)), Some(Change::Closed));
+        assert_eq!(breaker.open_until(), None);
     }
 
     #[test]

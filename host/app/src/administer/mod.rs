@@ -55,7 +55,7 @@ pub use once::{Begun, Once};
 pub use text::{InvalidText, Text};
 
 use self::policy::check_terms;
-use crate::{App, AppError, ErrorKind};
+use crate::{App, AppError, EndpointBreakers, ErrorKind};
 
 /// One change of the configuration under way. Dropped without [`commit`](Self::commit) it changes nothing.
 #[must_use = "an edit changes nothing until it is committed"]
@@ -136,6 +136,12 @@ impl Edit<'_> {
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         self.now
+    }
+
+    /// Where the breakers of an endpoint and of its plugin stand.
+    #[must_use]
+    pub fn breakers_of(&self, endpoint: EndpointId) -> EndpointBreakers {
+        self.app.breakers_of(endpoint)
     }
 
     /// The moment of this change on both clocks.

@@ -11,7 +11,7 @@ use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::id::{DeliveryId, EndpointId};
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    AttemptRecord, AttemptResult, Completion, Finished, LoadDue, PendingDelivery,
+    AttemptRecord, AttemptResult, AttemptTrigger, Completion, Finished, LoadDue, PendingDelivery,
 };
 use hookmill_core::schedule::{Action, DeliveryEnd, EndpointTerms, Health, Scheduler};
 use hookmill_core::time::UnixMillis;
@@ -168,6 +168,11 @@ impl Dispatcher {
                 Message::Appended(deliveries) => {
                     for delivery in deliveries {
                         self.introduce(delivery.endpoint, now);
+                        if delivery.trigger == AttemptTrigger::Manual
+                            && let Some(state) = self.plugin_breakers.get_mut(&delivery.endpoint)
+                        {
+                            state.breaker.probe_from(now);
+                        }
                         self.scheduler.appended(delivery, now);
                     }
                 }
@@ -183,6 +188,8 @@ impl Dispatcher {
                     if self.held.changed(&self.app, endpoint) && self.waiting_for_owner.remove(&endpoint) {
                         self.scheduler.resume(endpoint, now);
                     }
+                    self.app.breakers.set_plugin(endpoint, None);
+                    self.app.breakers.set_endpoint(endpoint, self.scheduler.open_until(endpoint));
                 }
                 Message::Ran(Run::Ended(ended)) => self.ended(*ended, now),
                 Message::Ran(Run::NotSent(not_sent)) => self.not_sent(not_sent, now),
@@ -294,7 +301,7 @@ impl Dispatcher {
         });
     }
 
-    fn ended(&mut self, mut ended: Ended, now: UnixMillis) {
+    fn ended(&mut self, ended: Ended, now: UnixMillis) {
         let endpoint = ended.end.endpoint;
         if let Some(wait) = ended.waits_for {
             if !self.is_news(wait, &ended) {
@@ -307,10 +314,15 @@ impl Dispatcher {
             self.waiting_for_owner.remove(&endpoint);
         }
         if let Some(fault) = ended.plugin_fault {
-            let paused = self.record_plugin(endpoint, fault, now);
-            ended.end.pause_until = ended.end.pause_until.max(paused);
+            if let Some(until) = self.record_plugin(endpoint, fault, now) {
+                self.scheduler.plugin_paused(endpoint, until, now);
+            }
         }
-        match self.scheduler.finished(&ended.end, now) {
+        let change = self.scheduler.finished(&ended.end, now);
+        if change.is_some() {
+            self.app.breakers.set_endpoint(endpoint, self.scheduler.open_until(endpoint));
+        }
+        match change {
             Some(Change::Opened { until }) => {
                 let until = self.app.moment().shown(until);
                 tracing::warn!(%endpoint, %until, "endpoint fails; its deliveries wait");
@@ -411,11 +423,13 @@ impl Dispatcher {
             Some(Change::Opened { until }) => {
                 let shown = self.app.moment().shown(until);
                 tracing::warn!(%endpoint, until = %shown, "plugin fails too often; it is not run for a while");
+                self.app.breakers.set_plugin(endpoint, Some(until));
                 self.announce_plugin(endpoint, true);
                 (!bypasses).then_some(until)
             }
             Some(Change::Closed) => {
                 self.plugin_breakers.remove(&endpoint);
+                self.app.breakers.set_plugin(endpoint, None);
                 self.announce_plugin(endpoint, false);
                 None
             }

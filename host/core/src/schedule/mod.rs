@@ -20,7 +20,7 @@ use crate::limits::{
     ROUTER_CONCURRENCY_MAX,
 };
 use crate::policy::{Ordering, Rate};
-use crate::port::store::{LoadDue, Loaded, PendingDelivery};
+use crate::port::store::{AttemptTrigger, LoadDue, Loaded, PendingDelivery};
 use crate::time::UnixMillis;
 
 mod queue;
@@ -158,6 +158,19 @@ impl Scheduler {
         self.queues.get(&endpoint).is_none_or(|queue| queue.breaker.is_closed())
     }
 
+    /// Until when the endpoint's breaker waits for its next probe, as [`Breaker::open_until`](crate::breaker::Breaker::open_until).
+    #[must_use]
+    pub fn open_until(&self, endpoint: EndpointId) -> Option<UnixMillis> {
+        self.queues.get(&endpoint)?.breaker.open_until()
+    }
+
+    /// Lets an endpoint wait for its plugin, which fails too often.
+    pub fn plugin_paused(&mut self, endpoint: EndpointId, until: UnixMillis, now: UnixMillis) {
+        let Some(queue) = self.queues.get_mut(&endpoint) else { return };
+        queue.plugin_paused_until = queue.plugin_paused_until.max(until);
+        self.refresh(endpoint, now);
+    }
+
     /// Introduces an endpoint, changes its terms, or (with `None`) removes it.
     ///
     /// What it holds goes back to the store and is read again under the new terms.
@@ -176,6 +189,8 @@ impl Scheduler {
             return;
         };
         let queue = self.queues.entry(endpoint).or_insert_with(|| EndpointQueue::new(terms));
+        // What was held against its plugin was so under the old terms.
+        queue.plugin_paused_until = UnixMillis(0);
         if queue.terms != terms {
             self.held_bytes -= queue.held_bytes();
             queue.release_held();
@@ -203,6 +218,9 @@ impl Scheduler {
         let endpoint = delivery.endpoint;
         let room = self.held_bytes + delivery.event.body.len() <= HEADS_BYTES_MAX;
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
+        if delivery.trigger == AttemptTrigger::Manual {
+            queue.invite(now);
+        }
         let room = queue.held_len() < ENDPOINT_HEADS_MAX && (room || queue.held_len() == 0);
         let before = queue.held_bytes();
         queue.append(delivery, room);
@@ -449,13 +467,13 @@ fn go(
     if at > now { Go::Later(at) } else { Go::Now { body_bytes } }
 }
 
-/// The end of the pause that the receiver asked for, or that the breaker made.
+/// The end of the pause that the receiver asked for, or that a breaker made, the endpoint's or its plugin's.
 fn held_back_until(queue: &EndpointQueue, now: UnixMillis) -> Option<UnixMillis> {
     let breaker = match queue.breaker.peek(now) {
         Permit::Normal | Permit::Probe => now,
         Permit::Wait { until } => until,
     };
-    Some(queue.paused_until.max(breaker)).filter(|until| *until > now)
+    Some(queue.paused_until.max(queue.plugin_paused_until).max(breaker)).filter(|until| *until > now)
 }
 
 fn wants_load(queue: &EndpointQueue, now: UnixMillis) -> bool {

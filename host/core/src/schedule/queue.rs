@@ -5,6 +5,7 @@
 //! (finished, but not yet committed), since the store still shows them and a load must not bring them back.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use super::rate::Departures;
 use super::{EndpointTerms, Health};
@@ -12,8 +13,11 @@ use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
 use crate::id::DeliveryId;
 use crate::limits::IN_FLIGHT_PER_PLACE;
 use crate::policy::Ordering;
-use crate::port::store::{Loaded, OrderKey, PendingDelivery};
+use crate::port::store::{AttemptTrigger, Loaded, OrderKey, PendingDelivery};
 use crate::time::UnixMillis;
+
+/// How often people's deliveries are let through an open breaker.
+const INVITED_EVERY: Duration = Duration::from_secs(1);
 
 /// What the scheduler knows of one endpoint.
 #[derive(Debug)]
@@ -37,6 +41,10 @@ pub(super) struct EndpointQueue {
     pub(super) rate: Departures,
     pub(super) breaker: Breaker,
     pub(super) paused_until: UnixMillis,
+    /// The endpoint waits for its plugin, which fails too often.
+    pub(super) plugin_paused_until: UnixMillis,
+    /// When a person's delivery went last through a breaker that was open.
+    invited_at: Option<UnixMillis>,
     /// Whether the endpoint is in the ring.
     pub(super) in_ring: bool,
     /// The moment for which a wake-up is set.
@@ -84,6 +92,8 @@ impl EndpointQueue {
             rate: Departures::default(),
             breaker: Breaker::default(),
             paused_until: UnixMillis(0),
+            plugin_paused_until: UnixMillis(0),
+            invited_at: None,
             in_ring: false,
             wake_at: None,
             load_wanted: false,
@@ -156,7 +166,20 @@ impl EndpointQueue {
     /// Forgets what was held against the endpoint.
     pub(super) fn absolve(&mut self) {
         self.paused_until = UnixMillis(0);
+        self.plugin_paused_until = UnixMillis(0);
         self.breaker = Breaker::default();
+    }
+
+    /// Lets a person's delivery through the breakers as their probe, once in [`INVITED_EVERY`]: whoever has hundreds sent
+    /// again asks once as well.
+    pub(super) fn invite(&mut self, now: UnixMillis) {
+        if self.breaker.is_closed() && self.plugin_paused_until <= now {
+            return;
+        }
+        let at = self.invited_at.map_or(now, |last| last.after(INVITED_EVERY).max(now));
+        self.invited_at = Some(at);
+        self.breaker.probe_from(at);
+        self.plugin_paused_until = self.plugin_paused_until.min(at);
     }
 
     /// Gives all held deliveries back to the store, where they still are.
@@ -296,6 +319,10 @@ impl EndpointQueue {
         self.known.insert(delivery.id, Known::Held);
         self.held_bytes += delivery.event.body.len();
         match self.terms.ordering {
+            // A person waits for it, and it may be the probe of a breaker.
+            Ordering::Unordered if delivery.trigger == AttemptTrigger::Manual && !self.breaker.is_closed() => {
+                self.held.push_front(delivery);
+            }
             Ordering::Unordered => self.held.push_back(delivery),
             // Two commits can be reported in the other order; what order means is the store's numbering.
             Ordering::PerKey | Ordering::Strict => {

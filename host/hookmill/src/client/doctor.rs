@@ -21,12 +21,14 @@ const WAITING_READ: &str = "100";
 /// What ids of endpoints begin with.
 const ID_PREFIX: &str = "ep_";
 
-const ENDPOINT_COLUMNS: [Column; 5] = [
+const ENDPOINT_COLUMNS: [Column; 7] = [
     Column("id", "/id"),
     Column("uid", "/uid"),
     Column("url", "/url"),
     Column("state", "/state"),
     Column("preset", "/preset"),
+    Column("breaker", "/breaker/state"),
+    Column("plugin's breaker", "/pluginBreaker/state"),
 ];
 const TERM_COLUMNS: [Column; 3] =
     [Column("term", "/term"), Column("in force", "/value"), Column("from", "/source")];
@@ -165,9 +167,19 @@ fn examine(checkup: &Checkup) -> Findings {
     let causes = causes(&checkup.attempts);
     let is_enabled = checkup.endpoint["state"] == "enabled";
     let has_failed = checkup.attempts.first().is_some_and(is_failure);
-    let healthy = is_enabled && !has_failed && counts.retrying == 0;
+    let healthy = is_enabled && !has_failed && counts.retrying == 0 && open_breakers(checkup).is_empty();
     let advice = advice(checkup, &counts, &causes, healthy);
     Findings { healthy, counts, causes, advice }
+}
+
+/// The breakers that are not closed: whose, and until when.
+fn open_breakers(checkup: &Checkup) -> Vec<(&'static str, Option<&str>)> {
+    let breakers = [("the endpoint", &checkup.endpoint["breaker"]), ("its plugin", &checkup.endpoint["pluginBreaker"])];
+    breakers
+        .into_iter()
+        .filter(|(_, breaker)| breaker["state"].as_str().is_some_and(|state| state != "closed"))
+        .map(|(whose, breaker)| (whose, breaker["until"].as_str()))
+        .collect()
 }
 
 fn causes(attempts: &[Value]) -> Vec<Cause> {
@@ -197,6 +209,16 @@ fn advice(checkup: &Checkup, counts: &Counts, causes: &[Cause], healthy: bool) -
     let mut advice = Vec::new();
     if !healthy {
         advice.extend(causes.first().iter().flat_map(|cause| cause.remedies.iter().cloned()));
+    }
+    for (whose, until) in open_breakers(checkup) {
+        let next = until.map_or_else(
+            || "the next delivery tells whether it works again".to_owned(),
+            |until| format!("nothing is tried before {until}"),
+        );
+        advice.push(format!(
+            "{whose} failed too often, so its breaker is open: {next}; what you send yourself goes at once, and closes it \
+             where it comes through: POST /api/v1/app/{application}/endpoint/{id}/send-example"
+        ));
     }
     match checkup.endpoint["state"].as_str().unwrap_or_default() {
         "enabled" => {}
@@ -359,6 +381,22 @@ mod tests {
         let advice = examine(&missed).advice.pop().unwrap();
         let expect = "hookmill endpoint replay-missing ep_1 --app shop --since 2026-11-22T01:00:00.000Z";
         assert!(advice.ends_with(expect), "{advice}");
+    }
+
+    #[test]
+    fn an_open_breaker_is_told_with_the_way_through_it() {
+        let mut checkup = checkup("enabled", json!({}), vec![]);
+        checkup.endpoint["breaker"] = json!({ "state": "open", "until": "2026-11-22T02:00:00.000Z" });
+        checkup.endpoint["pluginBreaker"] = json!({ "state": "half_open" });
+        let findings = examine(&checkup);
+        assert!(!findings.healthy);
+        assert_eq!(findings.advice.len(), 2);
+        for part in ["2026-11-22T02:00:00.000Z", "/api/v1/app/shop/endpoint/ep_1/send-example"] {
+            assert!(findings.advice[0].contains(part), "{part:?} in {:?}", findings.advice);
+        }
+        checkup.endpoint["breaker"] = json!({ "state": "closed" });
+        checkup.endpoint["pluginBreaker"] = Value::Null;
+        assert!(examine(&checkup).healthy);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use hookmill_app::AppError;
 use hookmill_app::administer::endpoint::{EndpointInput, EndpointPatch};
 use hookmill_app::history::{AttemptFilter, PageRequest};
+use hookmill_app::{BreakerState, EndpointBreakers};
 use hookmill_core::endpoint::{Endpoint, EndpointState};
 use hookmill_core::event::Name;
 use hookmill_core::handshake::HandshakeMethod;
@@ -128,6 +129,31 @@ struct EndpointOut<'a> {
     common: EndpointCommonOut,
     id: String,
     metadata: &'a BTreeMap<String, String>,
+    /// Ours.
+    breaker: BreakerOut,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_breaker: Option<BreakerOut>,
+}
+
+/// Where a breaker stands.
+#[derive(Serialize)]
+struct BreakerOut {
+    /// `closed`, `open` or `half_open`.
+    state: &'static str,
+    /// When the next probe may start by itself, of an open one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+impl From<BreakerState> for BreakerOut {
+    fn from(state: BreakerState) -> Self {
+        let (state, until) = match state {
+            BreakerState::Closed => ("closed", None),
+            BreakerState::Open { until } => ("open", Some(until.to_string())),
+            BreakerState::HalfOpen => ("half_open", None),
+        };
+        Self { state, until }
+    }
 }
 
 /// `EndpointStats`.
@@ -177,8 +203,11 @@ impl EndpointCommonOut {
 }
 
 impl<'a> EndpointOut<'a> {
-    fn of(endpoint: &'a Endpoint) -> Self {
+    fn of(breakers: EndpointBreakers, endpoint: &'a Endpoint) -> Self {
         Self {
+            breaker: breakers.endpoint.into(),
+            // Without a plugin there is nothing to be broken.
+            plugin_breaker: endpoint.transformation.active().map(|_| breakers.plugin.into()),
             common: EndpointCommonOut::of(endpoint),
             id: endpoint.id.to_string(),
             metadata: endpoint.metadata.entries(),
@@ -285,7 +314,7 @@ pub(crate) async fn list(
         order,
         limit,
         |_| true,
-        |endpoint| serde_json::to_value(EndpointOut::of(endpoint)).unwrap_or_default(),
+        |endpoint| serde_json::to_value(EndpointOut::of(context.app.breakers_of(endpoint.id), endpoint)).unwrap_or_default(),
     ))
 }
 
@@ -301,7 +330,7 @@ pub(crate) async fn create(
         ensure_plugin(&context, &new.details).await?;
         let created = context.edit_once(caller, &input, move |edit| {
             let endpoint = edit.create_endpoint(application, new).map_err(placed)?;
-            Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(&endpoint)))
+            Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
         });
         created.await.map_err(settings_placed)
     })
@@ -314,7 +343,7 @@ pub(crate) async fn get(
     Path((application, endpoint)): Path<(String, String)>,
 ) -> Handled {
     let (_, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
-    Ok(answer::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+    Ok(answer::json(StatusCode::OK, &EndpointOut::of(context.app.breakers_of(endpoint.id), &endpoint)))
 }
 
 /// Gives an endpoint new content, or creates it. The secret of one that is there is not changed here.
@@ -339,12 +368,12 @@ pub(crate) async fn replace(
                     check_secret_kept(&known, new.signing_key.as_ref())?;
                     let patch = EndpointPatch { url: Some(new.url), ..new.details };
                     let endpoint = edit.patch_endpoint(application, known.id, patch).map_err(placed)?;
-                    Ok(Decided::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+                    Ok(Decided::json(StatusCode::OK, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
                 }
                 None => {
                     fields::check_made_at::<EndpointId>("endpoint", &endpoint, uid.as_ref())?;
                     let endpoint = edit.create_endpoint(application, new).map_err(placed)?;
-                    Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(&endpoint)))
+                    Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
                 }
             }
         });
@@ -383,7 +412,7 @@ pub(crate) async fn patch(
     context
         .edit(move |edit| {
             let endpoint = edit.patch_endpoint(application, id, patch).map_err(at_url)?;
-            Ok(Decided::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+            Ok(Decided::json(StatusCode::OK, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
         })
         .await
 }
@@ -416,7 +445,7 @@ pub(crate) async fn reactivate(
     context
         .edit(move |edit| {
             let endpoint = edit.reactivate_endpoint(application, id)?;
-            Ok(Decided::json(StatusCode::OK, &EndpointOut::of(&endpoint)))
+            Ok(Decided::json(StatusCode::OK, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
         })
         .await
 }
