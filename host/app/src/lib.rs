@@ -172,6 +172,18 @@ impl App {
         &self.metrics
     }
 
+    /// What the router counts of itself, with what is measured when someone asks, as `application/openmetrics-text`.
+    pub async fn scrape(&self) -> String {
+        match self.store.measure().await {
+            Ok(measures) => self.metrics.measured(&measures, self.now()),
+            // What is counted is told all the same.
+            Err(error) => tracing::warn!(%error, "the store could not be measured"),
+        }
+        let (endpoints, plugins) = self.breakers.open();
+        self.metrics.breakers_open(endpoints, plugins);
+        self.metrics.encode()
+    }
+
     /// Where the breakers of an endpoint and of its plugin stand.
     #[must_use]
     pub fn breakers_of(&self, endpoint: EndpointId) -> EndpointBreakers {

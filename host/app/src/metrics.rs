@@ -12,7 +12,7 @@ use hookmill_core::attempt::TransportFailure;
 use hookmill_core::delivery::{DeadReason, TransformFailure};
 use hookmill_core::plugin::World;
 use hookmill_core::port::plugins::RunReport;
-use hookmill_core::port::store::{AttemptResult, AttemptTrigger, Completion, Finished};
+use hookmill_core::port::store::{AttemptResult, AttemptTrigger, Completion, Finished, StoreMeasures};
 use hookmill_core::time::UnixMillis;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -73,6 +73,11 @@ struct Deliveries {
     endpoints_disabled: Counts<1>,
     under_way: Gauge,
     not_sent: Counter,
+    waiting: Gauge,
+    oldest_age: Gauge<f64, AtomicU64>,
+    endpoint_breakers_open: Gauge,
+    plugin_breakers_open: Gauge,
+    store_bytes: Gauge,
 }
 
 #[derive(Debug)]
@@ -149,6 +154,22 @@ impl Metrics {
     /// So many deliveries are under way now.
     pub(crate) fn under_way(&self, deliveries: usize) {
         self.deliveries.under_way.set(i64::try_from(deliveries).unwrap_or(i64::MAX));
+    }
+
+    /// What waits, and how large the store is.
+    pub(crate) fn measured(&self, store: &StoreMeasures, now: UnixMillis) {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.deliveries.waiting.set(count(store.waiting));
+        let age = store.oldest.map(|oldest| now.since(oldest)).unwrap_or_default();
+        self.deliveries.oldest_age.set(age.as_secs_f64());
+        self.deliveries.store_bytes.set(count(store.bytes));
+    }
+
+    /// So many breakers are not closed.
+    pub(crate) fn breakers_open(&self, endpoints: usize, plugins: usize) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.deliveries.endpoint_breakers_open.set(count(endpoints));
+        self.deliveries.plugin_breakers_open.set(count(plugins));
     }
 
     /// A plugin ran, or could not.
@@ -246,6 +267,35 @@ impl Deliveries {
                 "Deliveries that waited a moment because this machine lacked descriptors, ports or memory; no attempts",
                 Counter::default(),
             ),
+            waiting: add(
+                registry,
+                "deliveries_waiting",
+                "Deliveries that are not finished: under way, due, or to be tried again",
+                Gauge::default(),
+            ),
+            oldest_age: add_time(
+                registry,
+                "oldest_delivery_age",
+                "Since the acceptance of the earliest event that is still to be delivered, resends and endpoints that are turned off left out",
+                Gauge::default(),
+            ),
+            endpoint_breakers_open: add(
+                registry,
+                "endpoint_breakers_open",
+                "Endpoints that failed so often that their deliveries wait",
+                Gauge::default(),
+            ),
+            plugin_breakers_open: add(
+                registry,
+                "plugin_breakers_open",
+                "Endpoints whose plugin failed so often that it is not run for a while",
+                Gauge::default(),
+            ),
+            store_bytes: {
+                let size = Gauge::default();
+                registry.register_with_unit("store_size", "What the database takes on the disk", Unit::Bytes, size.clone());
+                size
+            },
         }
     }
 

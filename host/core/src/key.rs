@@ -37,6 +37,8 @@ pub enum Scope {
     Application(ApplicationId),
     /// Sending events to one application, nothing else.
     Ingest(ApplicationId),
+    /// Reading what the router counts of itself (`GET /metrics`), nothing else.
+    Metrics,
 }
 
 impl Scope {
@@ -46,7 +48,16 @@ impl Scope {
         match self {
             Self::Admin => true,
             Self::Application(own) => own == application,
-            Self::Ingest(_) => false,
+            Self::Ingest(_) | Self::Metrics => false,
+        }
+    }
+
+    /// Whether this key may read the router's metrics, which say how much all applications send.
+    #[must_use]
+    pub fn reads_metrics(self) -> bool {
+        match self {
+            Self::Admin | Self::Metrics => true,
+            Self::Application(_) | Self::Ingest(_) => false,
         }
     }
 
@@ -54,7 +65,7 @@ impl Scope {
     #[must_use]
     pub fn belongs_to(self, application: ApplicationId) -> bool {
         match self {
-            Self::Admin => false,
+            Self::Admin | Self::Metrics => false,
             Self::Application(own) | Self::Ingest(own) => own == application,
         }
     }
@@ -65,6 +76,7 @@ impl Scope {
         match self {
             Self::Admin => true,
             Self::Application(own) | Self::Ingest(own) => own == application,
+            Self::Metrics => false,
         }
     }
 }

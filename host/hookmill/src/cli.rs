@@ -443,6 +443,8 @@ pub(crate) enum KeyScope {
     Application,
     /// Sending events to one application.
     Ingest,
+    /// Reading metrics, nothing else.
+    Metrics,
 }
 
 #[derive(Debug, Args)]

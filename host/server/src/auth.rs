@@ -58,6 +58,7 @@ impl Caller {
             Scope::Admin => "admin".to_owned(),
             Scope::Application(application) => format!("application {application}"),
             Scope::Ingest(application) => format!("ingest {application}"),
+            Scope::Metrics => "metrics".to_owned(),
         }
     }
 
@@ -67,6 +68,7 @@ impl Caller {
             Scope::Admin => Ok(None),
             Scope::Application(application) => Ok(Some(application)),
             Scope::Ingest(_) => Err(ApiError::forbidden("an ingest key only sends events")),
+            Scope::Metrics => Err(ApiError::forbidden("a metrics key only reads metrics")),
         }
     }
 
@@ -90,7 +92,17 @@ impl Caller {
     pub(crate) fn admin(self) -> Result<(), ApiError> {
         match self.scope {
             Scope::Admin => Ok(()),
-            Scope::Application(_) | Scope::Ingest(_) => Err(ApiError::forbidden("this needs an admin key")),
+            Scope::Application(_) | Scope::Ingest(_) | Scope::Metrics => {
+                Err(ApiError::forbidden("this needs an admin key"))
+            }
+        }
+    }
+
+    /// Whether this caller may read the router's metrics.
+    pub(crate) fn reads_metrics(self) -> Result<(), ApiError> {
+        match self.scope.reads_metrics() {
+            true => Ok(()),
+            false => Err(ApiError::forbidden("this needs a metrics key or an admin key")),
         }
     }
 
@@ -99,6 +111,7 @@ impl Caller {
         match self.scope {
             Scope::Admin | Scope::Application(_) => Ok(()),
             Scope::Ingest(_) => Err(ApiError::forbidden("an ingest key only sends events")),
+            Scope::Metrics => Err(ApiError::forbidden("a metrics key only reads metrics")),
         }
     }
 

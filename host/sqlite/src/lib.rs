@@ -38,7 +38,7 @@ use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface};
 use hookmill_core::port::store::{
     Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
     EndpointCounts, EventLookup, EventQuery, Finished, Found, IdempotencyKey, LoadDue, Loaded, NewDelivery,
-    NewEvent, RememberedAnswer, Store, StoreError, TaskQuery, TaskStep,
+    NewEvent, RememberedAnswer, Store, StoreError, StoreMeasures, TaskQuery, TaskStep,
 };
 use hookmill_core::port::{Entropy, PortFuture};
 use hookmill_core::route::Configuration;
@@ -314,6 +314,12 @@ impl Store for SqliteStore {
 
     fn noted_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>> {
         Box::pin(self.history.read(history::noted_time))
+    }
+
+    fn measure(&self) -> PortFuture<'_, Result<StoreMeasures, StoreError>> {
+        let waiting = self.writer.unfinished();
+        let file = self.file.clone();
+        Box::pin(self.history.read(move |db| history::measure(db, waiting, &file)))
     }
 
     fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>> {

@@ -28,7 +28,7 @@ const _: () = assert!(
 pub(crate) const APPLICATION_ID: i32 = 0x486b_4d6c;
 
 /// Each brings a database from the version of its index to the next one. Never edited once released, only appended.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_source.sql"),
     include_str!("schema/0003_plugin_platform.sql"),
@@ -40,6 +40,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("schema/0009_classified_answers.sql"),
     include_str!("schema/0010_background_task.sql"),
     include_str!("schema/0011_sealed_urls.sql"),
+    include_str!("schema/0012_metrics_key.sql"),
 ];
 
 /// The version that this program reads and writes.

@@ -9,7 +9,7 @@ use hookmill_core::port::PortFuture;
 use hookmill_core::port::store::{
     Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
     EndpointCounts, EventLookup, EventQuery, Finished, Found, IdempotencyKey, LoadDue, Loaded, NewDelivery,
-    NewEvent, RememberedAnswer, Store, StoreError, TaskQuery, TaskStep,
+    NewEvent, RememberedAnswer, Store, StoreError, StoreMeasures, TaskQuery, TaskStep,
 };
 use hookmill_core::route::Configuration;
 use hookmill_core::task::BackgroundTask;
@@ -51,6 +51,7 @@ impl Store for SteadyStore {
 
     steady! {
         kept_time() -> Option<UnixMillis>;
+        measure() -> StoreMeasures;
         append(new: NewEvent) -> Appended;
         redeliver(application: ApplicationId, event: EventId, deliveries: Vec<NewDelivery>, due: UnixMillis)
             -> Vec<DeliveryId>;

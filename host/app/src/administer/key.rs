@@ -155,7 +155,7 @@ impl Edit<'_> {
 
     fn check_scope(&self, scope: Scope) -> Result<(), AppError> {
         match scope {
-            Scope::Admin => Ok(()),
+            Scope::Admin | Scope::Metrics => Ok(()),
             Scope::Application(application) | Scope::Ingest(application) => {
                 self.routes(application).map(|_| ())
             }
@@ -195,6 +195,7 @@ fn check_chosen_key(text: &str, scope: Scope, allow_short: bool) -> Result<(), A
         (Scope::Application(_) | Scope::Ingest(_), false) => {
             (GIVEN_KEY_CHARS_MIN, "; a shorter one of one application needs `allowShort`")
         }
+        (Scope::Metrics, _) => (GIVEN_KEY_CHARS_MIN, ""),
         (Scope::Admin, _) => (GIVEN_KEY_CHARS_MIN, ", and may not be short where it opens everything"),
     };
     if (chars_min..=KEY_CHARS_MAX).contains(&text.len()) {

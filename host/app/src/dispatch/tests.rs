@@ -15,25 +15,26 @@ use hookmill_core::endpoint::{
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::plugin::{
-    ClassifiedAnswers, InstancePolicy, PluginBinding, PluginDigest, PluginInterface, PluginUse,
+    ClassifiedAnswers, InstancePolicy, LogLevel, LogLine, PluginBinding, PluginDigest, PluginInterface, PluginUse,
     PluginVersion, RunCost, TransformOutcome, World as PluginWorld,
 };
 use hookmill_core::policy::Policy;
 use hookmill_core::port::Store;
 use hookmill_core::port::plugins::TransformReport;
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptResult, AttemptsOf, Change, DeliveryStatus, PageFrom,
+    AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, Change, DeliveryStatus, PageFrom,
 };
 use hookmill_core::request::{PreparedRequest, RequestBody, WEBHOOK_ID, WEBHOOK_TIMESTAMP};
 use hookmill_core::signature::{SigningKey, SigningKeys};
 use hookmill_core::time::UnixMillis;
+use hookmill_core::trace::{SentTo, TraceLine};
 use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
 use hookmill_testkit::model_store::ModelStore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Dispatcher, DispatcherParts, channel};
 use crate::ingest::Incoming;
-use crate::{App, AppParts};
+use crate::{App, AppParts, BreakerState};
 
 mod held;
 
@@ -509,6 +510,56 @@ async fn a_shutdown_lets_what_is_under_way_end() {
 }
 
 /// The value of one series; nothing where it is not shown.
+#[tokio::test]
+async fn a_resend_is_the_probe_of_an_open_breaker_and_its_success_closes_it() {
+    let world = World::start(Transformation::None).await;
+    for _ in 0..10 {
+        world.transport.script(answered(500));
+        world.accept("{}").await;
+    }
+    let failed = world.attempts(10).await;
+    assert!(matches!(world.app.breakers_of(endpoint_id()).endpoint, BreakerState::Open { .. }));
+    let shown = world.app.scrape().await;
+    assert!(shown.contains("hookmill_endpoint_breakers_open 1\n"), "{shown}");
+    assert!(shown.contains("hookmill_deliveries_waiting 10\n"), "{shown}");
+
+    let routes = world.app.table_full().applications[&application().id].clone();
+    let event = world.app.event(application().id, &failed[0].event.to_string()).await.unwrap();
+    world.app.resend(&routes, &event, endpoint_id()).await.unwrap();
+    let resent = world.attempts(11).await;
+    assert_eq!((resent[10].trigger, resent[10].result), (AttemptTrigger::Manual, AttemptResult::Delivered));
+    while world.app.breakers_of(endpoint_id()).endpoint != BreakerState::Closed {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_keeps_where_it_went_what_was_sent_and_what_its_plugin_wrote() {
+    let world = World::start(plugin(OnTransformFailure::Hold)).await;
+    let mut logged = report(Ok(TransformOutcome::Deliver(vec![shaped("made")])));
+    let line = LogLine { level: LogLevel::Warn, message: "seen\nat run (plugin.js:3)".into() };
+    logged.logs = vec![line.clone()];
+    world.plugins.script(logged);
+    world.transport.script(answered(500));
+    world.accept("original").await;
+    let attempt = &world.attempts(1).await[0];
+    let attempt = world.store.attempt(application().id, attempt.event, attempt.id).await.unwrap().unwrap();
+    let sent = &world.transport.sent()[0];
+    assert_eq!(attempt.sent_to.url(), Some(sent.url.as_str()));
+    let trace = attempt.trace.expect("a plugin ran");
+    assert_eq!(trace.logs, [TraceLine { world: PluginWorld::Transform, line }]);
+    let request = trace.request.expect("it was sent");
+    assert_eq!((&request.method, request.body_bytes), (&sent.method, 4));
+    assert_eq!(request.headers.len(), sent.headers.len());
+
+    let plain = World::start(Transformation::None).await;
+    plain.accept("{}").await;
+    let attempt = &plain.attempts(1).await[0];
+    let attempt = plain.store.attempt(application().id, attempt.event, attempt.id).await.unwrap().unwrap();
+    assert_eq!(attempt.trace, None, "what went out as it came and was taken says all by itself");
+    assert!(matches!(attempt.sent_to, SentTo::Endpoint(_)));
+}
+
 fn sample(world: &World, series: &str) -> Option<f64> {
     let text = world.app.metrics().encode();
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())

@@ -149,6 +149,9 @@ pub trait Store: Send + Sync {
     /// The time that was noted last by [`Change::NoteTime`]; where none was, when the newest event was accepted.
     fn noted_time(&self) -> PortFuture<'_, Result<Option<UnixMillis>, StoreError>>;
 
+    /// Measures what waits and how large the store is, without counting rows: cheap enough for every scrape of metrics.
+    fn measure(&self) -> PortFuture<'_, Result<StoreMeasures, StoreError>>;
+
     /// Deletes one chunk of what is older than `before` and finished; answers how many rows went. Zero means that
     /// nothing old is left. What is remembered of requests counts as old by its distance from the newest of it, or from
     /// [`noted_time`](Self::noted_time) where that was noted and is earlier.
@@ -615,6 +618,17 @@ pub enum DeliveryStatus {
     Waiting(UnixMillis),
     /// Never by itself.
     Dead(DeadReason),
+}
+
+/// How much the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreMeasures {
+    /// Unfinished deliveries, those of endpoints that are turned off included.
+    pub waiting: u64,
+    /// When the event of the earliest of them was accepted, resends and endpoints that were turned off left out.
+    pub oldest: Option<UnixMillis>,
+    /// What it takes on the disk.
+    pub bytes: u64,
 }
 
 /// One endpoint's deliveries by state.

@@ -39,6 +39,7 @@ enum ScopeIn {
     Admin,
     Application,
     Ingest,
+    Metrics,
 }
 
 #[derive(Serialize)]
@@ -61,6 +62,7 @@ impl<'a> KeyOut<'a> {
             Scope::Admin => (ScopeIn::Admin, None),
             Scope::Application(application) => (ScopeIn::Application, Some(application)),
             Scope::Ingest(application) => (ScopeIn::Ingest, Some(application)),
+            Scope::Metrics => (ScopeIn::Metrics, None),
         };
         Self {
             id: key.id.to_string(),
@@ -77,8 +79,9 @@ impl KeyIn {
     fn scope(&self, context: &Context, caller: Caller) -> Result<Scope, ApiError> {
         let application = match (&self.application, self.scope) {
             (None, ScopeIn::Admin) => return Ok(Scope::Admin),
-            (Some(_), ScopeIn::Admin) => {
-                let detail = "an admin key opens every application; leave this out";
+            (None, ScopeIn::Metrics) => return Ok(Scope::Metrics),
+            (Some(_), ScopeIn::Admin | ScopeIn::Metrics) => {
+                let detail = "an admin key opens every application, and a metrics key none; leave this out";
                 return Err(ApiError::field("application", "application_unexpected", detail));
             }
             (None, ScopeIn::Application | ScopeIn::Ingest) => {
@@ -89,7 +92,7 @@ impl KeyIn {
         };
         Ok(match self.scope {
             ScopeIn::Ingest => Scope::Ingest(application),
-            ScopeIn::Application | ScopeIn::Admin => Scope::Application(application),
+            ScopeIn::Application | ScopeIn::Admin | ScopeIn::Metrics => Scope::Application(application),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `/metrics`: what the router counts of itself, for Prometheus. Ours.
 //!
-//! It says how much all tenants send, so it wants an admin key; a scraper sends one as
+//! It says how much all tenants send, so it wants a key of the scope `metrics` or an admin key; a scraper sends one as
 //! `authorization: {credentials_file: ...}`.
 
 use std::sync::Arc;
@@ -19,8 +19,8 @@ const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 pub(crate) async fn get(State(context): State<Arc<Context>>, caller: Caller) -> Handled {
-    caller.admin()?;
-    let mut response = Response::new(Body::from(context.app.metrics().encode()));
+    caller.reads_metrics()?;
+    let mut response = Response::new(Body::from(context.app.scrape().await));
     response.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
     Ok(response)
 }

@@ -1,5 +1,6 @@
 //! Pages for people, and what is read once at the start.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hookmill_core::event::{Event, Name};
@@ -7,7 +8,7 @@ use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
 use hookmill_core::limits::{READ_BYTES_MAX, READ_ROWS_MAX, RETENTION_ROWS_MAX};
 use hookmill_core::port::store::{
     AttemptQuery, AttemptRecord, AttemptsOf, DeadLetter, DeadLetterQuery, DeliveryState, DeliveryStatus,
-    EndpointCounts, EventLookup, EventQuery, Found, PageFrom,
+    EndpointCounts, EventLookup, EventQuery, Found, PageFrom, StoreMeasures,
 };
 use hookmill_core::route::Configuration;
 use hookmill_core::time::UnixMillis;
@@ -88,6 +89,16 @@ const SETTLED_COUNTS: &str = "/* history::settled_counts */
 const WAITING: &str = "/* history::count_waiting */
     SELECT due, number, attempts_made > 0 FROM delivery
     WHERE endpoint = ?1 AND (due, number) > (?2, ?3) ORDER BY due, number LIMIT ?4";
+/// Deliveries that are searched for the oldest one that counts: those of endpoints that were turned off stay at the head.
+const WAITING_SEARCHED_MAX: i64 = 10_000;
+const OLDEST_WAITING: &str = "/* history::measure */
+    SELECT event.id FROM event WHERE number = (
+        SELECT head.event
+        FROM (SELECT number, event, endpoint, manual FROM delivery ORDER BY number LIMIT ?1) AS head
+            JOIN endpoint ON endpoint.id = head.endpoint
+        WHERE head.manual = 0 AND endpoint.disabled_since IS NULL
+        ORDER BY head.number LIMIT 1
+    )";
 const OLD_EVENTS: &str = "/* history::old_events */
     SELECT number, id < ?2 OR id > ?5, id < ?2 AND NOT EXISTS (
             SELECT 1 FROM delivery
@@ -121,6 +132,20 @@ pub(crate) const QUERIES: [&str; 16] = [
 pub(crate) fn kept_time(db: &Connection) -> Result<Option<UnixMillis>, DbError> {
     let mut statement = db.prepare_cached("/* history::kept_time */ SELECT at FROM steady_time")?;
     Ok(statement.query_row([], |row| row.get(0).map(unix_millis)).optional()?)
+}
+
+/// How much waits is counted by the writer. Files that are not there take no room.
+pub(crate) fn measure(db: &Connection, waiting: u64, file: &Path) -> Result<StoreMeasures, DbError> {
+    let oldest: Option<[u8; 16]> =
+        db.prepare_cached(OLDEST_WAITING)?.query_row([WAITING_SEARCHED_MAX], |row| row.get(0)).optional()?;
+    let log = {
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        PathBuf::from(log)
+    };
+    let bytes = [file, &log].into_iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len());
+    let oldest = oldest.map(|event| EventId::from_bytes(event).created_at());
+    Ok(StoreMeasures { waiting, oldest, bytes: bytes.sum() })
 }
 
 pub(crate) fn configuration(db: &Connection, sealer: &Sealer) -> Result<Configuration, DbError> {

@@ -12,6 +12,7 @@ pub(crate) fn put(db: &Connection, key: &ApiKey) -> rusqlite::Result<usize> {
         Scope::Admin => ("admin", None),
         Scope::Application(application) => ("application", Some(application)),
         Scope::Ingest(application) => ("ingest", Some(application)),
+        Scope::Metrics => ("metrics", None),
     };
     db.prepare_cached(
         "/* key::put */
@@ -58,6 +59,7 @@ pub(crate) fn all(db: &Connection) -> Result<Vec<ApiKey>, DbError> {
 fn read_scope(scope: &str, application: Option<ApplicationId>) -> Result<Scope, DbError> {
     match (scope, application) {
         ("admin", None) => Ok(Scope::Admin),
+        ("metrics", None) => Ok(Scope::Metrics),
         ("application", Some(application)) => Ok(Scope::Application(application)),
         ("ingest", Some(application)) => Ok(Scope::Ingest(application)),
         _ => Err(DbError::row("api_key", format!("unknown scope {scope:?}"))),

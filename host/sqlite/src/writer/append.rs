@@ -70,7 +70,7 @@ pub(super) fn insert_deliveries(
     due: UnixMillis,
     is_manual: bool,
 ) -> Result<Vec<DeliveryId>, DbError> {
-    let BatchWriter { db, known, .. } = writer;
+    let BatchWriter { db, known, unfinished_change, .. } = writer;
     let mut ids = Vec::with_capacity(deliveries.len());
     let mut statement = db.prepare_cached(
         "/* append::insert_deliveries */
@@ -88,6 +88,7 @@ pub(super) fn insert_deliveries(
                 delivery.order_key.map(|key| integer(key.0)),
                 is_manual,
             ])?;
+            *unfinished_change += 1;
         }
         ids.push(DeliveryId(number.unsigned_abs()));
     }

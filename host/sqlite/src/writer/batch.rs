@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId};
@@ -44,6 +45,10 @@ pub(super) struct BatchWriter {
     /// Attempts of this transaction that delivered, by endpoint.
     pub(super) delivered: HashMap<EndpointId, i64>,
     pub(super) addresses: KnownAddresses,
+    /// Unfinished deliveries that this transaction made, less those that it ended.
+    pub(super) unfinished_change: i64,
+    /// Unfinished deliveries that are committed: counted once at the start, and kept up since.
+    pub(super) unfinished: Arc<AtomicI64>,
     synchronous: Option<Synchronous>,
     checkpoints: Checkpoints,
     time: Arc<SteadyTime>,
@@ -80,13 +85,16 @@ impl BatchWriter {
     pub(super) fn new(db: Connection, sealer: Sealer, time: Arc<SteadyTime>) -> Result<Self, DbError> {
         let known = Known::read(&db)?;
         let (delivered, checkpoints) = (HashMap::new(), Checkpoints::default());
-        let addresses = KnownAddresses::default();
+        let unfinished: i64 =
+            db.query_row("/* batch::new */ SELECT count(*) FROM delivery", [], |row| row.get(0))?;
         Ok(Self {
             db,
             sealer,
             known,
             delivered,
-            addresses,
+            addresses: KnownAddresses::default(),
+            unfinished_change: 0,
+            unfinished: Arc::new(AtomicI64::new(unfinished)),
             synchronous: None,
             checkpoints,
             time,
@@ -187,6 +195,7 @@ impl BatchWriter {
         self.set_synchronous(synchronous)?;
         self.db.prepare_cached("/* batch::write_transaction */ BEGIN IMMEDIATE")?.execute([])?;
         self.delivered.clear();
+        self.unfinished_change = 0;
         for job in completions {
             for finished in &job.finished {
                 finish::finish(self, finished)?;
@@ -212,6 +221,7 @@ impl BatchWriter {
         }
         self.db.prepare_cached("/* batch::write_transaction */ COMMIT")?.execute([])?;
         self.kept_time = time.unwrap_or(self.kept_time);
+        self.unfinished.fetch_add(self.unfinished_change, Ordering::Relaxed);
         Ok(())
     }
 

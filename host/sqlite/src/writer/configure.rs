@@ -16,7 +16,9 @@ use crate::row::{application, endpoint, key, plugin, remembered, source, task};
 /// Applies changes in a savepoint of their own: a conflict undoes these only, not what else is committed.
 pub(super) fn apply(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), DbError> {
     writer.db.prepare_cached("/* configure::apply */ SAVEPOINT apply")?.execute([])?;
+    let mut removed = 0;
     for change in changes {
+        removed += unfinished_of(&writer.db, change)?;
         let applied = apply_one(&writer.db, &writer.sealer, change);
         if let Err(error @ DbError::Refused(_)) = applied {
             writer.db.prepare_cached("/* configure::apply */ ROLLBACK TO apply")?.execute([])?;
@@ -26,7 +28,39 @@ pub(super) fn apply(writer: &mut BatchWriter, changes: &[Change]) -> Result<(), 
         applied?;
     }
     writer.db.prepare_cached("/* configure::apply */ RELEASE apply")?.execute([])?;
+    writer.unfinished_change -= removed;
     note(writer, changes)
+}
+
+/// The unfinished deliveries that go with this change.
+fn unfinished_of(db: &Connection, change: &Change) -> Result<i64, DbError> {
+    let (sql, id) = match change {
+        Change::DeleteEndpoint(id) => (
+            "/* configure::unfinished_of: endpoint */ SELECT count(*) FROM delivery WHERE endpoint = ?1",
+            id.to_bytes(),
+        ),
+        Change::DeleteApplication(id) => (
+            "/* configure::unfinished_of: application */
+             SELECT count(*) FROM delivery WHERE endpoint IN (SELECT id FROM endpoint WHERE application = ?1)",
+            id.to_bytes(),
+        ),
+        Change::PutApplication(_)
+        | Change::PutEndpoint(_)
+        | Change::RestartDeliveries(..)
+        | Change::PutSource(_)
+        | Change::DeleteSource(_)
+        | Change::PutEventType(_)
+        | Change::DeleteEventType(_)
+        | Change::PutPluginVersion(..)
+        | Change::SetCurrentPlugin(..)
+        | Change::SetCanary(..)
+        | Change::DeletePluginVersion(..)
+        | Change::DeletePlugin(_)
+        | Change::PutKey(_)
+        | Change::DeleteKey(_)
+        | Change::Remember(..) => return Ok(0),
+    };
+    Ok(db.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
 }
 
 /// Keeps in memory what appends need to know.
@@ -101,7 +135,7 @@ fn apply_one(db: &Connection, sealer: &Sealer, change: &Change) -> Result<(), Db
         Change::DeletePlugin(name) => Ok(plugin::delete(db, name)?),
         Change::PutKey(key) => {
             match key.scope {
-                Scope::Admin => {}
+                Scope::Admin | Scope::Metrics => {}
                 Scope::Application(id) | Scope::Ingest(id) => require_application(db, id)?,
             }
             unique("the key", key::put(db, key))

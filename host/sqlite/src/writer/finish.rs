@@ -50,7 +50,7 @@ impl KnownAddresses {
 
 /// Records one completion; a delivery that is gone meanwhile is skipped with its attempt.
 pub(super) fn finish(writer: &mut BatchWriter, finished: &Finished) -> Result<(), DbError> {
-    let BatchWriter { db, sealer, known, delivered, addresses, .. } = writer;
+    let BatchWriter { db, sealer, known, delivered, addresses, unfinished_change, .. } = writer;
     let number = integer(finished.delivery.0);
     let is_found = match &finished.completion {
         Completion::Delivered | Completion::Dropped => delete(db, number)?,
@@ -76,6 +76,11 @@ pub(super) fn finish(writer: &mut BatchWriter, finished: &Finished) -> Result<()
     if !is_found {
         return Ok(());
     }
+    *unfinished_change += match &finished.completion {
+        Completion::Retry { .. } => 0,
+        Completion::Delivered | Completion::Dropped | Completion::Dead(_) => -1,
+        Completion::Split(parts) => i64::try_from(parts.len()).unwrap_or(i64::MAX) - 1,
+    };
     if let SentTo::Endpoint(url) = &finished.attempt.sent_to {
         addresses.keep(db, sealer, finished.attempt.endpoint, url)?;
     }

@@ -21,6 +21,7 @@ mod steady_time;
 mod vacuum;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 use hookmill_core::id::{ApplicationId, DeliveryId, EventId};
@@ -74,6 +75,8 @@ pub(crate) struct CompletionJob {
 pub(crate) struct Writer {
     queue: Arc<Queue>,
     time: Arc<SteadyTime>,
+    /// Unfinished deliveries that are committed.
+    unfinished: Arc<AtomicI64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -82,12 +85,13 @@ impl Writer {
         let queue = Arc::new(Queue::default());
         let time = Arc::new(SteadyTime::default());
         let mut writer = BatchWriter::new(db, sealer, Arc::clone(&time))?;
+        let unfinished = Arc::clone(&writer.unfinished);
         let waiting = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("hookmill-writer".into())
             .spawn(move || run(&mut writer, &waiting, &failure))
             .map_err(|error| DbError::row("thread", error))?;
-        Ok(Self { queue, time, thread: Some(thread) })
+        Ok(Self { queue, time, unfinished, thread: Some(thread) })
     }
 
     /// Puts a job into the queue and waits for its answer.
@@ -104,6 +108,11 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.queue.push_completion(CompletionJob { finished, answer })?;
         answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// How many deliveries are unfinished.
+    pub(crate) fn unfinished(&self) -> u64 {
+        u64::try_from(self.unfinished.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Notes the time for the next commits.

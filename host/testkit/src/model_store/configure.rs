@@ -117,7 +117,7 @@ impl State {
             }
             Change::PutKey(key) => {
                 match key.scope {
-                    Scope::Admin => {}
+                    Scope::Admin | Scope::Metrics => {}
                     Scope::Application(id) | Scope::Ingest(id) => self.require_application(id)?,
                 }
                 let taken = self.keys.values().any(|other| other.id != key.id && other.hash == key.hash);

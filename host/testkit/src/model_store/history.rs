@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hookmill_core::endpoint::EndpointState;
 use hookmill_core::event::Event;
 use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId};
 use hookmill_core::limits::{READ_BYTES_MAX, READ_ROWS_MAX};
 use hookmill_core::port::store::{
-    AttemptQuery, AttemptRecord, AttemptsOf, DeliveryState, DeliveryStatus, EndpointCounts, EventLookup,
-    EventQuery, Found, PageFrom,
+    AttemptQuery, AttemptRecord, AttemptTrigger, AttemptsOf, DeliveryState, DeliveryStatus, EndpointCounts,
+    EventLookup, EventQuery, Found, PageFrom, PendingDelivery, StoreMeasures,
 };
 use hookmill_core::time::UnixMillis;
 
@@ -81,6 +82,18 @@ impl State {
             );
         }
         states.into_values().collect()
+    }
+
+    pub(super) fn measure(&self) -> StoreMeasures {
+        let counts = |row: &&PendingDelivery| {
+            let state = self.endpoints.get(&row.endpoint).map(|endpoint| endpoint.state);
+            row.trigger == AttemptTrigger::Scheduled && !matches!(state, Some(EndpointState::Disabled { .. }))
+        };
+        StoreMeasures {
+            waiting: self.unfinished.len() as u64,
+            oldest: self.unfinished.values().find(counts).map(|row| row.event.accepted_at()),
+            bytes: 0,
+        }
     }
 
     pub(super) fn endpoint_counts(&self, endpoint: EndpointId) -> EndpointCounts {

@@ -22,7 +22,7 @@ use hookmill_core::port::PortFuture;
 use hookmill_core::port::store::{
     Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
     EndpointCounts, EventLookup, EventQuery, Finished, Found, IdempotencyKey, LoadDue, Loaded, NewDelivery,
-    NewEvent, PendingDelivery, RememberedAnswer, Store, StoreError, TaskQuery, TaskStep,
+    NewEvent, PendingDelivery, RememberedAnswer, Store, StoreError, StoreMeasures, TaskQuery, TaskStep,
 };
 use hookmill_core::route::Configuration;
 use hookmill_core::source::Source;
@@ -219,6 +219,10 @@ impl Store for ModelStore {
         let state = self.state();
         let newest = state.events.keys().next_back().map(|id| id.created_at());
         ready(Ok(state.noted_at.or(newest)))
+    }
+
+    fn measure(&self) -> PortFuture<'_, Result<StoreMeasures, StoreError>> {
+        ready(Ok(self.state().measure()))
     }
 
     fn retain(&self, before: UnixMillis) -> PortFuture<'_, Result<u64, StoreError>> {

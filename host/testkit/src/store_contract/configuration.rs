@@ -60,7 +60,7 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
         created_at: NOW,
         updated_at: at(6),
     };
-    let keys = [Scope::Admin, Scope::Application(tenant.id), Scope::Ingest(tenant.id)];
+    let keys = [Scope::Admin, Scope::Application(tenant.id), Scope::Ingest(tenant.id), Scope::Metrics];
     let keys: Vec<ApiKey> = (1..).zip(keys).map(|(number, scope)| key(number, scope)).collect();
     let version = version("reshape", b"component");
     let interface = interface();

@@ -5,7 +5,7 @@ use hookmill_core::id::EventId;
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    AttemptTrigger, Backlog, Completion, DeliveryState, DeliveryStatus, EndpointCounts, LoadDue, NewDelivery,
+    AttemptTrigger, Backlog, Change, Completion, DeliveryState, DeliveryStatus, EndpointCounts, LoadDue, NewDelivery,
     NewEvent, OrderKey, StoreError,
 };
 
@@ -272,4 +272,41 @@ pub async fn names_the_backlog(factory: &impl Factory) {
     let store = factory.reopen(store);
     let backlog = |endpoint, due| Backlog { endpoint: endpoint_id(endpoint), earliest_due: at(due) };
     assert_eq!(store.backlog().await, Ok(vec![backlog(11, 20), backlog(12, 10), backlog(21, 30)]));
+}
+
+/// What waits is counted through everything that makes, ends and removes deliveries.
+pub async fn measures_what_waits(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let measured = async |store: &dyn Store| {
+        let measures = store.measure().await.expect("a store reads");
+        (measures.waiting, measures.oldest)
+    };
+    assert_eq!(measured(&store).await, (0, None));
+    append(&store, new_event(event(1, 1, at(1)), &[11, 12])).await;
+    append(&store, new_event(event(2, 1, at(2)), &[11])).await;
+    assert_eq!(measured(&store).await, (3, Some(at(1))));
+    let store = factory.reopen(store);
+    assert_eq!(measured(&store).await, (3, Some(at(1))));
+
+    let due = load(&store, 11, Ordering::Unordered, at(9)).await.deliveries;
+    let retry = Completion::Retry { due: at(60), prepared: None };
+    finish(&store, finished(&due[0], 1, at(9), retry)).await;
+    assert_eq!(measured(&store).await, (3, Some(at(1))), "a retry waits");
+    finish(&store, finished(&due[0], 2, at(9), Completion::Split(vec![prepared(1), prepared(2)]))).await;
+    assert_eq!(measured(&store).await.0, 4);
+    let elsewhere = load(&store, 12, Ordering::Unordered, at(9)).await.deliveries;
+    finish(&store, finished(&elsewhere[0], 3, at(9), Completion::Delivered)).await;
+    let parts = load(&store, 11, Ordering::Unordered, at(90)).await.deliveries;
+    for (number, part) in (4..).zip(parts.iter().filter(|part| part.event.id == due[0].event.id)) {
+        finish(&store, finished(part, number, at(9), Completion::Dead(DeadReason::Exhausted))).await;
+    }
+    assert_eq!(measured(&store).await, (1, Some(at(2))));
+    store
+        .redeliver(application_id(1), due[0].event.id, vec![unordered(11)], at(9))
+        .await
+        .expect("the event is there");
+    assert_eq!(measured(&store).await, (2, Some(at(2))), "a resend is asked for today");
+    store.apply(vec![Change::DeleteEndpoint(endpoint_id(11))]).await.expect("a deletion");
+    assert_eq!(measured(&store).await, (0, None));
 }

@@ -69,6 +69,7 @@ macro_rules! store_contract {
             deliver::a_dead_delivery_stays_readable,
             deliver::redelivers_what_is_stored,
             deliver::names_the_backlog,
+            deliver::measures_what_waits,
             history::pages_go_both_ways,
             history::attempts_are_found_by_event_and_endpoint,
             history::filters_narrow_a_page,

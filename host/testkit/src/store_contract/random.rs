@@ -46,6 +46,7 @@ enum Outcome {
 /// Everything that callers can see, with the store's own numbers left out.
 #[derive(Debug, PartialEq)]
 struct View {
+    measures: (u64, Option<UnixMillis>),
     backlog: Vec<Backlog>,
     loads: Vec<LoadView>,
     events: Vec<(Event, Vec<DeliveryState>)>,
@@ -233,6 +234,10 @@ async fn view(store: &impl Store, now: u64) -> View {
     assert!(configuration.applications.iter().any(|application| application.id == application_id(1)));
     View {
         backlog: store.backlog().await.expect("a store reads"),
+        measures: {
+            let measures = store.measure().await.expect("a store reads");
+            (measures.waiting, measures.oldest)
+        },
         loads,
         events,
         attempts,
