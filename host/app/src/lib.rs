@@ -50,6 +50,7 @@ use crate::administer::RememberedBytes;
 use crate::breakers::Breakers;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::operational::Notice;
+use crate::receive::SourceFailures;
 use crate::routing::Payloads;
 use crate::tasks::Tasks;
 use crate::verify::Handshakes;
@@ -80,6 +81,7 @@ pub struct App {
     bundle: Bundle,
     keep_request_bodies: bool,
     breakers: Breakers,
+    source_failures: SourceFailures,
     metrics: Metrics,
     tasks: Tasks,
     /// Where whatever may take more than a moment is computed.
@@ -148,6 +150,7 @@ impl App {
             bundle: parts.bundle,
             keep_request_bodies: parts.keep_request_bodies,
             breakers: Breakers::default(),
+            source_failures: SourceFailures::default(),
             metrics,
             tasks,
             workshop: Workshop::new(),

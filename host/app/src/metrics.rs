@@ -293,7 +293,12 @@ impl Deliveries {
             ),
             store_bytes: {
                 let size = Gauge::default();
-                registry.register_with_unit("store_size", "What the database takes on the disk", Unit::Bytes, size.clone());
+                registry.register_with_unit(
+                    "store_size",
+                    "What the database takes on the disk",
+                    Unit::Bytes,
+                    size.clone(),
+                );
                 size
             },
         }

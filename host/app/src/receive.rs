@@ -8,6 +8,7 @@
 //! Who asks without a signature whether anybody is there is answered before a signature is looked for
 //! ([`handshake`](mod@handshake)). A source's plugin may answer such a `GET` too; what else it makes of it is not taken.
 
+mod failures;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::event::{Channels, ContentType};
+use hookmill_core::id::SourceId;
 use hookmill_core::inbound::handshake::{self, Answer, Greeting};
 use hookmill_core::inbound::{self, Dedupe, Refusal, SignedRequest, Verifier};
 use hookmill_core::json::without_byte_order_mark;
@@ -32,6 +34,9 @@ use sha2::{Digest, Sha256};
 
 use crate::ingest::{Identity, Incoming};
 use crate::{App, AppError, ErrorKind};
+
+pub use failures::SourceFailure;
+pub(crate) use failures::SourceFailures;
 
 /// When a provider should try again after a plugin could not run.
 const RETRY_PLUGIN: Duration = Duration::from_secs(30);
@@ -123,6 +128,12 @@ impl App {
         Ok(SourceReply { status: source.success.get(), headers: HeaderMap::new(), body: Bytes::new() })
     }
 
+    /// What a source's plugin said when it last made nothing of a request, since this process began.
+    #[must_use]
+    pub fn source_failure(&self, source: SourceId) -> Option<SourceFailure> {
+        self.source_failures.of(source)
+    }
+
     /// Stores events in one commit, if the writer takes them together. A repeat of an event is taken as stored, also
     /// where a plugin makes another thing of the same request today.
     async fn take_all(&self, source: &Source, arrivals: Vec<(Incoming, Identity)>) -> Result<(), AppError> {
@@ -189,6 +200,15 @@ impl App {
             now,
         };
         let report = self.run_source(run).await;
+        let said = match &report.result {
+            Ok(SourceVerdict::Accept(_) | SourceVerdict::Reply(_)) => None,
+            Ok(SourceVerdict::Reject(reason)) => Some(("request_rejected", reason.clone())),
+            Err(failure) => Some((failure.code(), failure.detail().to_owned())),
+        };
+        if let Some((code, detail)) = said {
+            let failure = SourceFailure { at: now, code, detail, logs: report.logs };
+            self.source_failures.note(source.id, failure);
+        }
         report.result.map_err(|failure: TransformFailure| unshaped(source, failure.code(), failure.detail()))
     }
 }

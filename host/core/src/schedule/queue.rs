@@ -320,7 +320,9 @@ impl EndpointQueue {
         self.held_bytes += delivery.event.body.len();
         match self.terms.ordering {
             // A person waits for it, and it may be the probe of a breaker.
-            Ordering::Unordered if delivery.trigger == AttemptTrigger::Manual && !self.breaker.is_closed() => {
+            Ordering::Unordered
+                if delivery.trigger == AttemptTrigger::Manual && !self.breaker.is_closed() =>
+            {
                 self.held.push_front(delivery);
             }
             Ordering::Unordered => self.held.push_back(delivery),

@@ -452,10 +452,8 @@ fn what_a_person_sends_goes_through_an_open_breaker_as_its_probe() {
     scheduler.appended(delivery(10, endpoint(0), None, START), START);
     assert!(start(&mut scheduler, START).is_none(), "an event waits");
 
-    let manual = |id| PendingDelivery {
-        trigger: AttemptTrigger::Manual,
-        ..delivery(id, endpoint(0), None, START)
-    };
+    let manual =
+        |id| PendingDelivery { trigger: AttemptTrigger::Manual, ..delivery(id, endpoint(0), None, START) };
     scheduler.appended(manual(11), START);
     let probe = start(&mut scheduler, START).map(|row| row.id);
     assert_eq!(probe, Some(DeliveryId(11)), "the person's own delivery is the probe");

@@ -174,7 +174,8 @@ fn examine(checkup: &Checkup) -> Findings {
 
 /// The breakers that are not closed: whose, and until when.
 fn open_breakers(checkup: &Checkup) -> Vec<(&'static str, Option<&str>)> {
-    let breakers = [("the endpoint", &checkup.endpoint["breaker"]), ("its plugin", &checkup.endpoint["pluginBreaker"])];
+    let breakers =
+        [("the endpoint", &checkup.endpoint["breaker"]), ("its plugin", &checkup.endpoint["pluginBreaker"])];
     breakers
         .into_iter()
         .filter(|(_, breaker)| breaker["state"].as_str().is_some_and(|state| state != "closed"))

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use hookmill_app::administer::binding::BindingPatch;
 use hookmill_app::administer::source::{SourceInput, SourcePatch};
+use hookmill_app::receive::SourceFailure;
 use hookmill_core::inbound::{
     Algorithm, Dedupe, Encoding, HmacScheme, JsonPointer, RawHmacScheme, TimestampUnit, Verifier,
 };
-use hookmill_core::plugin::{PluginBinding, Secret};
+use hookmill_core::plugin::{LogLine, PluginBinding, Secret};
 use hookmill_core::signature::SIGNING_OVERLAP_DEFAULT;
 use hookmill_core::source::{
     EventTypeFrom, Intake, PublicUrl, ReplayWindow, Source, SourceName, SourceState, SuccessStatus,
@@ -424,7 +425,22 @@ pub(crate) async fn get(
     Path(source): Path<String>,
 ) -> Handled {
     let source = find(&context, caller, &source)?;
-    Ok(answer::json(StatusCode::OK, &SourceOut::of(&source)))
+    let mut shown = serde_json::to_value(SourceOut::of(&source)).unwrap_or_default();
+    if let Some(failure) = context.app.source_failure(source.id) {
+        shown["lastPluginFailure"] = failure_out(&failure);
+    }
+    Ok(answer::json(StatusCode::OK, &shown))
+}
+
+/// What the source's plugin said when it last made nothing of a request.
+fn failure_out(failure: &SourceFailure) -> serde_json::Value {
+    let log = |line: &LogLine| serde_json::json!({"level": line.level.as_str(), "message": line.message});
+    serde_json::json!({
+        "timestamp": failure.at.to_string(),
+        "failureCode": failure.code,
+        "detail": failure.detail,
+        "logs": failure.logs.iter().map(log).collect::<Vec<_>>(),
+    })
 }
 
 pub(crate) async fn patch(

@@ -143,7 +143,8 @@ pub(crate) fn measure(db: &Connection, waiting: u64, file: &Path) -> Result<Stor
         log.push("-wal");
         PathBuf::from(log)
     };
-    let bytes = [file, &log].into_iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len());
+    let bytes =
+        [file, &log].into_iter().filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len());
     let oldest = oldest.map(|event| EventId::from_bytes(event).created_at());
     Ok(StoreMeasures { waiting, oldest, bytes: bytes.sum() })
 }

@@ -5,8 +5,8 @@ use hookmill_core::id::EventId;
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
-    AttemptTrigger, Backlog, Change, Completion, DeliveryState, DeliveryStatus, EndpointCounts, LoadDue, NewDelivery,
-    NewEvent, OrderKey, StoreError,
+    AttemptTrigger, Backlog, Change, Completion, DeliveryState, DeliveryStatus, EndpointCounts, LoadDue,
+    NewDelivery, NewEvent, OrderKey, StoreError,
 };
 
 use super::Factory;
