@@ -25,5 +25,6 @@ mod schedules;
 mod sources;
 mod strangers;
 mod svix_client;
+mod timeline;
 mod verifiers;
 mod whatsapp;
