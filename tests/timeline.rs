@@ -74,7 +74,7 @@ async fn an_attempt_says_where_it_went_then_and_what_was_sent_without_secrets() 
 
     // Where the endpoint points now is another matter.
     let moved = json!({ "url": receiver.url("/now") });
-    api.call(Method::PATCH, &endpoint.path()).json(&moved).await.expect(200);
+    api.call(Method::PATCH, &endpoint.path()).json(&moved).await.expect_status(200);
     for message in [&failed, &delivered] {
         assert_eq!(alone(api, &endpoint, message).await["url"], receiver.url("/then"));
         let listed = api.attempts(&endpoint.application, message).await;
