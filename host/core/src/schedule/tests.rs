@@ -313,6 +313,17 @@ fn start(scheduler: &mut Scheduler, now: UnixMillis) -> Option<PendingDelivery> 
     }
 }
 
+/// The next start, while what is to be loaded is not answered.
+fn start_past_loads(scheduler: &mut Scheduler, now: UnixMillis) -> Option<PendingDelivery> {
+    loop {
+        match scheduler.poll(now) {
+            Action::Start(delivery) => return Some(delivery),
+            Action::SleepUntil(_) => return None,
+            Action::Load(_) => {}
+        }
+    }
+}
+
 #[test]
 fn endpoints_that_hang_leave_places_to_others() {
     let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
@@ -444,30 +455,30 @@ fn what_a_person_sends_goes_through_an_open_breaker_as_its_probe() {
     };
     for id in 0..10 {
         scheduler.appended(delivery(id, endpoint(0), None, START), START);
-        let started = start(&mut scheduler, START).unwrap();
+        let started = start_past_loads(&mut scheduler, START).unwrap();
         let _ = scheduler.finished(&end(started.id, Health::Bad), START);
         scheduler.settled(endpoint(0), started.id, START);
     }
     assert_eq!(scheduler.open_until(endpoint(0)), Some(UnixMillis(START.0 + 5000)));
     scheduler.appended(delivery(10, endpoint(0), None, START), START);
-    assert!(start(&mut scheduler, START).is_none(), "an event waits");
+    assert!(start_past_loads(&mut scheduler, START).is_none(), "an event waits");
 
     let manual =
         |id| PendingDelivery { trigger: AttemptTrigger::Manual, ..delivery(id, endpoint(0), None, START) };
     scheduler.appended(manual(11), START);
-    let probe = start(&mut scheduler, START).map(|row| row.id);
+    let probe = start_past_loads(&mut scheduler, START).map(|row| row.id);
     assert_eq!(probe, Some(DeliveryId(11)), "the person's own delivery is the probe");
     scheduler.appended(manual(12), START);
-    assert!(start(&mut scheduler, START).is_none(), "one probe is enough");
+    assert!(start_past_loads(&mut scheduler, START).is_none(), "one probe is enough");
     let _ = scheduler.finished(&end(DeliveryId(11), Health::Bad), START);
     let again = scheduler.open_until(endpoint(0)).unwrap();
     assert!(again > START);
 
     // Whoever has hundreds sent again probes once a second.
     scheduler.appended(manual(13), START);
-    assert!(start(&mut scheduler, START).is_none());
+    assert!(start_past_loads(&mut scheduler, START).is_none());
     let later = UnixMillis(START.0 + 1000);
-    assert_eq!(start(&mut scheduler, later).map(|row| row.id), Some(DeliveryId(13)));
+    assert_eq!(start_past_loads(&mut scheduler, later).map(|row| row.id), Some(DeliveryId(13)));
     let _ = scheduler.finished(&end(DeliveryId(13), Health::Good), later);
     assert!(scheduler.is_healthy(endpoint(0)), "its success closes it");
 }

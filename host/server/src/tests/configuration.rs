@@ -95,7 +95,7 @@ async fn endpoints_live_their_life() {
     assert_eq!(
         without(made.json(), &["id", "createdAt", "updatedAt"]),
         json!({
-            "description": "first", "rateLimit": 7, "throttleRate": 7, "uid": "main",
+            "breaker": {"state": "closed"}, "description": "first", "rateLimit": 7, "throttleRate": 7, "uid": "main",
             "url": "https://example.com/hooks", "version": 1, "disabled": false, "state": "enabled", "preset": "standard",
             "eventTypes": ["a.a", "b.b"], "filterTypes": ["a.a", "b.b"], "channels": ["one"],
             "pattern": {"type": ["order.paid"]}, "metadata": {"k": "v"},
