@@ -72,10 +72,10 @@ impl Caller {
         }
     }
 
-    /// The application whose own key this is; none for an admin key.
+    /// The application whose own key this is; none for a key of the operator.
     pub(crate) fn tenant(self) -> Option<ApplicationId> {
         match self.scope {
-            Scope::Admin => None,
+            Scope::Admin | Scope::Metrics => None,
             Scope::Application(application) | Scope::Ingest(application) => Some(application),
         }
     }

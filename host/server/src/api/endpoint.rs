@@ -371,12 +371,18 @@ pub(crate) async fn replace(
                     check_secret_kept(&known, new.signing_key.as_ref())?;
                     let patch = EndpointPatch { url: Some(new.url), ..new.details };
                     let endpoint = edit.patch_endpoint(application, known.id, patch).map_err(placed)?;
-                    Ok(Decided::json(StatusCode::OK, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
+                    Ok(Decided::json(
+                        StatusCode::OK,
+                        &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint),
+                    ))
                 }
                 None => {
                     fields::check_made_at::<EndpointId>("endpoint", &endpoint, uid.as_ref())?;
                     let endpoint = edit.create_endpoint(application, new).map_err(placed)?;
-                    Ok(Decided::json(StatusCode::CREATED, &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint)))
+                    Ok(Decided::json(
+                        StatusCode::CREATED,
+                        &EndpointOut::of(edit.breakers_of(endpoint.id), &endpoint),
+                    ))
                 }
             }
         });
