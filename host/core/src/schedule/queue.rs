@@ -173,10 +173,16 @@ impl EndpointQueue {
     /// Lets a person's delivery through the breakers as their probe, once in [`INVITED_EVERY`]: whoever has hundreds sent
     /// again asks once as well.
     pub(super) fn invite(&mut self, now: UnixMillis) {
-        if self.breaker.is_closed() && self.plugin_paused_until <= now {
+        let is_open = self.breaker.open_until().is_some_and(|until| until > now);
+        if !is_open && self.plugin_paused_until <= now {
             return;
         }
-        let at = self.invited_at.map_or(now, |last| last.after(INVITED_EVERY).max(now));
+        let at = match self.invited_at {
+            // Asked for already.
+            Some(next) if next > now => next,
+            Some(last) => last.after(INVITED_EVERY).max(now),
+            None => now,
+        };
         self.invited_at = Some(at);
         self.breaker.probe_from(at);
         self.plugin_paused_until = self.plugin_paused_until.min(at);
