@@ -15,8 +15,8 @@ use hookmill_core::endpoint::{
 use hookmill_core::event::{Channels, ContentType};
 use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::plugin::{
-    ClassifiedAnswers, InstancePolicy, LogLevel, LogLine, PluginBinding, PluginDigest, PluginInterface, PluginUse,
-    PluginVersion, RunCost, TransformOutcome, World as PluginWorld,
+    ClassifiedAnswers, InstancePolicy, LogLevel, LogLine, PluginBinding, PluginDigest, PluginInterface,
+    PluginUse, PluginVersion, RunCost, TransformOutcome, World as PluginWorld,
 };
 use hookmill_core::policy::Policy;
 use hookmill_core::port::Store;
