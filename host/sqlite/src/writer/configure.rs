@@ -58,6 +58,8 @@ fn unfinished_of(db: &Connection, change: &Change) -> Result<i64, DbError> {
         | Change::DeletePlugin(_)
         | Change::PutKey(_)
         | Change::DeleteKey(_)
+        | Change::NoteTime(_)
+        | Change::PutTask(_)
         | Change::Remember(..) => return Ok(0),
     };
     Ok(db.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
