@@ -16,6 +16,7 @@ mod import;
 mod main_job;
 mod metrics;
 mod mifumo;
+mod neighbours;
 mod nothing_ignored;
 mod osmox;
 mod payloads;

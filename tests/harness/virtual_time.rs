@@ -122,7 +122,7 @@ impl VirtualRouter {
             body: payload.into(),
             idempotency_key: None,
         };
-        self.running.app.accept(&routes, incoming).await.expect("the event is accepted").event.id
+        self.running.app.accept(&routes, incoming, None).await.expect("the event is accepted").event.id
     }
 
     /// Lets so much time pass.

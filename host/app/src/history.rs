@@ -247,7 +247,10 @@ impl App {
             due,
             prepared: None,
         });
-        self.dispatcher.appended(pending.collect());
+        match self.accepting.try_lease(event.application, event.memory_bytes()) {
+            Some(memory) => self.dispatcher.appended(pending.collect(), memory),
+            None => self.dispatcher.stored(endpoint.id, due),
+        }
         Ok(())
     }
 

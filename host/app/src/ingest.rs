@@ -1,11 +1,14 @@
 //! The first bow: from a caller's event to one committed transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hookmill_core::event::{Channels, ContentType, Event, Name};
-use hookmill_core::id::{EndpointId, EventId};
-use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
+use hookmill_core::id::{ApplicationId, EndpointId, EventId};
+use hookmill_core::limits::{
+    ACCEPTING_NEWCOMER_BYTES, EVENT_BODY_BYTES_MAX, EVENT_OVERHEAD_BYTES, IDEMPOTENCY_KEY_CHARS_MAX,
+};
 use hookmill_core::manifest::SETTINGS_CHECK_EVENT;
 use hookmill_core::policy::Rate;
 use hookmill_core::port::store::{
@@ -14,7 +17,16 @@ use hookmill_core::port::store::{
 use hookmill_core::route::Routes;
 use sha2::{Digest, Sha256};
 
+use crate::memory::Lease;
 use crate::{App, AppError, ErrorKind};
+
+/// How long what is read already waits for memory to go on in.
+const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// When to send again what found no memory.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+/// Memory of an event from before it is read until the dispatcher has heard of it.
+pub type AcceptingMemory = Lease<ApplicationId>;
 
 /// An event as a caller brings it; names are validated already.
 #[derive(Debug, Clone)]
@@ -77,15 +89,21 @@ impl App {
     /// Accepts one event of an application: routes it, stores it with its deliveries, hands them to the dispatcher.
     ///
     /// # Errors
-    /// A body over the limit, an id or idempotency key that was used for another event, a full queue or disk.
-    pub async fn accept(&self, routes: &Routes, incoming: Incoming) -> Result<Accepted, AppError> {
+    /// A body over the limit, an id or idempotency key that was used for another event, a full queue or disk, too many
+    /// events of this application that wait for the disk.
+    pub async fn accept(
+        &self,
+        routes: &Routes,
+        incoming: Incoming,
+        memory: Option<AcceptingMemory>,
+    ) -> Result<Accepted, AppError> {
         // Before it is hashed.
         check_body(&incoming.body)?;
         let idempotency_key =
             incoming.idempotency_key.as_deref().map(|key| idempotency_key(routes, key)).transpose()?;
         let deduplicated = idempotency_key.is_some() || incoming.uid.is_some();
         let fingerprint = if deduplicated { fingerprint(&incoming) } else { [0; 32] };
-        match self.take(routes, incoming, Identity { idempotency_key, fingerprint }).await? {
+        match self.take(routes, incoming, Identity { idempotency_key, fingerprint }, memory).await? {
             Taken::Stored { event, slowest } => Ok(Accepted { event, repeated: false, slowest }),
             Taken::Repeat { first, same: true } => {
                 let stored = self.store.event(routes.application.id, EventLookup::Id(first)).await?;
@@ -112,6 +130,7 @@ impl App {
         routes: &Routes,
         incoming: Incoming,
         identity: Identity,
+        memory: Option<AcceptingMemory>,
     ) -> Result<Taken, AppError> {
         check_body(&incoming.body)?;
         if incoming.event_type.as_str() == SETTINGS_CHECK_EVENT {
@@ -120,6 +139,13 @@ impl App {
             );
             return Err(AppError::invalid("event_type_reserved", message));
         }
+        let memory = match memory {
+            Some(memory) => memory,
+            None => {
+                let bytes = incoming.body.len() + EVENT_OVERHEAD_BYTES;
+                self.accepting_memory(routes.application.id, bytes, MEMORY_WAIT_MAX).await?
+            }
+        };
         let event = Arc::new(Event {
             id: EventId::new(self.clock.now(), self.entropy.id_bits()),
             application: routes.application.id,
@@ -165,7 +191,7 @@ impl App {
                     due: accepted,
                     prepared: None,
                 });
-                self.dispatcher.appended(pending.collect());
+                self.dispatcher.appended(pending.collect(), memory);
                 self.metrics.event_accepted();
                 Ok(Taken::Stored { event, slowest })
             }
@@ -174,6 +200,33 @@ impl App {
                 Ok(Taken::Repeat { first, same })
             }
         }
+    }
+}
+
+impl App {
+    /// Leases memory to accept something of an application in, and waits for it where others of the same application
+    /// have what there is for it. No more than [`ACCEPTING_NEWCOMER_BYTES`](hookmill_core::limits::ACCEPTING_NEWCOMER_BYTES) are ever granted.
+    ///
+    /// # Errors
+    /// Where it does not come in time.
+    pub async fn accepting_memory(
+        &self,
+        application: ApplicationId,
+        bytes: usize,
+        wait_max: Duration,
+    ) -> Result<AcceptingMemory, AppError> {
+        let bytes = bytes.min(ACCEPTING_NEWCOMER_BYTES);
+        if let Some(lease) = self.accepting.try_lease(application, bytes) {
+            return Ok(lease);
+        }
+        tokio::time::timeout(wait_max, self.accepting.lease(application, bytes)).await.map_err(|_| {
+            AppError::new(
+                ErrorKind::Busy(BUSY_RETRY),
+                "overloaded",
+                "too many bytes of this application's events are being read or wait for the disk; nothing was stored, \
+                 send it again after a moment, and fewer at once",
+            )
+        })
     }
 }
 

@@ -13,10 +13,12 @@ use arc_swap::{ArcSwap, Guard};
 use hookmill_core::address::AddressPolicy;
 use hookmill_core::endpoint::{DisabledReason, Endpoint, EndpointState};
 use hookmill_core::handshake::RequestOrigin;
-use hookmill_core::id::EndpointId;
+use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::limits::{ACCEPTING_BYTES_MAX, ACCEPTING_NEWCOMER_BYTES, ACCEPTING_RESERVE_BYTES};
 use hookmill_core::port::store::Change;
 use hookmill_core::port::{Clock, Entropy, Plugins, Store, Transport};
 use hookmill_core::route::RoutingTable;
+use hookmill_core::share::Shares;
 use hookmill_core::time::{Moment, UnixMillis};
 use tokio::sync::Mutex;
 
@@ -49,6 +51,7 @@ pub use metrics::Metrics;
 use crate::administer::RememberedBytes;
 use crate::breakers::Breakers;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
+use crate::memory::MemoryBudget;
 use crate::operational::Notice;
 use crate::receive::SourceFailures;
 use crate::routing::Payloads;
@@ -72,6 +75,7 @@ pub struct App {
     request_origin: RequestOrigin,
     remembered: RememberedBytes,
     handshakes: Handshakes,
+    accepting: MemoryBudget<ApplicationId>,
     table: ArcSwap<RoutingTable>,
     /// Held while the configuration changes, so that store and snapshot change in one order.
     changing: Mutex<()>,
@@ -143,6 +147,11 @@ impl App {
             request_origin: parts.request_origin,
             remembered: RememberedBytes::default(),
             handshakes: Handshakes::default(),
+            accepting: MemoryBudget::new(Shares::new(
+                ACCEPTING_BYTES_MAX,
+                ACCEPTING_RESERVE_BYTES,
+                ACCEPTING_NEWCOMER_BYTES,
+            )),
             table: ArcSwap::from_pointee(table),
             changing: Mutex::new(()),
             releasing: Mutex::new(()),

@@ -125,6 +125,9 @@ impl<Key: Copy + Eq + Hash> State<Key> {
 }
 
 fn give_back<Key: Copy + Eq + Hash>(state: &Arc<Mutex<State<Key>>>, key: Key, bytes: usize) {
+    if bytes == 0 {
+        return;
+    }
     let mut locked = lock(state);
     locked.shares.give_back(key, bytes);
     let mut grants = Vec::new();

@@ -118,7 +118,7 @@ impl App {
         let app = Arc::clone(self);
         tokio::spawn(async move {
             let identity = Identity { idempotency_key: None, fingerprint: [0; 32] };
-            if let Err(error) = app.take(&routes, incoming, identity).await {
+            if let Err(error) = app.take(&routes, incoming, identity, None).await {
                 tracing::warn!(%error, "an operational event could not be stored");
             }
         });

@@ -139,7 +139,8 @@ impl App {
     async fn take_all(&self, source: &Source, arrivals: Vec<(Incoming, Identity)>) -> Result<(), AppError> {
         let routes = self.table().applications.get(&source.application).cloned();
         let routes = routes.ok_or_else(|| AppError::not_found("source"))?;
-        let taking = arrivals.into_iter().map(|(incoming, identity)| self.take(&routes, incoming, identity));
+        let taking =
+            arrivals.into_iter().map(|(incoming, identity)| self.take(&routes, incoming, identity, None));
         join_all(taking).await.into_iter().try_for_each(|taken| taken.map(drop))
     }
 

@@ -43,7 +43,7 @@ impl App {
             body,
             idempotency_key,
         };
-        self.accept(routes, incoming).await
+        self.accept(routes, incoming, None).await
     }
 
     fn example(&self, event_type: &Name) -> Option<Bytes> {

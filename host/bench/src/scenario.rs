@@ -2,6 +2,7 @@
 
 mod configuration;
 mod neighbour;
+mod tenants;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub(crate) enum Scenario {
     Library,
     /// Deliveries beside an endpoint whose plugin loops without end
     Neighbour,
+    /// Deliveries beside a tenant with 1,000 endpoints that hang and large events
+    Tenants,
     /// Start with 100,000 deliveries pending, and memory at rest
     Backlog,
     /// Events accepted beside 1,000 patterns
@@ -63,7 +66,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Ingest,
         Self::E2e,
         Self::E2eWasm,
@@ -71,6 +74,7 @@ impl Scenario {
         Self::Wasm,
         Self::Library,
         Self::Neighbour,
+        Self::Tenants,
         Self::Backlog,
         Self::Routing,
         Self::Endpoints,
@@ -85,6 +89,7 @@ impl Scenario {
             Self::Wasm => "plugin run",
             Self::Library => "plugin library",
             Self::Neighbour => "bad neighbour",
+            Self::Tenants => "two tenants",
             Self::Backlog => "backlog",
             Self::Routing => "routing",
             Self::Endpoints => "many endpoints",
@@ -178,6 +183,7 @@ impl Bench {
                 plugin_library::measure(&self.plugin, self.directory.path(), self.library_plugins).await
             }
             Scenario::Neighbour => self.neighbour().await,
+            Scenario::Tenants => self.tenants().await,
             Scenario::Backlog => self.backlog().await,
             Scenario::Routing => self.routing().await,
             Scenario::Endpoints => self.endpoints().await,

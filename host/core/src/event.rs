@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::id::{ApplicationId, EventId};
-use crate::limits::{EVENT_CHANNELS_MAX, NAME_CHARS_MAX};
+use crate::limits::{EVENT_CHANNELS_MAX, EVENT_OVERHEAD_BYTES, NAME_CHARS_MAX};
 use crate::time::UnixMillis;
 
 /// One accepted fact. Its body stays the bytes that came.
@@ -36,6 +36,12 @@ impl Event {
     #[must_use]
     pub fn accepted_at(&self) -> UnixMillis {
         self.id.created_at()
+    }
+
+    /// What it takes in memory, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.body.len() + EVENT_OVERHEAD_BYTES
     }
 }
 

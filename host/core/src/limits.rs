@@ -122,16 +122,47 @@ pub const ENDPOINT_CONCURRENCY_MAX: u16 = 1024;
 /// Deliveries of one endpoint that are in flight at once, for each that may be under way at once: a delivery is in
 /// flight from its start until what came of it is committed. A crash repeats at most those.
 pub const IN_FLIGHT_PER_PLACE: usize = 8;
-/// Deliveries of the whole router under way at once.
-pub const ROUTER_CONCURRENCY_MAX: usize = 1024;
+/// Deliveries of the whole router under way at once. An application alone may have half of them.
+pub const ROUTER_CONCURRENCY_MAX: usize = 2048;
+/// Of these, how many are kept for applications that have few.
+pub const ROUTER_CONCURRENCY_RESERVE: usize = 128;
+/// How many an application may have of the kept ones.
+pub const ROUTER_CONCURRENCY_NEWCOMER: usize = 8;
 /// Deliveries of one endpoint held in memory; the rest of its queue stays in the store.
 pub const ENDPOINT_HEADS_MAX: usize = 1024;
-/// Bytes of event bodies held in memory for all endpoints together.
-pub const HEADS_BYTES_MAX: usize = 48 << 20;
+/// Bytes that events take in memory, wherever they wait: those that are being accepted, those of deliveries that are
+/// held or in flight, and what plugins and compositions made of them. Each event is counted once. Beside it there are
+/// answers of receivers, [`RESPONSE_BODY_BYTES_MAX`] for each delivery under way.
+pub const EVENT_MEMORY_BYTES_MAX: usize = ACCEPTING_BYTES_MAX + BODIES_BYTES_MAX + MADE_BYTES_MAX;
+/// Bytes of requests that are being read for callers with a key, and of events that wait for their commit or for the
+/// dispatcher.
+pub const ACCEPTING_BYTES_MAX: usize = 32 << 20;
+/// Of these, how many are kept for applications that have few.
+pub const ACCEPTING_RESERVE_BYTES: usize = 6 << 20;
+/// How many an application may have of the kept ones: one event in its envelope.
+pub const ACCEPTING_NEWCOMER_BYTES: usize = EVENT_BODY_BYTES_MAX + (128 << 10);
+/// Bytes of the events of deliveries that are held or in flight, with what was made of them in an earlier attempt.
+pub const BODIES_BYTES_MAX: usize = 48 << 20;
+/// Of these, how many are kept for applications that have few.
+pub const BODIES_RESERVE_BYTES: usize = 8 << 20;
+/// How many an application may have of the kept ones: what it takes to read one delivery, whatever its size.
+pub const BODIES_NEWCOMER_BYTES: usize = LOAD_BYTES_MIN;
+/// Bytes of requests that plugins and compositions make in attempts under way, until what is kept of them is committed.
+pub const MADE_BYTES_MAX: usize = 40 << 20;
+/// Of these, how many are kept for applications that have few.
+pub const MADE_RESERVE_BYTES: usize = 5 << 20;
+/// Bytes that are set aside before a plugin or composition makes something, since nobody knows yet how much.
+pub const MADE_ATTEMPT_BYTES: usize = TRANSFORM_OUTPUT_BYTES_MAX + CUSTOM_HEADER_BYTES_MAX;
+/// What an event takes in memory beside its body, about.
+pub const EVENT_OVERHEAD_BYTES: usize = 512;
+/// What a delivery takes in memory beside its event, about.
+pub const DELIVERY_OVERHEAD_BYTES: usize = 256;
 /// Deliveries that one read brings from the store.
 pub const LOAD_ROWS_MAX: usize = 512;
-/// Event body bytes that one read brings from the store.
+/// Bytes of deliveries that one read brings from the store.
 pub const LOAD_BYTES_MAX: usize = 4 << 20;
+/// A read of the store waits until it may bring as much: one delivery, whatever its size.
+pub const LOAD_BYTES_MIN: usize = EVENT_BODY_BYTES_MAX + TRANSFORM_OUTPUT_BYTES_MAX + (128 << 10);
 /// Reads of the store under way at once.
 pub const LOADS_IN_FLIGHT_MAX: usize = 4;
 
@@ -170,8 +201,13 @@ pub const RETENTION_ROWS_MAX: usize = 1000;
 const _: () = {
     assert!(RESPONSE_KEPT_BYTES_MAX <= RESPONSE_BODY_BYTES_MAX);
     assert!(EVENT_BODY_BYTES_MAX <= COMMIT_BYTES_MAX, "one event must fit a commit");
-    assert!(EVENT_BODY_BYTES_MAX <= LOAD_BYTES_MAX, "one event must fit a load");
-    assert!(LOAD_BYTES_MAX < HEADS_BYTES_MAX);
+    assert!(LOAD_BYTES_MIN <= LOAD_BYTES_MAX, "one delivery must fit a load");
+    assert!(LOADS_IN_FLIGHT_MAX * LOAD_BYTES_MAX < BODIES_BYTES_MAX);
+    assert!(2 * BODIES_NEWCOMER_BYTES <= BODIES_RESERVE_BYTES);
+    assert!(2 * MADE_ATTEMPT_BYTES <= MADE_RESERVE_BYTES);
+    assert!(2 * ACCEPTING_NEWCOMER_BYTES <= ACCEPTING_RESERVE_BYTES);
+    assert!(ROUTER_CONCURRENCY_RESERVE >= 2 * ROUTER_CONCURRENCY_NEWCOMER);
+    assert!(EVENT_MEMORY_BYTES_MAX <= 120 << 20, "a router with any backlog lives in 200 MB");
     assert!(LOAD_ROWS_MAX <= ENDPOINT_HEADS_MAX, "a load must fit the heads it fills");
     assert!(ENDPOINT_CONCURRENCY_DEFAULT <= ENDPOINT_CONCURRENCY_MAX);
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);

@@ -161,6 +161,17 @@ impl PreparedRequest {
         matches!(&self.body, RequestBody::Replaced(bytes) if bytes.is_empty())
     }
 
+    /// What it takes in memory beside the event, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let body = match &self.body {
+            RequestBody::Original => 0,
+            RequestBody::Replaced(bytes) => bytes.len(),
+        };
+        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        body + headers
+    }
+
     /// The body that goes out for this event.
     #[must_use]
     pub fn body_of(&self, event: &Event) -> Bytes {

@@ -11,11 +11,11 @@ use axum::BoxError;
 use bytes::Bytes;
 use hookmill_app::App;
 use hookmill_app::AppError;
-use hookmill_app::ingest::{Accepted, Incoming};
+use hookmill_app::ingest::{Accepted, AcceptingMemory, Incoming};
 use hookmill_app::payload_check::PayloadRefused;
 use hookmill_core::event::{Channels, ContentType, Name};
 use hookmill_core::id::{ApplicationId, EndpointId, EventId};
-use hookmill_core::limits::EVENT_BODY_BYTES_MAX;
+use hookmill_core::limits::{ACCEPTING_NEWCOMER_BYTES, EVENT_BODY_BYTES_MAX, EVENT_OVERHEAD_BYTES};
 use hookmill_core::route::Routes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -40,6 +40,7 @@ use crate::rate_limit::{Quota, with_policy};
 const ENVELOPE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of the body of one request.
 pub(crate) const MESSAGE_BODY_BYTES_MAX: usize = EVENT_BODY_BYTES_MAX + ENVELOPE_BYTES_MAX;
+const _: () = assert!(MESSAGE_BODY_BYTES_MAX + EVENT_OVERHEAD_BYTES <= ACCEPTING_NEWCOMER_BYTES);
 
 /// `MessageIn`; `orderingKey` and `endpoint` are ours.
 #[derive(Deserialize)]
@@ -95,7 +96,16 @@ where
     {
         return Err(error.clone());
     }
+    let declared = body.size_hint().upper();
+    let mut memory = match &found {
+        Ok(routes) => Some(memory_for(context, routes.application.id, declared).await?),
+        // An application that is yet to be made has none; the caller's key opens all.
+        Err(_) => None,
+    };
     let bytes = input::read(body, MESSAGE_BODY_BYTES_MAX, &context.config).await?;
+    if let Some(memory) = &mut memory {
+        memory.shrink_to(bytes.len() + EVENT_OVERHEAD_BYTES);
+    }
     let mut message: MessageIn = input::json(&bytes)?;
     let routes = match (found, message.application.take()) {
         (Ok(routes), _) => routes,
@@ -112,7 +122,7 @@ where
     }
 
     let application_rate = routes.application.rate();
-    let accepted = detached_accept(&context.app, routes, incoming).await?;
+    let accepted = detached_accept(&context.app, routes, incoming, memory).await?;
     let event = &accepted.event;
     let shown = match payload {
         Some(payload) if with_content && !accepted.repeated => PayloadOut::Object(payload),
@@ -121,6 +131,18 @@ where
     let answer = answer::json(StatusCode::ACCEPTED, &MessageOut::of(event, shown));
     let application = application_rate.map(Quota::Application);
     Ok(with_policy(answer, application.into_iter().chain(accepted.slowest.map(Quota::Endpoint))))
+}
+
+/// Leases memory before a body is read: where a caller has what there is for it, it waits with its bytes unread.
+async fn memory_for(
+    context: &Context,
+    application: ApplicationId,
+    declared: Option<u64>,
+) -> Result<AcceptingMemory, ApiError> {
+    let most = MESSAGE_BODY_BYTES_MAX;
+    let bytes = declared.and_then(|bytes| usize::try_from(bytes).ok()).map_or(most, |bytes| bytes.min(most));
+    let bytes = bytes + EVENT_OVERHEAD_BYTES;
+    Ok(context.app.accepting_memory(application, bytes, context.config.body_timeout).await?)
 }
 
 async fn check_payload(
@@ -143,9 +165,10 @@ async fn detached_accept(
     app: &Arc<App>,
     routes: Arc<Routes>,
     incoming: Incoming,
+    memory: Option<AcceptingMemory>,
 ) -> Result<Accepted, ApiError> {
     let app = Arc::clone(app);
-    let accepting = tokio::spawn(async move { app.accept(&routes, incoming).await });
+    let accepting = tokio::spawn(async move { app.accept(&routes, incoming, memory).await });
     let accepted: Result<Accepted, AppError> = accepting.await.unwrap_or_else(|error| {
         tracing::error!(%error, "the task that accepts an event failed");
         let message = "the router failed to accept this event; see its log";

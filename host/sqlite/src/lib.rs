@@ -50,6 +50,7 @@ use rusqlite::Connection;
 pub use error::OpenError;
 
 use failure::FailureFlag;
+use reader::shared::SharedEvents;
 use reader::{Readers, history, load};
 use row::endpoint::Sealer;
 use row::{plugin, remembered, task};
@@ -69,6 +70,7 @@ pub struct SqliteStore {
     writer: Writer,
     failure: Arc<FailureFlag>,
     sealer: Sealer,
+    shared: Arc<SharedEvents>,
     file: PathBuf,
     /// How far retention has looked in its present pass: an event's number.
     retention: Mutex<Option<i64>>,
@@ -108,7 +110,8 @@ impl SqliteStore {
         let history = Readers::spawn("history", HISTORY_READERS, file, &failure)?;
         let writer = Writer::spawn(db, sealer.clone(), Arc::clone(&failure))?;
         let file = file.to_owned();
-        Ok(Self { loads, history, writer, failure, sealer, file, retention: Mutex::new(None) })
+        let (shared, retention) = (Arc::default(), Mutex::new(None));
+        Ok(Self { loads, history, writer, failure, sealer, shared, file, retention })
     }
 
     /// The database's file; its log is beside it.
@@ -217,8 +220,8 @@ impl Store for SqliteStore {
     }
 
     fn load_due(&self, load: LoadDue) -> PortFuture<'_, Result<Loaded, StoreError>> {
-        let sealer = self.sealer.clone();
-        Box::pin(self.loads.read(move |db| load::load_due(db, &sealer, &load)))
+        let (sealer, shared) = (self.sealer.clone(), Arc::clone(&self.shared));
+        Box::pin(self.loads.read(move |db| load::load_due(db, &sealer, &shared, &load)))
     }
 
     fn backlog(&self) -> PortFuture<'_, Result<Vec<Backlog>, StoreError>> {

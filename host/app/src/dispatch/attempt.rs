@@ -27,8 +27,10 @@ use hookmill_core::schedule::{DeliveryEnd, Health};
 use hookmill_core::time::{Moment, UnixMillis};
 use hookmill_core::trace::{AttemptTrace, SentRequest, SentTo, TraceLine};
 use http::StatusCode;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Message;
 use crate::App;
 use crate::metrics::AttemptFacts;
 
@@ -42,6 +44,8 @@ pub(super) struct Attempt {
     pub(super) delivery: PendingDelivery,
     /// The plugin's breaker is open and the endpoint wants the original then.
     pub(super) bypass_plugin: bool,
+    /// Who is told how much memory a plugin's or composition's request takes.
+    pub(super) dispatcher: mpsc::Sender<Message>,
 }
 
 /// What came of an attempt.
@@ -139,6 +143,7 @@ impl Attempt {
             Step::Send(shaped) => shaped,
             Step::End(ended) => return Run::Ended(ended),
         };
+        self.tell_made(&shaped).await;
         let secrets = self.endpoint.transformation.configured().map(|used| Arc::clone(&used.binding.secrets));
         let secrets = secrets.unwrap_or_default();
         let event = &self.delivery.event;
@@ -176,6 +181,7 @@ impl Attempt {
             again_due: Some(self.app.steady().after(NOT_SENT_WAIT)),
             health: Health::NotSent,
             pause_until: None,
+            kept_bytes: 0,
         }
     }
 
@@ -264,6 +270,16 @@ impl Attempt {
             Step::Send(shaped) => shaped.logs = logs,
         }
         (step, Some(fault))
+    }
+
+    /// Gives back what was set aside for more than was made.
+    async fn tell_made(&self, shaped: &Shaped) {
+        if self.delivery.prepared.is_none() && makes_requests(&self.endpoint) {
+            let (endpoint, delivery) = (self.endpoint.id, self.delivery.id);
+            let bytes = shaped.prepared.memory_bytes();
+            // Fails only when the dispatcher is gone, and with it the process.
+            let _ = self.dispatcher.send(Message::Made { endpoint, delivery, bytes }).await;
+        }
     }
 
     /// The request that the endpoint's composition makes of the event.
@@ -528,14 +544,28 @@ impl Attempt {
         health: Health,
     ) -> Box<Ended> {
         let delivery = self.delivery.id;
+        let kept_bytes = match &completion {
+            Completion::Retry { prepared, .. } => prepared.as_ref().map_or(0, |kept| kept.memory_bytes()),
+            Completion::Split(requests) => requests.iter().map(PreparedRequest::memory_bytes).sum(),
+            Completion::Delivered | Completion::Dropped | Completion::Dead(_) => 0,
+        };
+        let endpoint = self.endpoint.id;
         Box::new(Ended {
             finished: Finished { delivery, attempt, completion },
-            end: DeliveryEnd { endpoint: self.endpoint.id, delivery, again_due, health, pause_until: None },
+            end: DeliveryEnd { endpoint, delivery, again_due, health, pause_until: None, kept_bytes },
             facts: AttemptFacts::default(),
             plugin_fault: None,
             endpoint_end: None,
             waits_for: None,
         })
+    }
+}
+
+/// Whether what an endpoint gets is made by a plugin or a composition.
+pub(super) fn makes_requests(endpoint: &Endpoint) -> bool {
+    match &endpoint.transformation {
+        Transformation::Plugin(_) | Transformation::Composed(_) => true,
+        Transformation::None | Transformation::Disabled(_) => false,
     }
 }
 

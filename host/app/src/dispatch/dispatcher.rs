@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, Ended, NotSent, Run, bypasses};
+use super::attempt::{Attempt, Ended, NotSent, Run, bypasses, makes_requests};
 use super::held::Held;
 use super::trials::Trials;
 use super::{DispatcherInbox, Message};
@@ -165,7 +165,7 @@ impl Dispatcher {
         }
         for message in messages.drain(..) {
             match message {
-                Message::Appended(deliveries) => {
+                Message::Appended(deliveries, _memory) => {
                     for delivery in deliveries {
                         self.introduce(delivery.endpoint, now);
                         if delivery.trigger == AttemptTrigger::Manual
@@ -191,6 +191,7 @@ impl Dispatcher {
                     self.app.breakers.set_plugin(endpoint, None);
                     self.app.breakers.set_endpoint(endpoint, self.scheduler.open_until(endpoint));
                 }
+                Message::Made { endpoint, delivery, bytes } => self.scheduler.made(endpoint, delivery, bytes),
                 Message::Ran(Run::Ended(ended)) => self.ended(*ended, now),
                 Message::Ran(Run::NotSent(not_sent)) => self.not_sent(not_sent, now),
                 Message::Loaded(endpoint, Some(loaded)) => self.scheduler.loaded(endpoint, loaded, now),
@@ -241,6 +242,7 @@ impl Dispatcher {
             rate: policy.rate,
             application_rate,
             ordering: policy.ordering,
+            makes_requests: makes_requests(endpoint),
         }
     }
 
@@ -256,14 +258,16 @@ impl Dispatcher {
                 again_due: None,
                 health: Health::Unknown,
                 pause_until: None,
+                kept_bytes: 0,
             };
             let _ = self.scheduler.finished(&end, now);
             self.scheduler.settled(delivery.endpoint, delivery.id, now);
             return;
         };
         let bypass_plugin = bypasses(&endpoint) && !self.plugin_permitted(endpoint.id, now);
-        let attempt = Attempt { app: Arc::clone(&self.app), endpoint, delivery, bypass_plugin };
         let sender = self.inbox.sender.clone();
+        let dispatcher = sender.clone();
+        let attempt = Attempt { app: Arc::clone(&self.app), endpoint, delivery, bypass_plugin, dispatcher };
         tokio::spawn(async move {
             let run = attempt.run().await;
             // Fails only when the dispatcher is gone, and with it the process.

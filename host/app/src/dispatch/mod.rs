@@ -17,6 +17,8 @@ use hookmill_core::port::store::{Backlog, Loaded, PendingDelivery};
 use hookmill_core::time::UnixMillis;
 use tokio::sync::mpsc;
 
+use crate::ingest::AcceptingMemory;
+
 mod attempt;
 mod dispatcher;
 mod held;
@@ -47,10 +49,10 @@ pub struct DispatcherHandle {
 }
 
 impl DispatcherHandle {
-    /// These deliveries were committed just now.
-    pub fn appended(&self, deliveries: Vec<PendingDelivery>) {
+    /// These deliveries were committed just now; the lease is for their event.
+    pub fn appended(&self, deliveries: Vec<PendingDelivery>, memory: AcceptingMemory) {
         if !deliveries.is_empty() {
-            self.hint(Message::Appended(deliveries));
+            self.hint(Message::Appended(deliveries, memory));
         }
     }
 
@@ -82,12 +84,14 @@ pub struct DispatcherInbox {
 /// What the dispatcher is told.
 #[derive(Debug)]
 enum Message {
-    /// Committed just now.
-    Appended(Vec<PendingDelivery>),
+    /// Committed just now; the memory of their event is counted elsewhere from here on.
+    Appended(Vec<PendingDelivery>, AcceptingMemory),
     /// Committed just now, and still in the store only.
     Stored(Backlog),
     /// Added, changed or removed.
     EndpointChanged(EndpointId),
+    /// So much was made for a delivery that is under way, by a plugin or a composition.
+    Made { endpoint: EndpointId, delivery: DeliveryId, bytes: usize },
     /// A delivery's task is done.
     Ran(attempt::Run),
     /// A read of the store is done; none where it failed.

@@ -97,7 +97,7 @@ impl World {
             body: Bytes::from_static(body.as_bytes()),
             idempotency_key: None,
         };
-        self.app.accept(&routes, incoming).await.unwrap();
+        self.app.accept(&routes, incoming, None).await.unwrap();
     }
 
     /// Moves time and lets the dispatcher look at it.

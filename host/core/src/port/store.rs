@@ -20,6 +20,7 @@ use crate::endpoint::Endpoint;
 use crate::event::{Event, Name};
 use crate::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, KeyId, SourceId, TaskId};
 use crate::key::ApiKey;
+use crate::limits::DELIVERY_OVERHEAD_BYTES;
 use crate::plugin::{ComponentBytes, PluginDigest, PluginInterface, PluginName, PluginVersion};
 use crate::policy::Ordering;
 use crate::port::PortFuture;
@@ -352,7 +353,8 @@ pub struct LoadDue {
     pub except: Vec<DeliveryId>,
     /// At most so many.
     pub rows_max: usize,
-    /// Stop after the row that passes so many bytes of event bodies.
+    /// Stop before the row that would pass so many bytes, as [`PendingDelivery::memory_bytes`] counts them; but the first
+    /// row is read. An event that the store knows to be in memory still counts nothing.
     pub bytes_max: usize,
 }
 
@@ -386,6 +388,20 @@ pub struct PendingDelivery {
     pub due: UnixMillis,
     /// What a plugin made of the event in the first attempt.
     pub prepared: Option<Box<PreparedRequest>>,
+}
+
+impl PendingDelivery {
+    /// What it takes in memory, about, if no other delivery holds its event.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.event.memory_bytes() + self.own_memory_bytes()
+    }
+
+    /// What it takes in memory beside its event, about.
+    #[must_use]
+    pub fn own_memory_bytes(&self) -> usize {
+        DELIVERY_OVERHEAD_BYTES + self.prepared.as_ref().map_or(0, |prepared| prepared.memory_bytes())
+    }
 }
 
 /// One endpoint with unfinished deliveries.

@@ -6,32 +6,44 @@
 //! and the happy case take the same path: "the store has something of this endpoint that is due at t".
 //!
 //! Theory of operation. An endpoint is *runnable* when it holds a delivery that order lets go, a place is free (its
-//! own concurrency and what a crash may repeat of it, the router's, and a fair share of what is left of the latter), and neither its rate, its
-//! application's rate, a pause nor its [breaker](crate::breaker) holds it back. Runnable endpoints take turns in
-//! two-level deficit round robin. After every change of one endpoint `refresh` decides, from its state alone,
-//! whether it joins the ring, wants a load, or is woken at a moment.
+//! own concurrency and what a crash may repeat of it, and its share of the router's), there is memory for what its plugin
+//! or composition makes, and neither its rate, its application's rate, a pause nor its [breaker](crate::breaker) holds it
+//! back. Runnable endpoints take turns in two-level deficit round robin. After every change of one endpoint `refresh`
+//! decides, from its state alone, whether it joins the ring, wants a load, waits in line, or is woken at a moment.
+//!
+//! Places and memory are shared among applications first, then among the endpoints of each ([`resource`]). A load sets
+//! memory aside before it begins, and an event is in memory once however many deliveries of it are ([`memory`]); so what
+//! is held and in flight never takes more than [`BODIES_BYTES_MAX`](crate::limits::BODIES_BYTES_MAX).
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
-use crate::breaker::{BreakerConfig, Change, Permit};
+use crate::breaker::{BreakerConfig, Change};
 use crate::id::{ApplicationId, DeliveryId, EndpointId};
 use crate::limits::{
-    ENDPOINT_HEADS_MAX, HEADS_BYTES_MAX, LOAD_BYTES_MAX, LOAD_ROWS_MAX, LOADS_IN_FLIGHT_MAX,
-    ROUTER_CONCURRENCY_MAX,
+    ENDPOINT_HEADS_MAX, LOAD_BYTES_MAX, LOAD_BYTES_MIN, LOAD_ROWS_MAX, LOADS_IN_FLIGHT_MAX,
+    MADE_ATTEMPT_BYTES, MADE_BYTES_MAX, MADE_RESERVE_BYTES, ROUTER_CONCURRENCY_MAX,
+    ROUTER_CONCURRENCY_NEWCOMER, ROUTER_CONCURRENCY_RESERVE,
 };
 use crate::policy::{Ordering, Rate};
 use crate::port::store::{AttemptTrigger, LoadDue, Loaded, PendingDelivery};
+use crate::share::Shares;
 use crate::time::UnixMillis;
 
+mod memory;
 mod queue;
 mod rate;
+mod resource;
 mod ring;
+mod runnable;
 #[cfg(test)]
 mod tests;
 
+use memory::Bodies;
 use queue::{EndpointQueue, LoadState};
 use rate::Departures;
+use resource::Resource;
 use ring::Ring;
+use runnable::{Go, go, held_back_until, wants_load};
 
 /// What the scheduler must know of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +60,8 @@ pub struct EndpointTerms {
     pub application_rate: Option<Rate>,
     /// Which deliveries keep their order.
     pub ordering: Ordering,
+    /// Whether a plugin or a composition makes what is sent, for which memory is set aside.
+    pub makes_requests: bool,
 }
 
 /// What an attempt says about the endpoint's health.
@@ -76,6 +90,8 @@ pub struct DeliveryEnd {
     pub health: Health,
     /// The endpoint asked not to be called before.
     pub pause_until: Option<UnixMillis>,
+    /// Bytes of what a plugin or composition made that wait to be stored with the delivery.
+    pub kept_bytes: usize,
 }
 
 /// What to do next.
@@ -94,7 +110,7 @@ pub enum Action {
 const RELOAD_AFTER_MILLIS: u64 = 10;
 /// How long a failed load waits.
 const LOAD_AGAIN_MILLIS: u64 = 1000;
-/// A pause longer than this gives held deliveries back to the store.
+/// A wait longer than this, for a pause or a rate, gives held deliveries back to the store.
 const RELEASE_PAUSE_MILLIS: u64 = 2000;
 /// A load is wanted when no more than this many deliveries are held.
 const HELD_LOW_WATER: usize = ENDPOINT_HEADS_MAX / 4;
@@ -106,32 +122,34 @@ pub struct Scheduler {
     queues: HashMap<EndpointId, EndpointQueue>,
     ring: Ring,
     application_rates: HashMap<ApplicationId, Departures>,
-    load_wanted: VecDeque<EndpointId>,
     wake_ups: BTreeSet<(UnixMillis, EndpointId)>,
-    /// Endpoints whose fair share of places is used up, longest waiting first.
-    starved: VecDeque<EndpointId>,
-    under_way: usize,
+    /// One for each delivery under way.
+    places: Resource,
+    /// What is held and in flight; loads wait for it.
+    bodies: Bodies,
+    /// What plugins and compositions make.
+    made: Resource,
     commit_wanted: bool,
     loads: usize,
-    held_bytes: usize,
 }
 
 impl Scheduler {
     /// Makes a scheduler that knows no endpoint.
     #[must_use]
     pub fn new(breaker: BreakerConfig) -> Self {
+        let places =
+            Shares::new(ROUTER_CONCURRENCY_MAX, ROUTER_CONCURRENCY_RESERVE, ROUTER_CONCURRENCY_NEWCOMER);
         Self {
             breaker,
             queues: HashMap::new(),
             ring: Ring::default(),
             application_rates: HashMap::new(),
-            load_wanted: VecDeque::new(),
             wake_ups: BTreeSet::new(),
-            starved: VecDeque::new(),
-            under_way: 0,
+            places: Resource::new(places),
+            bodies: Bodies::new(),
+            made: Resource::new(Shares::new(MADE_BYTES_MAX, MADE_RESERVE_BYTES, MADE_ATTEMPT_BYTES)),
             commit_wanted: false,
             loads: 0,
-            held_bytes: 0,
         }
     }
 
@@ -144,7 +162,13 @@ impl Scheduler {
     /// Deliveries under way.
     #[must_use]
     pub fn under_way(&self) -> usize {
-        self.under_way
+        self.places.used()
+    }
+
+    /// Bytes that deliveries take which are held or in flight, and what was made of them.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.bodies.used() + self.made.used()
     }
 
     /// Whether deliveries wait, or soon will, until others are [`settled`](Self::settled). Asking takes the wish back.
@@ -177,8 +201,7 @@ impl Scheduler {
     pub fn endpoint_changed(&mut self, endpoint: EndpointId, terms: Option<EndpointTerms>, now: UnixMillis) {
         let Some(terms) = terms else {
             if let Some(queue) = self.queues.get_mut(&endpoint) {
-                self.held_bytes -= queue.held_bytes();
-                queue.release_held();
+                queue.release_held(&mut self.bodies);
                 queue.stored_due = None;
                 queue.terms.enabled = false;
                 // Deliveries under way still count; the queue goes when they have ended.
@@ -192,8 +215,7 @@ impl Scheduler {
         // What was held against its plugin was so under the old terms.
         queue.plugin_paused_until = UnixMillis(0);
         if queue.terms != terms {
-            self.held_bytes -= queue.held_bytes();
-            queue.release_held();
+            queue.release_held(&mut self.bodies);
             if terms.enabled && !queue.terms.enabled {
                 // Whoever turns it on says that it works.
                 queue.absolve();
@@ -216,15 +238,13 @@ impl Scheduler {
     /// Takes a delivery that was committed just now.
     pub fn appended(&mut self, delivery: PendingDelivery, now: UnixMillis) {
         let endpoint = delivery.endpoint;
-        let room = self.held_bytes + delivery.event.body.len() <= HEADS_BYTES_MAX;
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
         if delivery.trigger == AttemptTrigger::Manual {
             queue.invite(now);
         }
-        let room = queue.held_len() < ENDPOINT_HEADS_MAX && (room || queue.held_len() == 0);
-        let before = queue.held_bytes();
-        queue.append(delivery, room);
-        self.held_bytes = self.held_bytes - before + queue.held_bytes();
+        let left = self.bodies.bytes.left_for(queue.terms.application, queue.bytes());
+        let room = queue.held_len() < ENDPOINT_HEADS_MAX && self.bodies.bytes_for(&delivery) <= left;
+        queue.append(delivery, room, &mut self.bodies);
         self.refresh(endpoint, now);
     }
 
@@ -239,9 +259,7 @@ impl Scheduler {
     pub fn loaded(&mut self, endpoint: EndpointId, loaded: Loaded, now: UnixMillis) {
         self.loads -= 1;
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
-        let before = queue.held_bytes();
-        queue.loaded(loaded, UnixMillis(now.0 + RELOAD_AFTER_MILLIS));
-        self.held_bytes += queue.held_bytes() - before;
+        queue.loaded(loaded, UnixMillis(now.0 + RELOAD_AFTER_MILLIS), &mut self.bodies);
         self.refresh(endpoint, now);
     }
 
@@ -249,18 +267,22 @@ impl Scheduler {
     pub fn load_failed(&mut self, endpoint: EndpointId, now: UnixMillis) {
         self.loads -= 1;
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
-        queue.load_failed(UnixMillis(now.0 + LOAD_AGAIN_MILLIS));
+        queue.load_failed(UnixMillis(now.0 + LOAD_AGAIN_MILLIS), &mut self.bodies);
         self.refresh(endpoint, now);
+    }
+
+    /// Notes how much the plugin or composition made for a delivery under way, which may be nothing.
+    pub fn made(&mut self, endpoint: EndpointId, delivery: DeliveryId, bytes: usize) {
+        if let Some(queue) = self.queues.get_mut(&endpoint) {
+            queue.made(delivery, bytes, &mut self.made);
+        }
     }
 
     /// Frees the place of a delivery that ended; answers a change of the endpoint's breaker, to log.
     pub fn finished(&mut self, end: &DeliveryEnd, now: UnixMillis) -> Option<Change> {
-        self.under_way -= 1;
-        self.offer_place(now);
         let queue = self.queues.get_mut(&end.endpoint)?;
-        let before = queue.held_bytes();
-        let change = queue.finish(&self.breaker, now, end.delivery, end.again_due, end.health);
-        self.held_bytes -= before - queue.held_bytes();
+        self.places.give_back(queue.terms.application, 1);
+        let change = queue.finish(&self.breaker, now, end, &mut self.bodies, &mut self.made);
         if let Some(until) = end.pause_until {
             queue.paused_until = queue.paused_until.max(until);
         }
@@ -271,7 +293,7 @@ impl Scheduler {
     /// Forgets deliveries whose completion is committed.
     pub fn settled(&mut self, endpoint: EndpointId, delivery: DeliveryId, now: UnixMillis) {
         let Some(queue) = self.queues.get_mut(&endpoint) else { return };
-        queue.settle(delivery);
+        queue.settle(delivery, &mut self.made);
         let removed = !queue.terms.enabled && queue.is_quiet() && queue.stored_due.is_none();
         if removed {
             self.forget(endpoint);
@@ -286,8 +308,13 @@ impl Scheduler {
         if let Some(load) = self.next_load(now) {
             return Action::Load(load);
         }
-        if let Some(delivery) = self.next_start(now) {
-            return Action::Start(delivery);
+        loop {
+            if let Some(delivery) = self.next_start(now) {
+                return Action::Start(delivery);
+            }
+            if !self.wake_waiting(now) {
+                break;
+            }
         }
         Action::SleepUntil(self.wake_ups.first().map(|(at, _)| *at))
     }
@@ -307,15 +334,15 @@ impl Scheduler {
 
     fn next_load(&mut self, now: UnixMillis) -> Option<LoadDue> {
         while self.loads < LOADS_IN_FLIGHT_MAX {
-            let endpoint = self.load_wanted.pop_front()?;
+            let endpoint = self.bodies.bytes.next_waiting(LOAD_BYTES_MIN)?;
             let Some(queue) = self.queues.get_mut(&endpoint) else { continue };
-            queue.load_wanted = false;
-            let bytes_left = HEADS_BYTES_MAX.saturating_sub(self.held_bytes);
-            if !wants_load(queue, now) {
+            queue.waits_for_bytes = None;
+            if !wants_load(queue, &self.application_rates, now) {
                 continue;
             }
-            queue.load = LoadState::UnderWay { settled: Default::default(), gave_back: false };
-            queue.stored_due = None;
+            let left = self.bodies.bytes.left_for(queue.terms.application, queue.bytes());
+            let bytes_max = left.min(LOAD_BYTES_MAX);
+            queue.begin_load(bytes_max, &mut self.bodies);
             self.loads += 1;
             return Some(LoadDue {
                 endpoint,
@@ -324,22 +351,24 @@ impl Scheduler {
                 except: queue.known_ids(),
                 // A breaker that is not closed lets one delivery go, and one is enough where memory is short.
                 rows_max: if queue.breaker.is_closed() { LOAD_ROWS_MAX } else { 1 },
-                bytes_max: LOAD_BYTES_MAX.min(bytes_left).max(1),
+                bytes_max,
             });
         }
         None
     }
 
     fn next_start(&mut self, now: UnixMillis) -> Option<PendingDelivery> {
-        let Self { ring, queues, application_rates, breaker, under_way, .. } = self;
-        let free = ROUTER_CONCURRENCY_MAX.saturating_sub(*under_way);
+        let Self { ring, queues, application_rates, breaker, places, made, .. } = self;
         let mut left: Vec<EndpointId> = Vec::new();
         let chosen = ring.next(|endpoint| {
-            let cost =
-                queues.get(&endpoint).and_then(|queue| match go(queue, application_rates, free, now) {
-                    Go::Now { body_bytes } => Some(ring::cost(body_bytes)),
-                    Go::Later(_) | Go::WhenSomethingEnds | Go::WhenAPlaceIsFree => None,
-                });
+            let cost = queues.get(&endpoint).and_then(|queue| {
+                match go(queue, application_rates, places, made, now) {
+                    Go::Now(next) => Some(ring::cost(next.body_bytes)),
+                    Go::Later(_) | Go::WhenSomethingEnds | Go::WhenAPlaceIsFree | Go::WhenThereIsMemory => {
+                        None
+                    }
+                }
+            });
             if cost.is_none() {
                 left.push(endpoint);
             }
@@ -347,10 +376,10 @@ impl Scheduler {
         });
         let started = chosen.and_then(|endpoint| {
             let queue = queues.get_mut(&endpoint)?;
-            let before = queue.held_bytes();
-            let delivery = queue.start(breaker, now)?;
-            self.held_bytes -= before - queue.held_bytes();
-            *under_way += 1;
+            let made_bytes = queue.next()?.made_bytes;
+            let delivery = queue.start(breaker, now, made_bytes)?;
+            places.take(queue.terms.application, 1);
+            made.take(queue.terms.application, made_bytes);
             if let Some(rate) = queue.terms.application_rate {
                 application_rates.entry(queue.terms.application).or_default().count(rate, now);
             }
@@ -369,34 +398,32 @@ impl Scheduler {
 
     /// Decides from an endpoint's state alone what it waits for.
     fn refresh(&mut self, endpoint: EndpointId, now: UnixMillis) {
-        let free = ROUTER_CONCURRENCY_MAX.saturating_sub(self.under_way);
-        let Some(queue) = self.queues.get_mut(&endpoint) else { return };
+        let Self { queues, application_rates, places, bodies, made, .. } = self;
+        let Some(queue) = queues.get_mut(&endpoint) else { return };
+        let application = queue.terms.application;
         self.commit_wanted |= queue.wants_commit();
-        let mut wake_at = None;
-        match go(queue, &self.application_rates, free, now) {
-            Go::Now { .. } if !queue.in_ring => {
+        let (mut wake_at, mut wants_place, mut wants_made) = (None, None, None);
+        match go(queue, application_rates, places, made, now) {
+            Go::Now(_) if !queue.in_ring => {
                 queue.in_ring = true;
-                self.ring.join(queue.terms.application, endpoint);
+                self.ring.join(application, endpoint);
             }
-            Go::Now { .. } | Go::WhenSomethingEnds => {}
-            Go::WhenAPlaceIsFree if !queue.starved => {
-                queue.starved = true;
-                self.starved.push_back(endpoint);
-            }
-            Go::WhenAPlaceIsFree => {}
+            Go::Now(_) | Go::WhenSomethingEnds => {}
+            Go::WhenAPlaceIsFree => wants_place = Some(queue.under_way()),
+            // Whoever waits longest: an endpoint has no share of its own of what lasts so short.
+            Go::WhenThereIsMemory => wants_made = Some(0),
             Go::Later(at) => wake_at = Some(at),
         }
-        let resumes = held_back_until(queue, now);
+        places.set_waiting(&mut queue.waits_for_place, application, endpoint, wants_place);
+        made.set_waiting(&mut queue.waits_for_made, application, endpoint, wants_made);
+        let resumes = held_back_until(queue, application_rates, now);
         if resumes.is_some_and(|at| at.0 > now.0 + RELEASE_PAUSE_MILLIS) {
-            self.held_bytes -= queue.held_bytes();
-            queue.release_held();
+            queue.release_held(bodies);
         }
-        if wants_load(queue, now) {
-            if !queue.load_wanted {
-                queue.load_wanted = true;
-                self.load_wanted.push_back(endpoint);
-            }
-        } else if queue.terms.enabled && queue.load == LoadState::Idle {
+        let wants_load = wants_load(queue, application_rates, now);
+        let wants_bytes = wants_load.then_some(queue.bytes());
+        bodies.bytes.set_waiting(&mut queue.waits_for_bytes, application, endpoint, wants_bytes);
+        if !wants_load && queue.terms.enabled && queue.load == LoadState::Idle {
             let stored_due = queue.stored_due.filter(|due| *due > now);
             let load_at = stored_due.map(|due| resumes.map_or(due, |at| at.max(due))).or(resumes);
             wake_at = wake_at.into_iter().chain(load_at).min();
@@ -412,74 +439,33 @@ impl Scheduler {
         }
     }
 
-    /// Lets those that wait for a place look again, until one takes it.
-    fn offer_place(&mut self, now: UnixMillis) {
-        for _ in 0..self.starved.len() {
-            let Some(endpoint) = self.starved.pop_front() else { return };
-            let Some(queue) = self.queues.get_mut(&endpoint) else { continue };
-            queue.starved = false;
-            self.refresh(endpoint, now);
-            if self.queues.get(&endpoint).is_some_and(|queue| queue.in_ring) {
-                return;
+    /// Lets the next endpoint look again that waits for something of which there is enough for it now.
+    fn wake_waiting(&mut self, now: UnixMillis) -> bool {
+        let endpoint = if let Some(endpoint) = self.places.next_waiting(1) {
+            if let Some(queue) = self.queues.get_mut(&endpoint) {
+                queue.waits_for_place = None;
             }
-        }
+            endpoint
+        } else if let Some(endpoint) = self.made.next_waiting(MADE_ATTEMPT_BYTES) {
+            if let Some(queue) = self.queues.get_mut(&endpoint) {
+                queue.waits_for_made = None;
+            }
+            endpoint
+        } else {
+            return false;
+        };
+        self.refresh(endpoint, now);
+        true
     }
 
     fn forget(&mut self, endpoint: EndpointId) {
-        if let Some(queue) = self.queues.remove(&endpoint)
-            && let Some(at) = queue.wake_at
-        {
+        let Some(mut queue) = self.queues.remove(&endpoint) else { return };
+        if let Some(at) = queue.wake_at {
             self.wake_ups.remove(&(at, endpoint));
         }
+        let application = queue.terms.application;
+        self.places.set_waiting(&mut queue.waits_for_place, application, endpoint, None);
+        self.made.set_waiting(&mut queue.waits_for_made, application, endpoint, None);
+        self.bodies.bytes.set_waiting(&mut queue.waits_for_bytes, application, endpoint, None);
     }
-}
-
-/// Whether an endpoint can start a delivery.
-enum Go {
-    Now { body_bytes: usize },
-    Later(UnixMillis),
-    WhenSomethingEnds,
-    WhenAPlaceIsFree,
-}
-
-fn go(
-    queue: &EndpointQueue,
-    application_rates: &HashMap<ApplicationId, Departures>,
-    free: usize,
-    now: UnixMillis,
-) -> Go {
-    let Some(body_bytes) = queue.next_bytes().filter(|_| queue.terms.enabled) else {
-        return Go::WhenSomethingEnds;
-    };
-    if !queue.has_place() {
-        return Go::WhenSomethingEnds;
-    }
-    // The fair share: no endpoint takes more places than it leaves free, so one that hangs can't take them all.
-    if queue.under_way() >= free {
-        return Go::WhenAPlaceIsFree;
-    }
-    let own_rate = queue.terms.rate.map_or(now, |rate| queue.rate.next_at(rate, now));
-    let shared_rate = queue.terms.application_rate.map_or(now, |rate| {
-        application_rates.get(&queue.terms.application).map_or(now, |gone| gone.next_at(rate, now))
-    });
-    let resumes = held_back_until(queue, now).unwrap_or(now);
-    let at = own_rate.max(shared_rate).max(resumes);
-    if at > now { Go::Later(at) } else { Go::Now { body_bytes } }
-}
-
-/// The end of the pause that the receiver asked for, or that a breaker made, the endpoint's or its plugin's.
-fn held_back_until(queue: &EndpointQueue, now: UnixMillis) -> Option<UnixMillis> {
-    let breaker = match queue.breaker.peek(now) {
-        Permit::Normal | Permit::Probe => now,
-        Permit::Wait { until } => until,
-    };
-    Some(queue.paused_until.max(queue.plugin_paused_until).max(breaker)).filter(|until| *until > now)
-}
-
-fn wants_load(queue: &EndpointQueue, now: UnixMillis) -> bool {
-    queue.terms.enabled
-        && queue.load == LoadState::Idle
-        && queue.held_len() <= HELD_LOW_WATER
-        && queue.stored_due.is_some_and(|due| due <= now)
-        && held_back_until(queue, now).is_none()
 }

@@ -7,11 +7,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::memory::{Bodies, Charge};
 use super::rate::Departures;
-use super::{EndpointTerms, Health};
+use super::resource::{Resource, Seat};
+use super::{DeliveryEnd, EndpointTerms, Health};
 use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
 use crate::id::DeliveryId;
-use crate::limits::IN_FLIGHT_PER_PLACE;
+use crate::limits::{IN_FLIGHT_PER_PLACE, MADE_ATTEMPT_BYTES};
 use crate::policy::Ordering;
 use crate::port::store::{AttemptTrigger, Loaded, OrderKey, PendingDelivery};
 use crate::time::UnixMillis;
@@ -25,7 +27,8 @@ pub(super) struct EndpointQueue {
     pub(super) terms: EndpointTerms,
     /// Due deliveries in memory, next first.
     held: VecDeque<PendingDelivery>,
-    held_bytes: usize,
+    /// What deliveries that are held or in flight take, each as if no other endpoint had its event.
+    bytes: usize,
     /// Deliveries that the store may show although they must not start: held, under way, settling.
     known: HashMap<DeliveryId, Known>,
     under_way: usize,
@@ -49,10 +52,12 @@ pub(super) struct EndpointQueue {
     pub(super) in_ring: bool,
     /// The moment for which a wake-up is set.
     pub(super) wake_at: Option<UnixMillis>,
-    /// Whether the endpoint waits for its turn to load.
-    pub(super) load_wanted: bool,
-    /// Whether the endpoint waits for a place that another one frees.
-    pub(super) starved: bool,
+    /// Where the endpoint waits for memory to load something into.
+    pub(super) waits_for_bytes: Option<Seat>,
+    /// Where it waits for a place.
+    pub(super) waits_for_place: Option<Seat>,
+    /// Where it waits for memory for what its plugin or composition makes.
+    pub(super) waits_for_made: Option<Seat>,
     /// The highest delivery that a load brought. One that is not higher and is reported as appended only now was
     /// in that load, and may have ended since.
     loaded_through: Option<DeliveryId>,
@@ -62,8 +67,16 @@ pub(super) struct EndpointQueue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
     Held,
-    InFlight { attempt: Attempt, order_key: Option<OrderKey> },
-    Settling { again_due: Option<UnixMillis>, order_key: Option<OrderKey> },
+    InFlight { attempt: Attempt, order_key: Option<OrderKey>, charge: Charge, made_bytes: usize },
+    Settling { again_due: Option<UnixMillis>, order_key: Option<OrderKey>, made_bytes: usize },
+}
+
+/// The delivery that would start next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Next {
+    pub(super) body_bytes: usize,
+    /// What must be set aside for what its plugin or composition makes.
+    pub(super) made_bytes: usize,
 }
 
 /// Whether a read of the store is under way.
@@ -72,8 +85,8 @@ pub(super) enum LoadState {
     #[default]
     Idle,
     /// Under way; with the deliveries that were settled meanwhile, which its snapshot may still show, and whether
-    /// held ones were given back, which it left out: what it brings of their keys has gaps.
-    UnderWay { settled: HashSet<DeliveryId>, gave_back: bool },
+    /// held ones were given back, which it left out: what it brings of their keys has gaps. So many bytes are set aside.
+    UnderWay { settled: HashSet<DeliveryId>, gave_back: bool, bytes: usize },
 }
 
 impl EndpointQueue {
@@ -81,7 +94,7 @@ impl EndpointQueue {
         Self {
             terms,
             held: VecDeque::new(),
-            held_bytes: 0,
+            bytes: 0,
             known: HashMap::new(),
             under_way: 0,
             settling: 0,
@@ -96,8 +109,9 @@ impl EndpointQueue {
             invited_at: None,
             in_ring: false,
             wake_at: None,
-            load_wanted: false,
-            starved: false,
+            waits_for_bytes: None,
+            waits_for_place: None,
+            waits_for_made: None,
             loaded_through: None,
         }
     }
@@ -106,8 +120,9 @@ impl EndpointQueue {
         self.held.len()
     }
 
-    pub(super) fn held_bytes(&self) -> usize {
-        self.held_bytes
+    /// What its deliveries take that are held or in flight, each as if no other endpoint had its event.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn known_ids(&self) -> Vec<DeliveryId> {
@@ -138,7 +153,7 @@ impl EndpointQueue {
     /// Takes a delivery into memory, or only remembers that the store has it.
     ///
     /// Where order matters, a new delivery must not overtake what only the store has.
-    pub(super) fn append(&mut self, delivery: PendingDelivery, room: bool) {
+    pub(super) fn append(&mut self, delivery: PendingDelivery, room: bool, bodies: &mut Bodies) {
         if self.known.contains_key(&delivery.id) {
             return;
         }
@@ -148,12 +163,12 @@ impl EndpointQueue {
                 || self.load != LoadState::Idle
                 || delivery.order_key.is_some_and(|key| self.stalled_keys.contains(&key)));
         if room && !late && !overtakes && self.terms.enabled {
-            self.hold(delivery);
+            self.hold(delivery, bodies);
         } else {
             self.note_stored(delivery.due);
             // What is held behind it must not start before it.
             if let Some(key) = self.order_key(&delivery) {
-                self.release_key(key);
+                self.release_key(key, bodies);
             }
         }
     }
@@ -189,22 +204,32 @@ impl EndpointQueue {
     }
 
     /// Gives all held deliveries back to the store, where they still are.
-    pub(super) fn release_held(&mut self) {
+    pub(super) fn release_held(&mut self, bodies: &mut Bodies) {
         self.note_given_back();
         while let Some(delivery) = self.held.pop_front() {
-            self.known.remove(&delivery.id);
-            self.note_stored(delivery.due);
+            self.give_back(&delivery, bodies);
         }
-        self.held_bytes = 0;
     }
 
-    /// The body size of the delivery that would start next; none where order holds all of them back.
-    pub(super) fn next_bytes(&self) -> Option<usize> {
-        self.next_index().map(|index| self.held[index].event.body.len())
+    /// The delivery that would start next; none where order holds all of them back.
+    pub(super) fn next(&self) -> Option<Next> {
+        self.next_index().map(|index| {
+            let delivery = &self.held[index];
+            let makes = self.terms.makes_requests && delivery.prepared.is_none();
+            Next {
+                body_bytes: delivery.event.body.len(),
+                made_bytes: if makes { MADE_ATTEMPT_BYTES } else { 0 },
+            }
+        })
     }
 
-    /// Starts the next delivery.
-    pub(super) fn start(&mut self, config: &BreakerConfig, now: UnixMillis) -> Option<PendingDelivery> {
+    /// Starts the next delivery, for which `made_bytes` are set aside.
+    pub(super) fn start(
+        &mut self,
+        config: &BreakerConfig,
+        now: UnixMillis,
+        made_bytes: usize,
+    ) -> Option<PendingDelivery> {
         let index = self.next_index()?;
         let attempt = match self.breaker.permit(config, now) {
             Permit::Normal => Attempt::Normal,
@@ -212,9 +237,9 @@ impl EndpointQueue {
             Permit::Wait { .. } => return None,
         };
         let delivery = self.held.remove(index)?;
-        self.held_bytes -= delivery.event.body.len();
         self.under_way += 1;
-        self.known.insert(delivery.id, Known::InFlight { attempt, order_key: delivery.order_key });
+        let (order_key, charge) = (delivery.order_key, Charge::of(&delivery));
+        self.known.insert(delivery.id, Known::InFlight { attempt, order_key, charge, made_bytes });
         if let Some(key) = self.order_key(&delivery) {
             self.busy_keys.insert(key);
         }
@@ -224,24 +249,39 @@ impl EndpointQueue {
         Some(delivery)
     }
 
-    /// Frees the place of a delivery; it stays known until it is settled.
+    /// Notes how much an attempt that is under way made, of what was set aside.
+    pub(super) fn made(&mut self, id: DeliveryId, bytes: usize, made: &mut Resource) {
+        if let Some(Known::InFlight { made_bytes, .. }) = self.known.get_mut(&id) {
+            let surplus = made_bytes.saturating_sub(bytes);
+            *made_bytes -= surplus;
+            made.give_back(self.terms.application, surplus);
+        }
+    }
+
+    /// Frees the place of a delivery and its memory but for what is kept of it; it stays known until it is settled.
     pub(super) fn finish(
         &mut self,
         config: &BreakerConfig,
         now: UnixMillis,
-        id: DeliveryId,
-        again_due: Option<UnixMillis>,
-        health: Health,
+        end: &DeliveryEnd,
+        bodies: &mut Bodies,
+        made: &mut Resource,
     ) -> Option<Change> {
-        let Some(Known::InFlight { attempt, order_key }) = self.known.get(&id).copied() else { return None };
-        self.known.insert(id, Known::Settling { again_due, order_key });
+        let DeliveryEnd { delivery: id, again_due, health, kept_bytes, .. } = *end;
+        self.made(id, kept_bytes, made);
+        let Some(Known::InFlight { attempt, order_key, charge, made_bytes }) = self.known.get(&id).copied()
+        else {
+            return None;
+        };
+        self.known.insert(id, Known::Settling { again_due, order_key, made_bytes });
+        self.release(charge, bodies);
         self.under_way -= 1;
         self.settling += 1;
         if let Some(key) = order_key {
             self.busy_keys.remove(&key);
             if again_due.is_some() {
                 self.stalled_keys.insert(key);
-                self.release_key(key);
+                self.release_key(key, bodies);
             }
         }
         match health {
@@ -258,29 +298,44 @@ impl EndpointQueue {
     }
 
     /// Forgets a delivery whose completion is committed.
-    pub(super) fn settle(&mut self, id: DeliveryId) {
-        let Some(Known::Settling { again_due, order_key: _ }) = self.known.get(&id).copied() else { return };
+    pub(super) fn settle(&mut self, id: DeliveryId, made: &mut Resource) {
+        let Some(Known::Settling { again_due, order_key: _, made_bytes }) = self.known.get(&id).copied()
+        else {
+            return;
+        };
         self.known.remove(&id);
+        made.give_back(self.terms.application, made_bytes);
         self.settling -= 1;
         if let Some(due) = again_due {
             self.note_stored(due);
         }
         match &mut self.load {
-            LoadState::UnderWay { settled, gave_back: _ } => {
+            LoadState::UnderWay { settled, .. } => {
                 settled.insert(id);
             }
             LoadState::Idle => self.forget_settled_keys(),
         }
     }
 
+    /// Sets bytes aside for a load, which begins.
+    pub(super) fn begin_load(&mut self, bytes: usize, bodies: &mut Bodies) {
+        bodies.bytes.take(self.terms.application, bytes);
+        self.load = LoadState::UnderWay { settled: HashSet::new(), gave_back: false, bytes };
+        self.stored_due = None;
+    }
+
     /// Takes what a load brought, less what is known and what would overtake. If nothing is left, the store is not
     /// read again before `again_at`.
-    pub(super) fn loaded(&mut self, loaded: Loaded, again_at: UnixMillis) {
-        let LoadState::UnderWay { settled, gave_back } = std::mem::take(&mut self.load) else { return };
+    pub(super) fn loaded(&mut self, loaded: Loaded, again_at: UnixMillis, bodies: &mut Bodies) {
+        let LoadState::UnderWay { settled, gave_back, bytes } = std::mem::take(&mut self.load) else {
+            return;
+        };
+        bodies.bytes.give_back(self.terms.application, bytes);
         if let Some(due) = loaded.next_due {
             self.note_stored(due);
         }
         let held_before = self.held.len();
+        let mut is_full = false;
         for delivery in loaded.deliveries {
             self.loaded_through = self.loaded_through.max(Some(delivery.id));
             if self.known.contains_key(&delivery.id) || settled.contains(&delivery.id) {
@@ -288,10 +343,13 @@ impl EndpointQueue {
             }
             let overtakes =
                 self.order_key(&delivery).is_some_and(|key| gave_back || self.stalled_keys.contains(&key));
-            if overtakes || !self.terms.enabled {
+            // The store counted nothing for events that others held then, and they may have let them go since. What
+            // follows must not overtake what finds no room.
+            is_full |= !bodies.bytes.has(bodies.bytes_for(&delivery));
+            if overtakes || is_full || !self.terms.enabled {
                 self.note_stored(delivery.due);
             } else {
-                self.hold(delivery);
+                self.hold(delivery, bodies);
             }
         }
         if self.held.len() == held_before {
@@ -301,8 +359,9 @@ impl EndpointQueue {
     }
 
     /// A load that failed leaves the store as it was: try again later.
-    pub(super) fn load_failed(&mut self, again_at: UnixMillis) {
-        self.load = LoadState::Idle;
+    pub(super) fn load_failed(&mut self, again_at: UnixMillis, bodies: &mut Bodies) {
+        let LoadState::UnderWay { bytes, .. } = std::mem::take(&mut self.load) else { return };
+        bodies.bytes.give_back(self.terms.application, bytes);
         self.note_stored(again_at);
         self.forget_settled_keys();
     }
@@ -316,14 +375,15 @@ impl EndpointQueue {
     }
 
     fn note_given_back(&mut self) {
-        if let LoadState::UnderWay { gave_back, settled: _ } = &mut self.load {
+        if let LoadState::UnderWay { gave_back, .. } = &mut self.load {
             *gave_back = true;
         }
     }
 
-    fn hold(&mut self, delivery: PendingDelivery) {
+    fn hold(&mut self, mut delivery: PendingDelivery, bodies: &mut Bodies) {
         self.known.insert(delivery.id, Known::Held);
-        self.held_bytes += delivery.event.body.len();
+        bodies.hold(self.terms.application, &mut delivery);
+        self.bytes += Charge::of(&delivery).bytes();
         match self.terms.ordering {
             // A person waits for it, and it may be the probe of a breaker.
             Ordering::Unordered
@@ -340,15 +400,25 @@ impl EndpointQueue {
         }
     }
 
+    /// Gives a delivery that was held back to the store.
+    fn give_back(&mut self, delivery: &PendingDelivery, bodies: &mut Bodies) {
+        self.known.remove(&delivery.id);
+        self.release(Charge::of(delivery), bodies);
+        self.note_stored(delivery.due);
+    }
+
+    fn release(&mut self, charge: Charge, bodies: &mut Bodies) {
+        self.bytes -= charge.bytes();
+        bodies.release(self.terms.application, charge);
+    }
+
     /// Gives the held deliveries of one key back to the store.
-    fn release_key(&mut self, key: OrderKey) {
+    fn release_key(&mut self, key: OrderKey, bodies: &mut Bodies) {
         self.note_given_back();
         let mut kept = VecDeque::with_capacity(self.held.len());
         while let Some(delivery) = self.held.pop_front() {
             if delivery.order_key == Some(key) {
-                self.known.remove(&delivery.id);
-                self.held_bytes -= delivery.event.body.len();
-                self.note_stored(delivery.due);
+                self.give_back(&delivery, bodies);
             } else {
                 kept.push_back(delivery);
             }
@@ -378,7 +448,7 @@ impl EndpointQueue {
 impl Known {
     fn stalled_key(&self) -> Option<OrderKey> {
         match self {
-            Self::Settling { again_due: Some(_), order_key } => *order_key,
+            Self::Settling { again_due: Some(_), order_key, .. } => *order_key,
             Self::Held | Self::InFlight { .. } | Self::Settling { again_due: None, .. } => None,
         }
     }

@@ -1,7 +1,7 @@
 //! The scheduler against a model of the store and of receivers, in virtual time.
 //!
-//! One seed makes one history. Checked at each step: nothing starts twice at once, limits hold, order holds; and at
-//! the end: everything was delivered, and nothing twice.
+//! One seed makes one history. Checked at each step: nothing starts twice at once, limits hold, order holds, memory
+//! stays within its bounds; and at the end: everything was delivered, and nothing twice.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,9 +12,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{Channels, ContentType, Event};
 use crate::id::EventId;
-use crate::limits::IN_FLIGHT_PER_PLACE;
+use crate::limits::{BODIES_BYTES_MAX, EVENT_BODY_BYTES_MAX, IN_FLIGHT_PER_PLACE};
 use crate::port::store::{AttemptTrigger, OrderKey};
 
+mod shares;
+
+/// Of the random histories.
+const ENDPOINTS: usize = 8;
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
 fn endpoint(number: u8) -> EndpointId {
@@ -33,10 +37,23 @@ fn terms(ordering: Ordering) -> EndpointTerms {
         rate: None,
         application_rate: None,
         ordering,
+        makes_requests: false,
     }
 }
 
+static BODY: [u8; EVENT_BODY_BYTES_MAX] = [b'x'; EVENT_BODY_BYTES_MAX];
+
 fn delivery(id: u64, endpoint: EndpointId, key: Option<u64>, due: UnixMillis) -> PendingDelivery {
+    sized_delivery(id, endpoint, key, due, 2)
+}
+
+fn sized_delivery(
+    id: u64,
+    endpoint: EndpointId,
+    key: Option<u64>,
+    due: UnixMillis,
+    body_bytes: usize,
+) -> PendingDelivery {
     let event = Event {
         id: EventId::new(due, u128::from(id)),
         application: application(0),
@@ -45,7 +62,7 @@ fn delivery(id: u64, endpoint: EndpointId, key: Option<u64>, due: UnixMillis) ->
         channels: Channels::default(),
         ordering_key: None,
         content_type: ContentType::json(),
-        body: Bytes::from_static(b"{}"),
+        body: Bytes::from_static(&BODY[..body_bytes]),
     };
     PendingDelivery {
         id: DeliveryId(id),
@@ -79,8 +96,13 @@ impl Rows {
         if load.ordering == Ordering::Unordered {
             due.sort_by_key(|row| (row.due, row.id));
         }
-        let cut = due.get(load.rows_max).map(|row| row.due);
-        due.truncate(load.rows_max);
+        let mut bytes = 0;
+        let rows = due.iter().enumerate().position(|(index, row)| {
+            bytes += row.memory_bytes();
+            index == load.rows_max || (index > 0 && bytes > load.bytes_max)
+        });
+        let cut = rows.map(|index| due[index].due);
+        due.truncate(rows.unwrap_or(due.len()));
         let later = of_endpoint().map(|row| row.due).filter(|due| *due > load.now).min();
         Loaded { deliveries: due, next_due: cut.or(later) }
     }
@@ -89,19 +111,43 @@ impl Rows {
 /// What the environment does next; numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
 enum Op {
-    Append { endpoint: u8, key: u8, report_late: bool },
+    Append {
+        endpoint: u8,
+        key: u8,
+        report_late: bool,
+        body_bytes: usize,
+    },
+    /// The last event goes to another endpoint as well.
+    FanOut {
+        endpoint: u8,
+        key: u8,
+    },
     Report(u8),
-    End { which: u8, fails: bool },
+    /// A plugin or composition is done.
+    Make {
+        which: u8,
+        bytes: usize,
+    },
+    End {
+        which: u8,
+        fails: bool,
+    },
     Commit(u8),
-    AnswerLoad { which: u8, fails: bool },
+    AnswerLoad {
+        which: u8,
+        fails: bool,
+    },
     Advance(u16),
     Toggle(u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (any::<u8>(), 0..3u8, any::<bool>())
-            .prop_map(|(endpoint, key, report_late)| Op::Append { endpoint, key, report_late }),
+        6 => (any::<u8>(), 0..3u8, any::<bool>(), body_bytes()).prop_map(
+            |(endpoint, key, report_late, body_bytes)| Op::Append { endpoint, key, report_late, body_bytes }
+        ),
+        3 => (any::<u8>(), 0..3u8).prop_map(|(endpoint, key)| Op::FanOut { endpoint, key }),
+        2 => (any::<u8>(), body_bytes()).prop_map(|(which, bytes)| Op::Make { which, bytes }),
         3 => any::<u8>().prop_map(Op::Report),
         6 => (any::<u8>(), prop::bool::weighted(0.3)).prop_map(|(which, fails)| Op::End { which, fails }),
         5 => any::<u8>().prop_map(Op::Commit),
@@ -111,12 +157,17 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn body_bytes() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(2usize), 1 => 0..100_000usize, 3 => Just(EVENT_BODY_BYTES_MAX)]
+}
+
 struct World {
     scheduler: Scheduler,
     terms: Vec<EndpointTerms>,
     rows: Rows,
     now: UnixMillis,
     next_id: u64,
+    last: Option<Arc<Event>>,
     unreported: Vec<PendingDelivery>,
     running: Vec<PendingDelivery>,
     uncommitted: Vec<(PendingDelivery, Option<UnixMillis>)>,
@@ -129,7 +180,13 @@ impl World {
     fn new() -> Self {
         let orderings = [Ordering::Unordered, Ordering::PerKey, Ordering::Strict];
         let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
-        let terms: Vec<_> = orderings.into_iter().map(terms).collect();
+        let mut terms: Vec<_> = orderings.into_iter().cycle().take(ENDPOINTS).map(terms).collect();
+        for (number, terms) in terms.iter_mut().enumerate() {
+            // The first application has half of the endpoints, each other one.
+            terms.application = application(number.saturating_sub(ENDPOINTS / 2) as u8);
+            terms.concurrency = if number % 2 == 0 { 4 } else { 64 };
+            terms.makes_requests = number % 3 == 1;
+        }
         for (number, terms) in terms.iter().enumerate() {
             scheduler.endpoint_changed(endpoint(number as u8), Some(*terms), START);
         }
@@ -139,6 +196,7 @@ impl World {
             rows: Rows::default(),
             now: START,
             next_id: 1,
+            last: None,
             unreported: Vec::new(),
             running: Vec::new(),
             uncommitted: Vec::new(),
@@ -149,20 +207,31 @@ impl World {
 
     fn apply(&mut self, op: &Op) {
         match *op {
-            Op::Append { endpoint: number, key, report_late } => {
-                let number = number % self.terms.len() as u8;
-                let key = match self.terms[usize::from(number)].ordering {
-                    Ordering::Unordered => None,
-                    Ordering::PerKey => Some(u64::from(key)),
-                    Ordering::Strict => Some(0),
-                };
-                let row = delivery(self.next_id, endpoint(number), key, self.now);
-                self.next_id += 1;
-                self.rows.0.insert(row.id, row.clone());
+            Op::Append { endpoint, key, report_late, body_bytes } => {
+                let row = self.row(endpoint, key, body_bytes);
+                if usize::from(endpoint) % ENDPOINTS < ENDPOINTS / 2 {
+                    self.last = Some(Arc::clone(&row.event));
+                }
                 if report_late {
                     self.unreported.push(row);
                 } else {
                     self.scheduler.appended(row, self.now);
+                }
+            }
+            Op::FanOut { endpoint, key } => {
+                if let Some(event) = self.last.clone() {
+                    // To the first application: an event has one.
+                    let row = self.row(endpoint % (ENDPOINTS / 2) as u8, key, event.body.len());
+                    // Read anew, as by a store that does not know that it is in memory.
+                    let row = PendingDelivery { event: Arc::new(Event::clone(&event)), ..row };
+                    self.rows.0.insert(row.id, row.clone());
+                    self.scheduler.appended(row, self.now);
+                }
+            }
+            Op::Make { which, bytes } => {
+                if !self.running.is_empty() {
+                    let row = &self.running[usize::from(which) % self.running.len()];
+                    self.scheduler.made(row.endpoint, row.id, bytes);
                 }
             }
             Op::Report(which) => {
@@ -206,6 +275,30 @@ impl World {
         self.poll();
     }
 
+    /// Stores a delivery of a new event.
+    fn row(&mut self, number: u8, key: u8, body_bytes: usize) -> PendingDelivery {
+        let number = number % self.terms.len() as u8;
+        let key = match self.terms[usize::from(number)].ordering {
+            Ordering::Unordered => None,
+            Ordering::PerKey => Some(u64::from(key)),
+            Ordering::Strict => Some(0),
+        };
+        let row = sized_delivery(self.next_id, endpoint(number), key, self.now, body_bytes);
+        self.next_id += 1;
+        self.rows.0.insert(row.id, row.clone());
+        row
+    }
+
+    /// What is held can't be seen from here, what runs can; loads have set aside what they may bring.
+    fn check_memory(&self) {
+        let events: HashMap<EventId, usize> =
+            self.running.iter().map(|row| (row.event.id, row.event.memory_bytes())).collect();
+        let used = self.scheduler.bodies.used();
+        assert!(events.values().sum::<usize>() <= used && used <= BODIES_BYTES_MAX, "{used} bytes of bodies");
+        let made = self.scheduler.made.used();
+        assert!(made <= MADE_BYTES_MAX, "{made} bytes made");
+    }
+
     fn end(&mut self, row: PendingDelivery, fails: bool) {
         let again_due = fails.then(|| UnixMillis(self.now.0 + 500));
         if !fails {
@@ -217,6 +310,7 @@ impl World {
             again_due,
             health: if fails { Health::Bad } else { Health::Good },
             pause_until: None,
+            kept_bytes: if fails { 1000 } else { 0 },
         };
         self.scheduler.finished(&end, self.now);
         self.uncommitted.push((row, again_due));
@@ -236,7 +330,9 @@ impl World {
                 }
                 Action::SleepUntil(_) => break,
             }
+            self.check_memory();
         }
+        self.check_memory();
     }
 
     fn check_start(&self, row: &PendingDelivery) {
@@ -280,12 +376,15 @@ impl World {
                 break;
             }
         }
+        while !self.loads.is_empty() {
+            self.apply(&Op::AnswerLoad { which: 0, fails: false });
+        }
         let stuck: Vec<_> = self.rows.0.keys().collect();
         assert!(stuck.is_empty(), "never delivered: {stuck:?}");
         let twice: HashSet<_> = self.delivered.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "delivered twice: {twice:?}");
         assert_eq!(self.scheduler.under_way(), 0);
-        assert_eq!(self.scheduler.held_bytes, 0);
+        assert_eq!(self.scheduler.memory_bytes(), 0);
     }
 }
 
@@ -346,32 +445,15 @@ fn endpoints_that_hang_leave_places_to_others() {
     assert_eq!(start(&mut scheduler, START).map(|row| row.endpoint), Some(endpoint(hanging)));
 }
 
-#[test]
-fn one_who_waits_for_a_place_gets_the_next_free_one() {
-    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
-    let mut running = Vec::new();
-    let count = ROUTER_CONCURRENCY_MAX as u64;
-    for id in 0..count {
-        let endpoint = EndpointId::new(UnixMillis(2), u128::from(id));
-        scheduler.endpoint_changed(endpoint, Some(terms(Ordering::Unordered)), START);
-        scheduler.appended(delivery(id, endpoint, None, START), START);
-        running.extend(start(&mut scheduler, START));
-    }
-    assert_eq!(scheduler.under_way(), ROUTER_CONCURRENCY_MAX);
-    scheduler.endpoint_changed(endpoint(1), Some(terms(Ordering::Unordered)), START);
-    scheduler.appended(delivery(count, endpoint(1), None, START), START);
-    assert!(start(&mut scheduler, START).is_none());
-
-    let ended = running.pop().unwrap();
-    let end = DeliveryEnd {
-        endpoint: ended.endpoint,
-        delivery: ended.id,
+fn ended(row: &PendingDelivery) -> DeliveryEnd {
+    DeliveryEnd {
+        endpoint: row.endpoint,
+        delivery: row.id,
         again_due: None,
         health: Health::Good,
         pause_until: None,
-    };
-    scheduler.finished(&end, START);
-    assert_eq!(start(&mut scheduler, START).map(|row| row.id), Some(DeliveryId(count)));
+        kept_bytes: 0,
+    }
 }
 
 #[test]
@@ -382,28 +464,21 @@ fn a_commit_is_wanted_before_deliveries_have_to_wait_for_it() {
     for id in 0..10 {
         scheduler.appended(delivery(id, endpoint(0), None, START), START);
     }
-    let end = |id| DeliveryEnd {
-        endpoint: endpoint(0),
-        delivery: id,
-        again_due: None,
-        health: Health::Good,
-        pause_until: None,
-    };
-    let mut ended = Vec::new();
+    let mut done = Vec::new();
     while let Some(started) = start(&mut scheduler, START) {
-        scheduler.finished(&end(started.id), START);
-        ended.push(started.id);
-        assert!(scheduler.take_commit_wanted(), "after {}", ended.len());
+        scheduler.finished(&ended(&started), START);
+        done.push(started.id);
+        assert!(scheduler.take_commit_wanted(), "after {}", done.len());
     }
-    assert_eq!(ended.len(), IN_FLIGHT_PER_PLACE);
-    scheduler.settled(endpoint(0), ended[0], START);
+    assert_eq!(done.len(), IN_FLIGHT_PER_PLACE);
+    scheduler.settled(endpoint(0), done[0], START);
     assert!(start(&mut scheduler, START).is_some());
 }
 
 #[test]
 fn a_rate_is_kept_without_taking_a_place() {
     let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
-    let limited = EndpointTerms { rate: Some(Rate::new(2, 10).unwrap()), ..terms(Ordering::Unordered) };
+    let limited = EndpointTerms { rate: Some(Rate::new(2, 2).unwrap()), ..terms(Ordering::Unordered) };
     scheduler.endpoint_changed(endpoint(0), Some(limited), START);
     for id in 0..3 {
         scheduler.appended(delivery(id, endpoint(0), None, START), START);
@@ -411,9 +486,26 @@ fn a_rate_is_kept_without_taking_a_place() {
     assert!(start(&mut scheduler, START).is_some());
     assert!(start(&mut scheduler, START).is_some());
     let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the rate is exceeded") };
-    assert_eq!(at, UnixMillis(START.0 + 10_000));
+    assert_eq!(at, UnixMillis(START.0 + 2000));
     assert_eq!(scheduler.under_way(), 2);
     assert!(start(&mut scheduler, at).is_some());
+}
+
+#[test]
+fn who_waits_long_for_a_rate_holds_nothing_meanwhile() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let limited = EndpointTerms { rate: Some(Rate::new(1, 60).unwrap()), ..terms(Ordering::Unordered) };
+    scheduler.endpoint_changed(endpoint(0), Some(limited), START);
+    for id in 0..3 {
+        scheduler.appended(delivery(id, endpoint(0), None, START), START);
+    }
+    let first = start(&mut scheduler, START).unwrap();
+    scheduler.finished(&ended(&first), START);
+    assert_eq!(scheduler.memory_bytes(), 0);
+    let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the rate is exceeded") };
+    assert_eq!(at, UnixMillis(START.0 + 60_000));
+    let Action::Load(load) = scheduler.poll(at) else { panic!("the next may go") };
+    assert_eq!(load.endpoint, endpoint(0));
 }
 
 #[test]
@@ -432,10 +524,11 @@ fn a_pause_gives_held_deliveries_back_and_reads_them_again_later() {
         again_due: Some(resumes),
         health: Health::Bad,
         pause_until: Some(resumes),
+        kept_bytes: 0,
     };
     scheduler.finished(&end, START);
     scheduler.settled(endpoint(0), first.id, START);
-    assert_eq!(scheduler.held_bytes, 0);
+    assert_eq!(scheduler.memory_bytes(), 0);
     let Action::SleepUntil(Some(at)) = scheduler.poll(START) else { panic!("the endpoint is paused") };
     assert_eq!(at, resumes);
     let Action::Load(load) = scheduler.poll(resumes) else { panic!("the pause is over") };

@@ -9,6 +9,7 @@
 
 pub(crate) mod history;
 pub(crate) mod load;
+pub(crate) mod shared;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;

@@ -11,11 +11,19 @@ use crate::error::DbError;
 const TABLE: &str = "event";
 const JSON: &str = "application/json";
 
+/// The columns that [`read`] reads but for the body, in its order, for queries that name the table `event`.
+macro_rules! event_head_columns {
+    () => {
+        "event.id, event.application, event.type, event.uid, event.channels, event.ordering_key, \
+         event.content_type"
+    };
+}
+pub(crate) use event_head_columns;
+
 /// The columns that [`read`] reads, in its order, for queries that name the table `event`.
 macro_rules! event_columns {
     () => {
-        "event.id, event.application, event.type, event.uid, event.channels, event.ordering_key, \
-         event.content_type, event.body"
+        concat!($crate::row::event::event_head_columns!(), ", event.body")
     };
 }
 pub(crate) use event_columns;
@@ -63,7 +71,8 @@ pub(crate) fn read(row: &Row<'_>, first: usize) -> Result<Event, DbError> {
         row.get_ref(first + index)?.as_str_or_null().map_err(|error| DbError::row(TABLE, error))
     };
     let event_type = row.get_ref(first + 2)?.as_str().map_err(|error| DbError::row(TABLE, error))?;
-    let body = row.get_ref(first + 7)?.as_blob().map_err(|error| DbError::row(TABLE, error))?;
+    // Not there where a query leaves it out for its size.
+    let body = row.get_ref(first + 7)?.as_blob_or_null().map_err(|error| DbError::row(TABLE, error))?;
     let channels: Vec<Name> = match optional(4)? {
         None => Vec::new(),
         Some(names) => names.split(',').map(|name| parsed(TABLE, name)).collect::<Result<_, _>>()?,
@@ -79,6 +88,6 @@ pub(crate) fn read(row: &Row<'_>, first: usize) -> Result<Event, DbError> {
             None => ContentType::json(),
             Some(text) => parsed(TABLE, text)?,
         },
-        body: Bytes::copy_from_slice(body),
+        body: body.map(Bytes::copy_from_slice).unwrap_or_default(),
     })
 }

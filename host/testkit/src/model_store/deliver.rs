@@ -120,10 +120,11 @@ impl State {
         let mut deliveries: Vec<PendingDelivery> = Vec::new();
         let mut bytes = 0;
         for row in due {
-            if deliveries.len() >= load.rows_max || bytes >= load.bytes_max {
+            bytes += row.memory_bytes();
+            let is_over = !deliveries.is_empty() && bytes > load.bytes_max;
+            if deliveries.len() >= load.rows_max || is_over {
                 return Loaded { deliveries, next_due: Some(row.due) };
             }
-            bytes += row.event.body.len();
             deliveries.push(row.clone());
         }
         let next_due = rows.iter().map(|row| row.due).filter(|due| *due > load.now).min();

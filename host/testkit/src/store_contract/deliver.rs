@@ -1,13 +1,17 @@
 //! Deliveries on their way.
 
+use bytes::Bytes;
 use hookmill_core::delivery::DeadReason;
+use hookmill_core::event::Event;
 use hookmill_core::id::EventId;
+use hookmill_core::limits::DELIVERY_OVERHEAD_BYTES;
 use hookmill_core::policy::Ordering;
 use hookmill_core::port::Store;
 use hookmill_core::port::store::{
     AttemptTrigger, Backlog, Change, Completion, DeliveryState, DeliveryStatus, EndpointCounts, LoadDue,
-    NewDelivery, NewEvent, OrderKey, StoreError,
+    NewDelivery, NewEvent, OrderKey, PendingDelivery, StoreError,
 };
+use hookmill_core::request::{PreparedRequest, RequestBody};
 
 use super::Factory;
 use super::fixture::{
@@ -38,11 +42,11 @@ pub async fn loads_in_the_order_of_due_times(factory: &impl Factory) {
     assert!(load(&store, 12, Ordering::Unordered, at(99)).await.deliveries.is_empty());
 }
 
-/// A load ends after so many rows, or with the row that passes so many bytes, and says what it left.
+/// A load ends after so many rows, or before the row that would pass so many bytes, and says what it left.
 pub async fn limits_end_a_load(factory: &impl Factory) {
     let store = factory.create();
     furnish(&store).await;
-    let body_bytes = event(1, 1, NOW).body.len();
+    let row_bytes = event(1, 1, NOW).memory_bytes() + DELIVERY_OVERHEAD_BYTES;
     for number in 1..=4 {
         let accepted_at = at(u64::try_from(number).expect("a small number"));
         append(&store, new_event(event(number, 1, accepted_at), &[11])).await;
@@ -56,8 +60,9 @@ pub async fn limits_end_a_load(factory: &impl Factory) {
         check(4, 1 << 20, 4, None).await;
         check(3, 1 << 20, 3, Some(4)).await;
         check(1, 1 << 20, 1, Some(2)).await;
-        check(9, body_bytes, 1, Some(2)).await;
-        check(9, body_bytes + 1, 2, Some(3)).await;
+        check(9, row_bytes, 1, Some(2)).await;
+        check(9, 2 * row_bytes - 1, 1, Some(2)).await;
+        check(9, 2 * row_bytes, 2, Some(3)).await;
         check(9, 1, 1, Some(2)).await;
 
         let asked = LoadDue { rows_max: 2, ..load_due(11, ordering, at(9)) };
@@ -67,6 +72,47 @@ pub async fn limits_end_a_load(factory: &impl Factory) {
         let rest = store.load_due(asked).await.expect("a store reads");
         assert_eq!(rest.deliveries.iter().map(|row| row.due).collect::<Vec<_>>(), [at(3)]);
         assert_eq!(rest.next_due, Some(at(4)), "what the caller has is not counted");
+    }
+}
+
+/// What was made of an event counts as well, and bodies of any size come whole.
+pub async fn large_bodies_are_read_within_the_limit(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    let bodies = [100, 9_000, 60_000, 9_001, 300_000].map(|length| Bytes::from(vec![b'x'; length]));
+    for (number, body) in (1..).zip(&bodies) {
+        let large = Event { body: body.clone(), ..event(number, 1, NOW) };
+        append(&store, new_event(large, &[11, 12])).await;
+    }
+    let first = load(&store, 11, Ordering::Unordered, NOW).await.deliveries;
+    let made = PreparedRequest { body: RequestBody::Replaced(bodies[2].clone()), ..prepared(1) };
+    let retry = Completion::Retry { due: NOW, prepared: Some(Box::new(made)) };
+    finish(&store, finished(&first[0], 1, NOW, retry)).await;
+    // No event is in memory any more.
+    drop(first);
+
+    for bytes_max in [1, 20_000, 70_000, 140_000, 1 << 20] {
+        for endpoint in [11, 12] {
+            let mut except = Vec::new();
+            for _ in 0..bodies.len() {
+                let asked = LoadDue {
+                    bytes_max,
+                    except: except.clone(),
+                    ..load_due(endpoint, Ordering::PerKey, NOW)
+                };
+                let loaded = store.load_due(asked).await.expect("a store reads").deliveries;
+                let bytes: usize = loaded.iter().map(PendingDelivery::memory_bytes).sum();
+                assert!(loaded.len() <= 1 || bytes <= bytes_max, "{bytes} bytes of {bytes_max}");
+                for row in &loaded {
+                    assert_eq!(row.event.body, bodies[except.len()], "{bytes_max} bytes");
+                    let is_retry = endpoint == 11 && except.is_empty();
+                    let kept = row.prepared.as_ref().map(|prepared| prepared.body_of(&row.event));
+                    assert_eq!(kept, is_retry.then(|| bodies[2].clone()));
+                    except.push(row.id);
+                }
+            }
+            assert_eq!(except.len(), bodies.len(), "{bytes_max} bytes");
+        }
     }
 }
 

@@ -61,6 +61,7 @@ macro_rules! store_contract {
             configuration::deleting_takes_along_what_belongs_to_it,
             deliver::loads_in_the_order_of_due_times,
             deliver::limits_end_a_load,
+            deliver::large_bodies_are_read_within_the_limit,
             deliver::order_holds_back,
             deliver::order_keeps_each_key_gapless_under_a_limit,
             deliver::finishing_ends_a_delivery,

@@ -1,0 +1,62 @@
+//! Deliveries of one tenant while another one does what it can: many endpoints that hang, and large events for all of them.
+
+use super::{Bench, PAYLOAD_BYTES};
+use crate::error::BenchError;
+use crate::generator::{self, Extent, Numbers};
+use crate::receiver::{Manner, Receiver};
+use crate::report::{Figure, Quantiles, Target};
+use crate::router::Application;
+
+/// Events a second of the tenant that does no wrong.
+const RATE: u32 = 300;
+/// As many as one application may have.
+const HANGING_ENDPOINTS: usize = 1000;
+const LARGE_EVENTS: u64 = 20;
+const LARGE_BYTES: usize = 900_000;
+/// How often the quiet 99th percentile the loud one may be.
+const RISE_MAX: f64 = 3.0;
+const RESIDENT_MAX_MB: f64 = 300.0;
+
+impl Bench {
+    /// Paced deliveries of one application, alone and beside a loud one.
+    pub(super) async fn tenants(&self) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
+        let (quiet, _, quiet_remark) = self.paced_by(false).await?;
+        let (beside, resident_mb, remark) = self.paced_by(true).await?;
+        let figure = |what: &str, ms: f64| Figure::new(format!("{RATE}/s, {what}"), "ms", ms);
+        let figures = vec![
+            figure("alone, p50", quiet.p50),
+            figure("alone, p99", quiet.p99),
+            figure("beside a loud tenant, p50", beside.p50),
+            figure("beside a loud tenant, p99", beside.p99).target(Target::AtMost(quiet.p99 * RISE_MAX)),
+            Figure::new("resident memory, peak", "MB", resident_mb).target(Target::AtMost(RESIDENT_MAX_MB)),
+        ];
+        let loud = format!(
+            "the loud tenant: {HANGING_ENDPOINTS} endpoints that never answer, {LARGE_EVENTS} events of {LARGE_BYTES} bytes"
+        );
+        Ok((figures, vec![quiet_remark, remark, loud]))
+    }
+
+    async fn paced_by(&self, is_loud: bool) -> Result<(Quantiles, f64, String), BenchError> {
+        let receiver = Receiver::start(Manner::Answers).await?;
+        let hanging = Receiver::start(Manner::Holds).await?;
+        let (data, mut router) = self.start_router().await?;
+        let application = Application::create(&router).await?;
+        application.add_endpoint(receiver.address).await?;
+        let loud = Application::create(&router).await?;
+        if is_loud {
+            for _ in 0..HANGING_ENDPOINTS {
+                loud.add_endpoint(hanging.address).await?;
+            }
+            let extent = Extent { connections: 2, seconds: 60.0, events_max: LARGE_EVENTS };
+            let numbers = Numbers::default();
+            generator::closed_loop(&loud.target(&router, LARGE_BYTES), &numbers, extent).await?;
+        }
+        let target = application.target(&router, PAYLOAD_BYTES);
+        let (quantiles, remark) = self.paced(&target, &receiver, RATE, self.fixed_rate_seconds).await?;
+        router.still_runs()?;
+        let resident_mb = router.resident()?.peak_mb;
+        router.kill().await;
+        drop(data);
+        Ok((quantiles, resident_mb, remark))
+    }
+}
