@@ -124,7 +124,9 @@ pub const ENDPOINT_CONCURRENCY_MAX: u16 = 1024;
 pub const IN_FLIGHT_PER_PLACE: usize = 8;
 /// Deliveries of the whole router under way at once. An application alone may have half of them.
 pub const ROUTER_CONCURRENCY_MAX: usize = 2048;
-/// Of these, how many are kept for applications that have few.
+/// The most that one application ever has under way: nobody takes more than he leaves free.
+pub const APPLICATION_CONCURRENCY_MAX: usize = ROUTER_CONCURRENCY_MAX / 2;
+/// How many of the router's are kept for applications that have few.
 pub const ROUTER_CONCURRENCY_RESERVE: usize = 128;
 /// How many an application may have of the kept ones.
 pub const ROUTER_CONCURRENCY_NEWCOMER: usize = 8;
