@@ -118,6 +118,8 @@ fn builder(config: &ServerConfig) -> Builder<TokioExecutor> {
         // Without a timer hyper has no timeouts, and says nothing.
         .timer(TokioTimer::new())
         .header_read_timeout(config.idle_timeout)
+        // A client that says that it sends no more still waits for its answer.
+        .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
     builder
