@@ -65,7 +65,6 @@ fn known(method: &Method, path: &str) -> &'static [&'static str] {
         ("POST", "/app/{app}/msg") => SENDING,
         ("GET", "/app/{app}/msg/{message}") => &["with_content"],
         ("GET", "/app/{app}/msg/{message}/endpoint") => &["limit", "iterator"],
-        ("GET", "/background-task") => &["limit", "iterator", "status", "task", "before", "after"],
         ("GET", "/event-type") => &["limit", "iterator", "order", "include_archived", "with_content"],
         ("DELETE", "/event-type/{name}") => &["expunge"],
         ("PUT", "/plugin/{name}") => &["promote"],
