@@ -545,6 +545,7 @@ fn what_a_person_sends_goes_through_an_open_breaker_as_its_probe() {
         again_due: (health == Health::Bad).then_some(UnixMillis(START.0 + 3_600_000)),
         health,
         pause_until: None,
+        kept_bytes: 0,
     };
     for id in 0..10 {
         scheduler.appended(delivery(id, endpoint(0), None, START), START);
