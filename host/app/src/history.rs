@@ -249,7 +249,7 @@ impl App {
         });
         match self.accepting.try_lease(event.application, event.memory_bytes()) {
             Some(memory) => self.dispatcher.appended(pending.collect(), memory),
-            None => self.dispatcher.stored(endpoint.id, due),
+            None => self.dispatcher.requested(endpoint.id, due),
         }
         Ok(())
     }

@@ -24,14 +24,16 @@ const PAYLOADS_MAX: usize = 64;
 
 /// Payloads that were read lately: the compositions of an application's endpoints are rendered with one after the other.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Payloads(Arc<Mutex<VecDeque<(EventId, Arc<Document>)>>>);
+pub(crate) struct Payloads(Arc<Mutex<Kept>>);
+
+/// The oldest first.
+type Kept = VecDeque<(EventId, Arc<Document>)>;
 
 impl Payloads {
     /// The payload of an event, read once while it is kept.
     pub(crate) fn of(&self, event: &Event) -> Result<Arc<Document>, JsonFault> {
-        let known = |kept: &VecDeque<(EventId, Arc<Document>)>| {
-            kept.iter().find(|(id, _)| *id == event.id).map(|(_, payload)| Arc::clone(payload))
-        };
+        let known =
+            |kept: &Kept| kept.iter().find(|(id, _)| *id == event.id).map(|(_, payload)| Arc::clone(payload));
         if let Some(payload) = known(&self.kept()) {
             return Ok(payload);
         }
@@ -41,16 +43,14 @@ impl Payloads {
             return Ok(payload);
         }
         kept.push_back((event.id, Arc::clone(&payload)));
-        let bytes = |kept: &VecDeque<(EventId, Arc<Document>)>| -> usize {
-            kept.iter().map(|(_, payload)| payload.bytes()).sum()
-        };
+        let bytes = |kept: &Kept| -> usize { kept.iter().map(|(_, payload)| payload.bytes()).sum() };
         while kept.len() > PAYLOADS_MAX || bytes(&kept) > PAYLOADS_BYTES_MAX {
             kept.pop_front();
         }
         Ok(payload)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, VecDeque<(EventId, Arc<Document>)>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

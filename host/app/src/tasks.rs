@@ -274,7 +274,7 @@ impl App {
         let due = self.steady();
         let sent = self.store.resume(TaskStep { task: after, events: look.events, due }).await?;
         if sent > 0 {
-            self.dispatcher.stored(task.endpoint, due);
+            self.dispatcher.requested(task.endpoint, due);
         }
         let after = BackgroundTask { sent: task.sent + sent, ..after };
         self.tasks.advance(after);

@@ -168,17 +168,16 @@ impl Dispatcher {
                 Message::Appended(deliveries, _memory) => {
                     for delivery in deliveries {
                         self.introduce(delivery.endpoint, now);
-                        if delivery.trigger == AttemptTrigger::Manual
-                            && let Some(state) = self.plugin_breakers.get_mut(&delivery.endpoint)
-                        {
-                            state.breaker.probe_from(now);
+                        if delivery.trigger == AttemptTrigger::Manual {
+                            self.probe_plugin(delivery.endpoint, now);
                         }
                         self.scheduler.appended(delivery, now);
                     }
                 }
-                Message::Stored(waiting) => {
+                Message::Requested(waiting) => {
                     self.introduce(waiting.endpoint, now);
-                    self.scheduler.stored(waiting.endpoint, waiting.earliest_due, now);
+                    self.probe_plugin(waiting.endpoint, now);
+                    self.scheduler.requested(waiting.endpoint, waiting.earliest_due, now);
                 }
                 Message::EndpointChanged(endpoint) => {
                     let terms =
@@ -214,6 +213,13 @@ impl Dispatcher {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets the next run of an endpoint's plugin through its breaker, as its probe.
+    fn probe_plugin(&mut self, endpoint: EndpointId, now: UnixMillis) {
+        if let Some(state) = self.plugin_breakers.get_mut(&endpoint) {
+            state.breaker.probe_from(now);
         }
     }
 
@@ -317,10 +323,10 @@ impl Dispatcher {
         } else if ended.plugin_fault.is_some() {
             self.waiting_for_owner.remove(&endpoint);
         }
-        if let Some(fault) = ended.plugin_fault {
-            if let Some(until) = self.record_plugin(endpoint, fault, now) {
-                self.scheduler.plugin_paused(endpoint, until, now);
-            }
+        if let Some(fault) = ended.plugin_fault
+            && let Some(until) = self.record_plugin(endpoint, fault, now)
+        {
+            self.scheduler.plugin_paused(endpoint, until, now);
         }
         let change = self.scheduler.finished(&ended.end, now);
         if change.is_some() {

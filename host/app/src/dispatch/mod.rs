@@ -56,9 +56,10 @@ impl DispatcherHandle {
         }
     }
 
-    /// Deliveries of this endpoint were committed just now, the earliest due at this moment.
-    pub(crate) fn stored(&self, endpoint: EndpointId, earliest_due: UnixMillis) {
-        self.hint(Message::Stored(Backlog { endpoint, earliest_due }));
+    /// Deliveries of this endpoint that a person or a program asked for were committed just now, the earliest due at this
+    /// moment. They go through an open breaker as its probe.
+    pub(crate) fn requested(&self, endpoint: EndpointId, earliest_due: UnixMillis) {
+        self.hint(Message::Requested(Backlog { endpoint, earliest_due }));
     }
 
     /// This endpoint was added, changed or removed.
@@ -87,7 +88,7 @@ enum Message {
     /// Committed just now; the memory of their event is counted elsewhere from here on.
     Appended(Vec<PendingDelivery>, AcceptingMemory),
     /// Committed just now, and still in the store only.
-    Stored(Backlog),
+    Requested(Backlog),
     /// Added, changed or removed.
     EndpointChanged(EndpointId),
     /// So much was made for a delivery that is under way, by a plugin or a composition.

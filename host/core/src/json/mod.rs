@@ -43,13 +43,16 @@ pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Members of an object beyond which a look-up makes an index of it first.
 const UNINDEXED_MEMBERS_MAX: usize = 32;
 
+/// The members of an object: the hash of each name with its place, in the order of the hashes.
+type MemberIndex = Arc<[(u64, u32)]>;
+
 /// A text that is JSON, read once.
 pub struct Document {
     text: Bytes,
     tape: Vec<Entry>,
     hasher: RandomState,
     /// By the place of an object: its members by the hash of their names.
-    indices: Mutex<HashMap<u32, Arc<[(u64, u32)]>>>,
+    indices: Mutex<HashMap<u32, MemberIndex>>,
 }
 
 /// Why a text is not JSON, and where that shows.

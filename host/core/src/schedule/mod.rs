@@ -255,6 +255,14 @@ impl Scheduler {
         self.refresh(endpoint, now);
     }
 
+    /// As [`stored`](Self::stored), at the request of a person or a program: it goes through an open breaker as its probe.
+    pub fn requested(&mut self, endpoint: EndpointId, due: UnixMillis, now: UnixMillis) {
+        if let Some(queue) = self.queues.get_mut(&endpoint) {
+            queue.invite(now);
+        }
+        self.stored(endpoint, due, now);
+    }
+
     /// Takes what a load brought.
     pub fn loaded(&mut self, endpoint: EndpointId, loaded: Loaded, now: UnixMillis) {
         self.loads -= 1;

@@ -535,24 +535,45 @@ fn a_pause_gives_held_deliveries_back_and_reads_them_again_later() {
     assert_eq!((load.endpoint, load.now), (endpoint(0), resumes));
 }
 
-#[test]
-fn what_a_person_sends_goes_through_an_open_breaker_as_its_probe() {
-    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
-    scheduler.endpoint_changed(endpoint(0), Some(terms(Ordering::Unordered)), START);
-    let end = |id, health| DeliveryEnd {
+/// How a delivery of the first endpoint ended.
+fn end(id: DeliveryId, health: Health) -> DeliveryEnd {
+    DeliveryEnd {
         endpoint: endpoint(0),
         delivery: id,
         again_due: (health == Health::Bad).then_some(UnixMillis(START.0 + 3_600_000)),
         health,
         pause_until: None,
         kept_bytes: 0,
-    };
+    }
+}
+
+/// Lets as many deliveries of the first endpoint fail as open its breaker.
+fn open_breaker(scheduler: &mut Scheduler) {
     for id in 0..10 {
         scheduler.appended(delivery(id, endpoint(0), None, START), START);
-        let started = start_past_loads(&mut scheduler, START).unwrap();
+        let started = start_past_loads(scheduler, START).unwrap();
         let _ = scheduler.finished(&end(started.id, Health::Bad), START);
         scheduler.settled(endpoint(0), started.id, START);
     }
+}
+
+#[test]
+fn what_a_person_recovers_goes_through_an_open_breaker_as_its_probe() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    scheduler.endpoint_changed(endpoint(0), Some(terms(Ordering::Unordered)), START);
+    open_breaker(&mut scheduler);
+    scheduler.stored(endpoint(0), START, START);
+    assert!(matches!(scheduler.poll(START), Action::SleepUntil(_)), "an event waits");
+    scheduler.requested(endpoint(0), START, START);
+    let Action::Load(load) = scheduler.poll(START) else { panic!("a probe is read") };
+    assert_eq!((load.endpoint, load.rows_max), (endpoint(0), 1));
+}
+
+#[test]
+fn what_a_person_sends_goes_through_an_open_breaker_as_its_probe() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    scheduler.endpoint_changed(endpoint(0), Some(terms(Ordering::Unordered)), START);
+    open_breaker(&mut scheduler);
     assert_eq!(scheduler.open_until(endpoint(0)), Some(UnixMillis(START.0 + 5000)));
     scheduler.appended(delivery(10, endpoint(0), None, START), START);
     assert!(start_past_loads(&mut scheduler, START).is_none(), "an event waits");
