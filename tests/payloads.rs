@@ -23,7 +23,7 @@ async fn json_that_is_accepted_is_routed_and_composed() {
     api.create_endpoint(&application, &matched.url("/"), json!({ "pattern": { "kind": ["x"] } })).await;
     let composition = json!({
         "name": "composed", "url": composed.url("/"), "preset": "standard",
-        "body": { "format": "json", "content": { "all": "@{{t}}", "kind": "@{{kind}}" } },
+        "body": { "format": "json", "content": { "all": "@{{payload.t}}", "kind": "@{{payload.kind}}" } },
     });
     api.call(Method::POST, &format!("/app/{application}/compose"))
         .json(&composition)

@@ -23,8 +23,17 @@ pub(crate) const EVENT_TYPES: &str = "event_types";
 
 const LIST: &[&str] = &["limit", "iterator", "order"];
 const EVENTS: &[&str] = &["limit", "iterator", "channel", "before", "after", "with_content", EVENT_TYPES];
-const EVENTS_AT_ENDPOINT: &[&str] =
-    &["limit", "iterator", "channel", "status", "before", "after", "with_content", EVENT_TYPES];
+const EVENTS_AT_ENDPOINT: &[&str] = &[
+    "limit",
+    "iterator",
+    "channel",
+    "status",
+    "before",
+    "after",
+    "with_content",
+    "expanded_statuses",
+    EVENT_TYPES,
+];
 const ATTEMPTS: &[&str] = &[
     "limit",
     "iterator",
@@ -34,6 +43,7 @@ const ATTEMPTS: &[&str] = &[
     "before",
     "after",
     "with_content",
+    "expanded_statuses",
     EVENT_TYPES,
 ];
 const ATTEMPTS_OF_EVENT: &[&str] = &[
@@ -46,6 +56,7 @@ const ATTEMPTS_OF_EVENT: &[&str] = &[
     "before",
     "after",
     "with_content",
+    "expanded_statuses",
     EVENT_TYPES,
 ];
 /// Of sending, which has a way of its own.

@@ -28,10 +28,9 @@ const MEMBERS: [Unsupported; 16] = [
     unsupported("mtlsConfig", "client certificates are not sent"),
 ];
 
-const PARAMETERS: [Unsupported; 7] = [
+const PARAMETERS: [Unsupported; 6] = [
     unsupported("tag", "messages have no tags; filter by `channel` or `event_types`"),
     unsupported("with_msg", "read the message with GET .../msg/{message}"),
-    unsupported("expanded_statuses", "statuses are those of the Svix API without it"),
     unsupported("exclude_apps_with_no_endpoints", "all applications are listed"),
     unsupported("exclude_apps_with_disabled_endpoints", "all applications are listed"),
     unsupported("exclude_apps_with_svix_play_endpoints", "all applications are listed"),

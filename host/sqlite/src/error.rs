@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hookmill_core::port::store::StoreError;
 use rusqlite::ErrorCode;
@@ -202,9 +203,19 @@ fn is_full(error: &rusqlite::Error) -> bool {
         // How SQLite says that the log's index found no room to grow.
         SQLITE_IOERR_SHMSIZE => true,
         // SQLite has no name for EFBIG. A write that fails for another reason stores nothing either.
-        SQLITE_IOERR_WRITE | SQLITE_IOERR_TRUNCATE => connection::file_bytes_max().is_some(),
+        SQLITE_IOERR_WRITE | SQLITE_IOERR_TRUNCATE => is_or_was_limited(),
         _ => error.code == ErrorCode::DiskFull,
     }
+}
+
+/// Whether the size of this process' files is limited, or was when a write failed before: the limit may be lifted between
+/// a write that fails and this question.
+fn is_or_was_limited() -> bool {
+    static WAS_LIMITED: AtomicBool = AtomicBool::new(false);
+    if connection::file_bytes_max().is_some() {
+        WAS_LIMITED.store(true, Ordering::Relaxed);
+    }
+    WAS_LIMITED.load(Ordering::Relaxed)
 }
 
 /// A unique index or primary key refused the row.

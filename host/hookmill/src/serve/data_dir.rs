@@ -236,6 +236,15 @@ impl DataDir {
         if self.had_log { Ok(()) } else { self.write_lock(true) }
     }
 
+    /// Notes that the store is closed. Where all of its log is in it, tools that open the store may take the log away.
+    ///
+    /// # Errors
+    /// Nothing can be written.
+    pub(crate) fn stopped(&self) -> Result<(), DataDirError> {
+        let is_empty = self.log().metadata().map_or(true, |log| log.len() == 0);
+        if is_empty { self.write_lock(false) } else { Ok(()) }
+    }
+
     fn log(&self) -> PathBuf {
         let mut path = self.database().into_os_string();
         path.push(LOG_SUFFIX);
@@ -503,6 +512,24 @@ mod tests {
         check(&|path| fs::remove_file(path.join("hookmill.db")).unwrap(), "store_missing");
         check(&|path| fs::write(path.join("hookmill.db"), "").unwrap(), "store_missing");
         check(&|path| fs::remove_file(path.join("hookmill.db-wal")).unwrap(), "store_log_missing");
+    }
+
+    #[test]
+    fn a_log_that_was_empty_at_the_stop_may_be_taken_away() {
+        let check = |log: &str, expect: &str| {
+            let (_parent, path, data_dir) = opened();
+            data_dir.started(&data_dir.seal_key(&SystemEntropy).unwrap()).unwrap();
+            fs::write(path.join("hookmill.db"), "a store").unwrap();
+            fs::write(path.join("hookmill.db-wal"), log).unwrap();
+            data_dir.stopped().unwrap();
+            drop(data_dir);
+            fs::remove_file(path.join("hookmill.db-wal")).unwrap();
+            let data_dir = DataDir::open(&path).unwrap();
+            let code = data_dir.seal_key(&SystemEntropy).map_err(|error| error.code()).map(drop);
+            assert_eq!(code.err().unwrap_or_default(), expect);
+        };
+        check("", "");
+        check("the latest", "store_log_missing");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) struct Running {
     /// Looks after what changes around the router.
     watching: JoinHandle<()>,
     tasks: JoinHandle<()>,
-    _data_dir: DataDir,
+    data_dir: DataDir,
 }
 
 /// A task that runs until it is told to stop.
@@ -137,7 +137,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         retention,
         watching,
         tasks,
-        _data_dir: data_dir,
+        data_dir,
     })
 }
 
@@ -182,6 +182,7 @@ impl Running {
         let closed = self.store.close().await;
         server.and(dispatcher).map_err(|error| super::task_failed(Err(error)))?;
         closed.map_err(|error| super::store_failed(&error.to_string()))?;
+        self.data_dir.stopped()?;
         tracing::info!("router stopped");
         Ok(())
     }

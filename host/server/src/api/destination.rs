@@ -90,6 +90,7 @@ pub(crate) async fn list_messages(
 ) -> Handled {
     let (routes, endpoint) = caller.endpoint(&context, &application, &endpoint)?;
     let with_content = query.flag("with_content", true)?;
+    query.flag("expanded_statuses", false)?;
     let wanted = Status::wanted(&query)?;
     let events = event_query(&query, routes.application.id)?;
     let admits = move |standing| wanted.is_none_or(|wanted| wanted == status(standing));

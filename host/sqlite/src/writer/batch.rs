@@ -180,6 +180,7 @@ impl BatchWriter {
             // A full disk, for example: waits are then longer by what passed since the last commit.
             warn!(%error, "the time of the close could not be kept");
         }
+        self.checkpoints.wrote();
         let closed =
             self.set_synchronous(Synchronous::Full).and_then(|()| self.checkpoints.truncate(&self.db));
         closed.map_err(|error| error.to_store_error())
