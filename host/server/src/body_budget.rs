@@ -195,10 +195,7 @@ where
                 self.held.release();
                 return Err(full.into());
             }
-            // A frame is a piece of the connection's read buffer and keeps all of that in memory. Where more is waited for,
-            // a copy holds what is counted and no more.
-            let is_last = self.body.is_end_stream();
-            Ok(if is_last { frame } else { frame.map_data(|data| Bytes::copy_from_slice(&data)) })
+            Ok(frame)
         }))
     }
 

@@ -92,7 +92,7 @@ where
         Err(too_large(bytes_max))
     } else {
         let stall_max = config.body_stall_timeout;
-        let reading = read_frames(&mut body, bytes_max, declared as usize, stall_max);
+        let reading = read_frames(&mut body, bytes_max, stall_max);
         let reading = tokio::time::timeout(config.body_timeout, reading);
         reading.await.unwrap_or_else(|_| Err(too_slow(config.body_timeout)))
     };
@@ -119,36 +119,64 @@ where
     }
 }
 
-async fn read_frames<B>(
-    body: &mut B,
-    bytes_max: usize,
-    declared: usize,
-    stall_max: Duration,
-) -> Result<Bytes, ApiError>
+/// What came of a body in several frames. A frame keeps the whole buffer that it was read into, and room for a body that is
+/// announced may never be filled: so what came is copied into pieces, and holds little more than was counted.
+#[derive(Default)]
+struct Pieces {
+    whole: Vec<BytesMut>,
+    bytes: usize,
+}
+
+/// Bytes of a piece.
+const PIECE_BYTES: usize = 16 << 10;
+
+impl Pieces {
+    fn push(&mut self, mut data: &[u8]) {
+        self.bytes += data.len();
+        while !data.is_empty() {
+            let room = self.whole.last().map_or(0, |last| PIECE_BYTES - last.len());
+            if room == 0 {
+                self.whole.push(BytesMut::with_capacity(PIECE_BYTES));
+                continue;
+            }
+            let (fits, rest) = data.split_at(room.min(data.len()));
+            self.whole.last_mut().expect("there is one with room").extend_from_slice(fits);
+            data = rest;
+        }
+    }
+
+    fn join(self) -> Bytes {
+        let mut joined = BytesMut::with_capacity(self.bytes);
+        for piece in self.whole {
+            joined.extend_from_slice(&piece);
+        }
+        joined.freeze()
+    }
+}
+
+async fn read_frames<B>(body: &mut B, bytes_max: usize, stall_max: Duration) -> Result<Bytes, ApiError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     // Most bodies come in one frame, whose bytes are kept as they are.
     let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
+    let mut pieces = Pieces::default();
     loop {
         let next = tokio::time::timeout(stall_max, body.frame()).await;
         let Some(frame) = next.map_err(|_| too_slow(stall_max))? else { break };
         let frame = frame.map_err(|error| ended_early(&*error.into()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if first.len() + joined.len() + data.len() > bytes_max {
+        if first.len() + pieces.bytes + data.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
-        if joined.is_empty() && first.is_empty() {
+        if pieces.bytes == 0 && first.is_empty() {
             first = data;
         } else {
-            // All at once: grown bit by bit it would be moved, and be twice as large in the end.
-            joined.reserve(declared.min(bytes_max).saturating_sub(joined.len()));
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&data);
+            pieces.push(&std::mem::take(&mut first));
+            pieces.push(&data);
         }
     }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
+    Ok(if pieces.bytes == 0 { first } else { pieces.join() })
 }
 
 /// How long a caller waits for room.

@@ -75,6 +75,7 @@ fn known(method: &Method, path: &str) -> &'static [&'static str] {
         ("GET", "/app/{app}/msg") => EVENTS,
         ("POST", "/app/{app}/msg") => SENDING,
         ("GET", "/app/{app}/msg/{message}") => &["with_content"],
+        ("GET", "/app/{app}/msg/{message}/attempt/{attempt}") => &["expanded_statuses"],
         ("GET", "/app/{app}/msg/{message}/endpoint") => &["limit", "iterator"],
         ("GET", "/event-type") => &["limit", "iterator", "order", "include_archived", "with_content"],
         ("DELETE", "/event-type/{name}") => &["expunge"],

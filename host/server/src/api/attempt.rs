@@ -174,7 +174,9 @@ pub(crate) async fn get(
     State(context): State<Arc<Context>>,
     caller: Caller,
     Path((application, message, attempt)): Path<(String, String, String)>,
+    query: Query,
 ) -> Handled {
+    query.flag("expanded_statuses", false)?;
     let routes = caller.administered(&context, &application)?;
     let event = context.app.event(routes.application.id, &message).await?;
     let record = context.app.attempt(routes.application.id, event.id, &attempt).await?;
