@@ -92,7 +92,7 @@ fn port_of(listener: &TcpListener) -> u16 {
 
 /// Runs a command of a shell; answers what it prints. Where there is no curl, its arguments are sent all the same.
 async fn run_curl(command: &str) -> Value {
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).env("no_proxy", "*").stdin(Stdio::null()).kill_on_drop(true);
     let output = wait::event("curl ends", shell.output()).await.expect("there is a shell");
     let printed = match output.status.code() {

@@ -7,6 +7,7 @@
 //! made in `hookmill-core`; here they are carried out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -70,6 +71,8 @@ pub struct App {
     clock: Arc<dyn Clock>,
     /// By how much steady time, which goes on over restarts, is ahead of the clock of this process.
     steady_lead: Duration,
+    /// Milliseconds that the wall clock was ahead of steady time when that was last looked at.
+    wall_lead: AtomicI64,
     entropy: Arc<dyn Entropy>,
     address_policy: AddressPolicy,
     request_origin: RequestOrigin,
@@ -142,6 +145,7 @@ impl App {
             transport: parts.transport,
             clock: parts.clock,
             steady_lead,
+            wall_lead: AtomicI64::new(0),
             entropy: parts.entropy,
             address_policy: parts.address_policy,
             request_origin: parts.request_origin,
@@ -214,10 +218,22 @@ impl App {
         self.clock.steady().after(self.steady_lead)
     }
 
-    /// The present moment on both clocks.
+    /// The present moment on both clocks. Reading one after the other, each in whole milliseconds, would let a moment of
+    /// steady time be shown a millisecond later at one time and earlier at another: their distance changes by more or stays.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        Moment { wall: self.now(), steady: self.steady() }
+        const READING_MILLIS: u64 = 2;
+        let (wall, steady) = (self.now(), self.steady());
+        let known = self.wall_lead.load(Ordering::Relaxed);
+        match steady.0.checked_add_signed(known) {
+            Some(expected) if wall.0.abs_diff(expected) <= READING_MILLIS => {
+                Moment { wall: UnixMillis(expected), steady }
+            }
+            _ => {
+                self.wall_lead.store(wall.0.wrapping_sub(steady.0).cast_signed(), Ordering::Relaxed);
+                Moment { wall, steady }
+            }
+        }
     }
 
     /// Turns off an endpoint that is gone or failed.

@@ -210,15 +210,34 @@ fn provide_promtool(root: &Path) -> Result<(), String> {
 const COMPILER_TESTS: &[&str] = &[
     "authoring::",
     "bad_plugins::an_upload_that_is_cut_off_leaves_nothing",
+    "bad_plugins::what_is_no_plugin_is_refused_by_name",
     "main_job::a_whatsapp_status_becomes",
     "main_job::an_osmox_notification_becomes",
+    "nothing_ignored::an_endpoint_is_not_left_without_its_plugin",
     "plugin_platform::",
+    "sources::as_providers_are::metas_unsigned_handshake",
     "sources::reports_of_providers_become_notifications",
 ];
-const NODE_TESTS: &[&str] = &["authoring::", "plugin_platform::", "receivers::express", "verifiers::"];
+const NODE_TESTS: &[&str] = &[
+    "authoring::a_dry_run",
+    "authoring::a_project_in_javascript",
+    "authoring::a_sample_that_fails",
+    "authoring::sources_and_classifiers",
+    "import::an_import_that_was_cut_off",
+    "import::endpoints_of_a_svix_server",
+    "nothing_ignored::a_plugin_sends_to_origins",
+    "nothing_ignored::a_retry_of_what_a_script_made",
+    "plugin_platform::",
+    "receivers::express",
+    "verifiers::",
+];
 const PYTHON_TESTS: &[&str] = &[
-    "authoring::a_project_in_python_delivers",
-    "mifumo::the_guides_own_function_verifies_each_payload",
+    "authoring::a_project_in_c",
+    "authoring::a_project_in_python",
+    "mifumo::a_test_call_delivers",
+    "mifumo::existing_plain_text_secrets",
+    "mifumo::the_guides_own_function",
+    "mifumo::the_json_dumps_variant",
     "receivers::django",
     "receivers::fastapi",
     "receivers::flask",
@@ -226,7 +245,13 @@ const PYTHON_TESTS: &[&str] = &[
     "verifiers::",
 ];
 const PHP_TESTS: &[&str] = &["receivers::php"];
-const PROMTOOL_TESTS: &[&str] = &["metrics::"];
+const PROMTOOL_TESTS: &[&str] = &[
+    "metrics::dead_letters_fire",
+    "metrics::many_retries_fire",
+    "metrics::more_calm_traffic",
+    "metrics::receivers_that",
+    "metrics::the_shipped_examples",
+];
 
 #[cfg(test)]
 mod tests {
