@@ -138,7 +138,7 @@ fn card(text: &str, from: usize) -> Option<Range<usize>> {
         let start = at + offset;
         before = text[at..start].chars().next_back().or(before);
         let groups = Groups::of(&text[start..], CARD_DIGITS_MAX);
-        if !before.is_some_and(|char| digit(char).is_some())
+        if before.is_none_or(|char| digit(char).is_none())
             && let Some(end) = groups.last_end(|digits| digits.len() >= CARD_DIGITS_MIN && is_checked(digits))
         {
             return Some(start..start + end);
@@ -161,7 +161,7 @@ fn is_checked(digits: &[u8]) -> bool {
             (_, digit) => digit * 2,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Digits in groups, with whatever may stand between the groups of one number.
