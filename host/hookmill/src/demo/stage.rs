@@ -162,14 +162,14 @@ async fn register(client: &Client, part: &Part) -> Result<(), Failure> {
 /// receivers have no certificates.
 async fn register_system(client: &Client, part: &Part, system: &System) -> Result<(), Failure> {
     let endpoint = json!({ "uid": part.name, "url": part.receiver.url(), "eventTypes": part.types });
-    client.call(Method::POST, &["app", APP, "endpoint"], Some(&endpoint)).await?;
+    let created: Value = client.call(Method::POST, &["app", APP, "endpoint"], Some(&endpoint)).await?;
     let terms = json!({ "preset": system.preset, "url": "any" });
     client.call(Method::PATCH, &["app", APP, "endpoint", part.name, "policy"], Some(&terms)).await?;
     let secret = secret_of(client, part.name).await?;
     if let Some((header, key)) = system.signature {
         let key = match key {
             SignatureKey::Secret => secret.clone(),
-            SignatureKey::EndpointId => part.name.to_owned(),
+            SignatureKey::EndpointId => created["id"].as_str().unwrap_or_default().to_owned(),
         };
         part.receiver.trust_own(OwnSignature { header, key });
     }

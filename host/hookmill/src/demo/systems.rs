@@ -22,7 +22,7 @@ pub(super) struct System {
 pub(super) enum SignatureKey {
     /// The endpoint's secret, as text.
     Secret,
-    /// The id by which its owner knows the endpoint.
+    /// The id that creating the endpoint answered.
     EndpointId,
 }
 
