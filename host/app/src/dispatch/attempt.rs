@@ -22,7 +22,7 @@ use hookmill_core::plugin::{
 };
 use hookmill_core::port::plugins::{ClassifierRun, TransformReport, TransformRun};
 use hookmill_core::port::store::{AttemptRecord, AttemptResult, Completion, Finished, PendingDelivery};
-use hookmill_core::request::{BuildError, PreparedRequest, build};
+use hookmill_core::request::{BuildError, OutgoingRequest, PreparedRequest, build};
 use hookmill_core::schedule::{DeliveryEnd, Health};
 use hookmill_core::time::{Moment, UnixMillis};
 use hookmill_core::trace::{AttemptTrace, SentRequest, SentTo, TraceLine};
@@ -154,6 +154,7 @@ impl Attempt {
                 return Run::Ended(Box::new(ended));
             }
         };
+        let mut kept_request = self.kept_before_sending(&request, &shaped);
         let sent = Instant::now();
         let timeout = self.endpoint.policy.effective().timeout.get();
         let outcome = self.app.transport.send(request, timeout).await;
@@ -164,11 +165,13 @@ impl Attempt {
         let mut judgement = self.judge(&outcome).await;
         let mut logs = std::mem::take(&mut shaped.logs);
         logs.append(&mut judgement.logs);
-        let request = self.sent_request(&shaped, &judgement, &logs, &secrets, started);
+        if kept_request.is_none() && (judgement.class != Class::Delivered || !logs.is_empty()) {
+            kept_request = self.built_again(&shaped, &secrets, started);
+        }
         let sent_to = self.sent_to(&shaped.prepared);
         let mut ended = self.conclude(&outcome, judgement, *shaped, started_at, took);
         ended.finished.attempt.sent_to = sent_to;
-        ended.finished.attempt.trace = kept(AttemptTrace { logs, request });
+        ended.finished.attempt.trace = kept(AttemptTrace { logs, request: kept_request });
         ended.plugin_fault = plugin_fault;
         ended.facts.response_time = Some(response_time);
         Run::Ended(Box::new(ended))
@@ -191,23 +194,17 @@ impl Attempt {
         if prepared.url == self.endpoint.url { SentTo::Endpoint(url) } else { SentTo::Elsewhere(url) }
     }
 
-    /// What is kept of the request: where it failed, where it was shaped, or where a plugin wrote something. An event that
-    /// went out as it came and was taken says all by itself. The request went to the transport; it is built once more,
-    /// which gives the same at the same moment.
-    fn sent_request(
-        &self,
-        shaped: &Shaped,
-        judgement: &Judgement,
-        logs: &[TraceLine],
-        secrets: &BoundSecrets,
-        started: Moment,
-    ) -> Option<SentRequest> {
-        let original = PreparedRequest::original(&self.endpoint);
-        let says_nothing =
-            judgement.class == Class::Delivered && logs.is_empty() && shaped.prepared == original;
-        if says_nothing {
-            return None;
-        }
+    /// What is kept of the request whatever comes of it: where it was shaped, or where the plugin wrote something. An event
+    /// that goes out as it came and is taken says all by itself.
+    fn kept_before_sending(&self, request: &OutgoingRequest, shaped: &Shaped) -> Option<SentRequest> {
+        let is_original =
+            shaped.logs.is_empty() && shaped.prepared == PreparedRequest::original(&self.endpoint);
+        (!is_original).then(|| SentRequest::of(request, &shaped.prepared, self.app.keep_request_bodies))
+    }
+
+    /// What is kept of a request that turned out to be worth it. It went to the transport; built once more, it is the same
+    /// at the same moment.
+    fn built_again(&self, shaped: &Shaped, secrets: &BoundSecrets, started: Moment) -> Option<SentRequest> {
         let built = build(&self.endpoint, &self.delivery.event, &shaped.prepared, secrets, started).ok()?;
         Some(SentRequest::of(&built, &shaped.prepared, self.app.keep_request_bodies))
     }
