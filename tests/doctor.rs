@@ -9,7 +9,7 @@ use hookmill_tests::api::Endpoint;
 use hookmill_tests::judge;
 use hookmill_tests::router::{ADMIN_KEY, DataDir, Options, Router};
 use http::Method;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
@@ -38,6 +38,10 @@ async fn examined(router: &Router, endpoint: &Endpoint) -> Value {
 async fn check(url: &str, failure_code: &str, diagnosis: &str, advised: &str) {
     let data_dir = DataDir::new();
     let router = data_dir.start().await;
+    check_with(&router, url, failure_code, diagnosis, advised).await;
+}
+
+async fn check_with(router: &Router, url: &str, failure_code: &str, diagnosis: &str, advised: &str) {
     let api = router.api();
     let application = api.create_application("ill").await;
     let endpoint = api.create_endpoint(&application, url, json!({})).await;
@@ -50,12 +54,12 @@ async fn check(url: &str, failure_code: &str, diagnosis: &str, advised: &str) {
         "{attempt}"
     );
 
-    let findings = examined(&router, &endpoint).await;
+    let findings = examined(router, &endpoint).await;
     let cause = &findings["causes"][0];
     assert_eq!([&cause["code"], &cause["attempts"]], [&json!(diagnosis), &json!(1)], "{findings}");
     assert_eq!(findings["counts"]["retrying"], 1, "{findings}");
     assert_eq!(findings["counts"]["nextAttempt"], attempt["nextAttempt"]);
-    let output = command(&router, &["doctor", "--endpoint", &endpoint.id, "--app", &application]).await;
+    let output = command(router, &["doctor", "--endpoint", &endpoint.id, "--app", &application]).await;
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains(diagnosis) && shown.contains(advised), "{advised:?} in:\n{shown}");
 }
@@ -89,34 +93,79 @@ async fn a_name_that_does_not_exist() {
 
 #[tokio::test]
 async fn a_certificate_that_nobody_trusts() {
-    let (address, accepting) = self_signed().await;
-    let url = format!("https://{address}/");
+    let receiver = Secure::start(for_this_machine()).await;
+    let url = format!("https://{}/", receiver.address);
     check(&url, "tls_failed", "tls_unknown_issuer", "update the certificate").await;
-    accepting.abort();
+}
+
+/// Conversation webhooks, Common Issues: "Expired certificate | Set up auto-renewal".
+#[tokio::test]
+async fn a_certificate_that_has_expired() {
+    let mut certificate = for_this_machine();
+    certificate.not_before = date_time_ymd(2019, 1, 1);
+    certificate.not_after = date_time_ymd(2020, 1, 1);
+    check_trusted(certificate, "tls_expired", "set up auto-renewal").await;
+}
+
+/// The same: "Certificate mismatch | Verify domain matching".
+#[tokio::test]
+async fn a_certificate_for_another_host() {
+    let other = CertificateParams::new(vec!["hooks.example".to_owned()]).expect("a name");
+    check_trusted(other, "tls_name_mismatch", "verify that the domain of the URL matches").await;
+}
+
+/// As [`check`], where the router trusts whoever signed the certificate.
+async fn check_trusted(certificate: CertificateParams, diagnosis: &str, advised: &str) {
+    let receiver = Secure::start(certificate).await;
+    let data_dir = DataDir::new();
+    let authorities = data_dir.path().with_file_name("authorities.pem");
+    std::fs::write(&authorities, &receiver.pem).expect("a temporary directory can be written");
+    let path = authorities.to_str().expect("a path of text").to_owned();
+    let variables = vec![("SSL_CERT_FILE", &*path.leak())];
+    let router = data_dir.start_with(&Options { variables, ..Options::default() }).await;
+    check_with(&router, &format!("https://{}/", receiver.address), "tls_failed", diagnosis, advised).await;
+}
+
+fn for_this_machine() -> CertificateParams {
+    CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address")
 }
 
 /// A receiver with a certificate that it signed itself; whoever trusts it gets no answer.
-async fn self_signed() -> (SocketAddr, AbortHandle) {
-    let hosts = vec!["127.0.0.1".to_owned()];
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(hosts).expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .expect("the key is the certificate's");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-    let address = listener.local_addr().expect("a bound listener has an address");
-    let accepting = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            // A client that does not trust the certificate ends the handshake.
-            let _ = acceptor.accept(stream).await;
-        }
-    });
-    (address, accepting.abort_handle())
+struct Secure {
+    address: SocketAddr,
+    pem: String,
+    accepting: AbortHandle,
+}
+
+impl Secure {
+    async fn start(certificate: CertificateParams) -> Self {
+        let signing_key = KeyPair::generate().expect("there is randomness");
+        let certificate = certificate.self_signed(&signing_key).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("the key is the certificate's");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that does not trust the certificate ends the handshake.
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        Self { address, pem: certificate.pem(), accepting: accepting.abort_handle() }
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
 }
 
 #[tokio::test]

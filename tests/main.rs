@@ -23,6 +23,7 @@ mod payloads;
 mod plugin_platform;
 mod receivers;
 mod schedules;
+mod seed_statements;
 mod sources;
 mod strangers;
 mod svix_client;

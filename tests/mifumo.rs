@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use hookmill_core::endpoint::EndpointState;
-use hookmill_core::policy::Overrides;
+use hookmill_core::policy::{Overrides, Timeout};
 use hookmill_core::preset::Preset;
 use hookmill_testkit::receiver::{Behaviour, Received, Receiver};
 use hookmill_tests::api::Api;
@@ -72,6 +72,17 @@ async fn an_answer_after_30_seconds_is_none() {
         router.run_for(DAY).await;
         assert_eq!(router.receiver().arrivals().len(), attempts, "{takes} s");
     }
+}
+
+/// Troubleshooting: "Increase timeout if possible".
+#[tokio::test(start_paused = true)]
+async fn a_timeout_can_be_increased() {
+    let timeout = Some(Timeout::new(Duration::from_secs(60)).expect("within the limits"));
+    let router = VirtualRouter::start(Preset::Mifumo, Overrides { timeout, ..Overrides::default() }).await;
+    router.receiver().take(Duration::from_secs(59));
+    router.send("message.sent", seed("mifumo-message-sent.json")).await;
+    router.run_for(DAY).await;
+    assert_eq!(router.receiver().arrivals().len(), 1);
 }
 
 /// What the guide's own `verify_webhook` says of each payload, signature and secret.
@@ -213,6 +224,49 @@ fn verify_dumped(body: &[u8], signature: &str, secret: &str) -> bool {
     let output = running.wait_with_output().expect("it is our child");
     let dumped = String::from_utf8(output.stdout).expect("it writes ASCII");
     verify_webhook(&[(&dumped, signature, secret)]) == [true]
+}
+
+/// "Test Webhook with cURL": its body.
+const TEST_EVENT: &str = r#"{
+    "event": "message.sent",
+    "message_id": "msg_test_123",
+    "recipients": ["+255123456789"],
+    "sender_id": "Taarifa-SMS",
+    "content": "Test message",
+    "sent_at": "2024-01-01T10:00:00Z",
+    "cost": 10.0,
+    "currency": "USD",
+    "provider": "beem_africa",
+    "timestamp": "2024-01-01T10:00:00Z"
+  }"#;
+
+/// "Test Webhook with cURL": sent as it is printed, it arrives as it is printed, and is verified; and a source takes the
+/// command with another URL.
+#[tokio::test]
+async fn the_printed_test_event_arrives_as_it_is_printed() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("tested").await;
+    let preset = json!({ "preset": "mifumo" });
+    let endpoint = api.create_endpoint(&application, &receiver.url("/webhook/sms"), preset).await;
+    let secret = api.secret(&endpoint).await;
+    api.send(&application, "message.sent", TEST_EVENT).await;
+    let source = json!({
+        "name": "sms", "application": application, "eventType": { "pointer": "/event" },
+        "verification": { "type": "none" },
+    });
+    api.call(Method::POST, "/source").json(&source).await.expect_status(201);
+    let stranger = api.without_key();
+    let posted = stranger.call_at(Method::POST, "/in/sms").header("content-type", "application/json");
+    let posted = posted.body(TEST_EVENT).await;
+    assert!((200..300).contains(&posted.status), "{posted:?}");
+    for request in receiver.wait_for(2).await {
+        assert_eq!(request.body, TEST_EVENT);
+        let signature = request.headers["x-webhook-signature"].to_str().unwrap();
+        assert_eq!(verify_webhook(&[(TEST_EVENT, signature, &secret)]), [true]);
+    }
 }
 
 /// Webhook Testing: "verify your endpoint is working with test calls".

@@ -334,6 +334,21 @@ async fn compose_variables_of_the_table() {
     }
 }
 
+/// "status: sent|delivered|read|failed|deleted".
+#[tokio::test]
+async fn each_status_is_reported() {
+    let setup = Setup::new(Behaviour::accepts()).await;
+    let url = setup.here("https://www.domain.com/ack/receive?status=@{{payload.status}}");
+    let webhook = setup.compose(&json!({ "name": "states", "url": url, "method": "GET" })).await;
+    let mut event = status();
+    for (sent, name) in ["sent", "delivered", "read", "failed", "deleted"].into_iter().enumerate() {
+        event["payload"]["status"] = json!(name);
+        setup.send_to(&webhook, STATUS, &event.to_string()).await;
+        let request = setup.receiver.wait_for(sent + 1).await.pop().expect("one was awaited");
+        assert_eq!(request.path, format!("/ack/receive?status={name}"));
+    }
+}
+
 /// "Body Format: Choose between JSON or FormData for the payload", with whatever a value may hold.
 #[tokio::test]
 async fn compose_form_data_with_binary() {
