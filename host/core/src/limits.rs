@@ -153,8 +153,13 @@ pub const BODIES_NEWCOMER_BYTES: usize = LOAD_BYTES_MIN;
 pub const MADE_BYTES_MAX: usize = 40 << 20;
 /// Of these, how many are kept for applications that have few.
 pub const MADE_RESERVE_BYTES: usize = 5 << 20;
-/// Bytes that are set aside before a plugin or composition makes something, since nobody knows yet how much.
+/// Bytes that a plugin or composition makes of one event, at most.
 pub const MADE_ATTEMPT_BYTES: usize = TRANSFORM_OUTPUT_BYTES_MAX + CUSTOM_HEADER_BYTES_MAX;
+/// Bytes that are set aside before a plugin or composition makes something, beside [`MADE_EXPECTED_BODIES`], since nobody
+/// knows yet how much it will be. What turns out to be more is thrown away, and made again with [`MADE_ATTEMPT_BYTES`].
+pub const MADE_EXPECTED_BYTES: usize = 16 << 10;
+/// How often the event's body is set aside before a plugin or composition makes something of it.
+pub const MADE_EXPECTED_BODIES: usize = 4;
 /// What an event takes in memory beside its body, about.
 pub const EVENT_OVERHEAD_BYTES: usize = 512;
 /// What a delivery takes in memory beside its event, about.
@@ -207,6 +212,7 @@ const _: () = {
     assert!(LOADS_IN_FLIGHT_MAX * LOAD_BYTES_MAX < BODIES_BYTES_MAX);
     assert!(2 * BODIES_NEWCOMER_BYTES <= BODIES_RESERVE_BYTES);
     assert!(2 * MADE_ATTEMPT_BYTES <= MADE_RESERVE_BYTES);
+    assert!(MADE_EXPECTED_BYTES <= MADE_ATTEMPT_BYTES);
     assert!(2 * ACCEPTING_NEWCOMER_BYTES <= ACCEPTING_RESERVE_BYTES);
     assert!(ROUTER_CONCURRENCY_RESERVE >= 2 * ROUTER_CONCURRENCY_NEWCOMER);
     assert!(EVENT_MEMORY_BYTES_MAX <= 120 << 20, "a router with any backlog lives in 200 MB");

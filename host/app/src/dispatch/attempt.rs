@@ -15,7 +15,7 @@ use hookmill_core::delivery::{
 use hookmill_core::destination::Kept;
 use hookmill_core::endpoint::{Endpoint, Transformation};
 use hookmill_core::id::AttemptId;
-use hookmill_core::limits::{PLUGIN_FAILURE_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
+use hookmill_core::limits::{MADE_ATTEMPT_BYTES, PLUGIN_FAILURE_BYTES_MAX, RESPONSE_KEPT_BYTES_MAX};
 use hookmill_core::plugin::{
     BoundSecrets, ClassifierVerdict, LogLevel, LogLine, PluginDigest, PluginUse, ReceiverAnswer,
     TransformOutcome, World,
@@ -36,6 +36,8 @@ use crate::metrics::AttemptFacts;
 
 /// For how long an endpoint is left alone while it is being marked failed.
 const SUSPENDING_MAX: Duration = Duration::from_secs(60);
+/// From so much on, what was set aside and not used is given back before the request is sent.
+const MADE_SURPLUS_BYTES: usize = 64 << 10;
 
 /// What an attempt needs.
 pub(super) struct Attempt {
@@ -44,6 +46,8 @@ pub(super) struct Attempt {
     pub(super) delivery: PendingDelivery,
     /// The plugin's breaker is open and the endpoint wants the original then.
     pub(super) bypass_plugin: bool,
+    /// What is set aside for what a plugin or composition makes.
+    pub(super) made_bytes: usize,
     /// Who is told how much memory a plugin's or composition's request takes.
     pub(super) dispatcher: mpsc::Sender<Message>,
 }
@@ -72,6 +76,8 @@ pub(super) enum Run {
     Ended(Box<Ended>),
     /// No attempt: this machine lacked something. Nothing is recorded, and the store has the delivery as it was.
     NotSent(NotSent),
+    /// No attempt: more was made than was set aside for it, and thrown away. Nothing is recorded.
+    MadeMore(DeliveryEnd),
 }
 
 /// A delivery that was not sent for want of something on this machine.
@@ -130,6 +136,8 @@ struct Judgement {
 enum Step {
     Send(Box<Shaped>),
     End(Box<Ended>),
+    /// More was made than was set aside for it.
+    MadeMore,
 }
 
 impl Attempt {
@@ -142,6 +150,7 @@ impl Attempt {
         let mut shaped = match step {
             Step::Send(shaped) => shaped,
             Step::End(ended) => return Run::Ended(ended),
+            Step::MadeMore => return Run::MadeMore(self.not_sent(self.app.steady())),
         };
         self.tell_made(&shaped).await;
         let secrets = self.endpoint.transformation.configured().map(|used| Arc::clone(&used.binding.secrets));
@@ -159,7 +168,11 @@ impl Attempt {
         let timeout = self.endpoint.policy.effective().timeout.get();
         let outcome = self.app.transport.send(request, timeout).await;
         if let Outcome::NotSent { detail } = outcome {
-            return Run::NotSent(NotSent { end: self.not_sent(), detail, plugin_fault });
+            return Run::NotSent(NotSent {
+                end: self.not_sent(self.app.steady().after(NOT_SENT_WAIT)),
+                detail,
+                plugin_fault,
+            });
         }
         let (response_time, took) = (sent.elapsed(), began.elapsed());
         let mut judgement = self.judge(&outcome).await;
@@ -177,11 +190,11 @@ impl Attempt {
         Run::Ended(Box::new(ended))
     }
 
-    fn not_sent(&self) -> DeliveryEnd {
+    fn not_sent(&self, again_due: UnixMillis) -> DeliveryEnd {
         DeliveryEnd {
             endpoint: self.endpoint.id,
             delivery: self.delivery.id,
-            again_due: Some(self.app.steady().after(NOT_SENT_WAIT)),
+            again_due: Some(again_due),
             health: Health::NotSent,
             pause_until: None,
             kept_bytes: 0,
@@ -233,6 +246,9 @@ impl Attempt {
         let fault = report.result.as_ref().err().is_some_and(TransformFailure::is_fault);
         let mut logs = trace_lines(World::Transform, report.logs);
         let mut step = match report.result {
+            Ok(TransformOutcome::Deliver(requests)) if self.is_more_than_expected(&requests) => {
+                Step::MadeMore
+            }
             Ok(TransformOutcome::Deliver(mut requests)) if requests.len() == 1 => {
                 let prepared = requests.remove(0);
                 Step::Send(Box::new(Shaped { prepared, plugin, keep: true, logs: Vec::new() }))
@@ -265,15 +281,22 @@ impl Attempt {
                 ended.finished.attempt.trace = kept(AttemptTrace { logs, request: None });
             }
             Step::Send(shaped) => shaped.logs = logs,
+            Step::MadeMore => {}
         }
         (step, Some(fault))
     }
 
-    /// Gives back what was set aside for more than was made.
+    /// Whether more was made than is set aside, although there may be more of it.
+    fn is_more_than_expected(&self, made: &[PreparedRequest]) -> bool {
+        (1..MADE_ATTEMPT_BYTES).contains(&self.made_bytes)
+            && made.iter().map(PreparedRequest::memory_bytes).sum::<usize>() > self.made_bytes
+    }
+
+    /// Gives back what was set aside for more than was made, where that is much.
     async fn tell_made(&self, shaped: &Shaped) {
-        if self.delivery.prepared.is_none() && makes_requests(&self.endpoint) {
+        let bytes = shaped.prepared.memory_bytes();
+        if self.made_bytes.saturating_sub(bytes) >= MADE_SURPLUS_BYTES {
             let (endpoint, delivery) = (self.endpoint.id, self.delivery.id);
-            let bytes = shaped.prepared.memory_bytes();
             // Fails only when the dispatcher is gone, and with it the process.
             let _ = self.dispatcher.send(Message::Made { endpoint, delivery, bytes }).await;
         }
@@ -286,6 +309,9 @@ impl Attempt {
     /// have it back when the composition is corrected.
     async fn compose(&self, composition: &Composition, started_at: UnixMillis, began: Instant) -> Step {
         let error = match self.app.render(composition, &self.delivery.event).await {
+            Ok(prepared) if self.is_more_than_expected(std::slice::from_ref(&prepared)) => {
+                return Step::MadeMore;
+            }
             Ok(prepared) => {
                 return Step::Send(Box::new(Shaped { keep: true, ..Shaped::unshaped(prepared) }));
             }

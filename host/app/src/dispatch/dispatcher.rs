@@ -142,7 +142,7 @@ impl Dispatcher {
                 break None;
             }
             match self.scheduler.poll(now) {
-                Action::Start(delivery) => self.start(delivery, now),
+                Action::Start { delivery, made_bytes } => self.start(delivery, made_bytes, now),
                 Action::Load(load) => self.load(load),
                 Action::SleepUntil(until) => break until,
             }
@@ -193,6 +193,7 @@ impl Dispatcher {
                 Message::Made { endpoint, delivery, bytes } => self.scheduler.made(endpoint, delivery, bytes),
                 Message::Ran(Run::Ended(ended)) => self.ended(*ended, now),
                 Message::Ran(Run::NotSent(not_sent)) => self.not_sent(not_sent, now),
+                Message::Ran(Run::MadeMore(end)) => self.scheduler.made_more(&end, now),
                 Message::Loaded(endpoint, Some(loaded)) => self.scheduler.loaded(endpoint, loaded, now),
                 Message::Loaded(endpoint, None) => self.scheduler.load_failed(endpoint, now),
                 Message::Backlog(Some(backlog)) => {
@@ -252,7 +253,7 @@ impl Dispatcher {
         }
     }
 
-    fn start(&mut self, delivery: PendingDelivery, now: UnixMillis) {
+    fn start(&mut self, delivery: PendingDelivery, made_bytes: usize, now: UnixMillis) {
         let Some(endpoint) = self.app.table().endpoints.get(&delivery.endpoint).map(Arc::clone) else {
             // Deleted since; its deliveries went with it, and its queue goes with this message.
             let sender = self.inbox.sender.clone();
@@ -273,7 +274,8 @@ impl Dispatcher {
         let bypass_plugin = bypasses(&endpoint) && !self.plugin_permitted(endpoint.id, now);
         let sender = self.inbox.sender.clone();
         let dispatcher = sender.clone();
-        let attempt = Attempt { app: Arc::clone(&self.app), endpoint, delivery, bypass_plugin, dispatcher };
+        let app = Arc::clone(&self.app);
+        let attempt = Attempt { app, endpoint, delivery, bypass_plugin, made_bytes, dispatcher };
         tokio::spawn(async move {
             let run = attempt.run().await;
             // Fails only when the dispatcher is gone, and with it the process.

@@ -41,7 +41,7 @@ mod tests;
 use memory::Bodies;
 use queue::{EndpointQueue, LoadState};
 use rate::Departures;
-use resource::Resource;
+use resource::{Resource, Want};
 use ring::Ring;
 use runnable::{Go, go, held_back_until, wants_load};
 
@@ -99,7 +99,12 @@ pub struct DeliveryEnd {
 #[derive(Debug)]
 pub enum Action {
     /// Send this delivery, then tell [`Scheduler::finished`].
-    Start(PendingDelivery),
+    Start {
+        /// What to send.
+        delivery: PendingDelivery,
+        /// What is set aside for what its plugin or composition makes. Where it makes more, tell [`Scheduler::made_more`].
+        made_bytes: usize,
+    },
     /// Read the store, then tell [`Scheduler::loaded`] or [`Scheduler::load_failed`].
     Load(LoadDue),
     /// Nothing can be done before this moment, or before something happens.
@@ -286,6 +291,16 @@ impl Scheduler {
         }
     }
 
+    /// Notes that the plugin or composition made more for a delivery than was set aside. That is thrown away and nothing is
+    /// recorded; the delivery starts again, and it and those behind it get [`MADE_ATTEMPT_BYTES`] for a while.
+    pub fn made_more(&mut self, end: &DeliveryEnd, now: UnixMillis) {
+        if let Some(queue) = self.queues.get_mut(&end.endpoint) {
+            queue.expect_most();
+        }
+        let _ = self.finished(end, now);
+        self.settled(end.endpoint, end.delivery, now);
+    }
+
     /// Frees the place of a delivery that ended; answers a change of the endpoint's breaker, to log.
     pub fn finished(&mut self, end: &DeliveryEnd, now: UnixMillis) -> Option<Change> {
         let queue = self.queues.get_mut(&end.endpoint)?;
@@ -317,8 +332,8 @@ impl Scheduler {
             return Action::Load(load);
         }
         loop {
-            if let Some(delivery) = self.next_start(now) {
-                return Action::Start(delivery);
+            if let Some((delivery, made_bytes)) = self.next_start(now) {
+                return Action::Start { delivery, made_bytes };
             }
             if !self.wake_waiting(now) {
                 break;
@@ -342,7 +357,7 @@ impl Scheduler {
 
     fn next_load(&mut self, now: UnixMillis) -> Option<LoadDue> {
         while self.loads < LOADS_IN_FLIGHT_MAX {
-            let endpoint = self.bodies.bytes.next_waiting(LOAD_BYTES_MIN)?;
+            let endpoint = self.bodies.bytes.next_waiting()?;
             let Some(queue) = self.queues.get_mut(&endpoint) else { continue };
             queue.waits_for_bytes = None;
             if !wants_load(queue, &self.application_rates, now) {
@@ -365,16 +380,17 @@ impl Scheduler {
         None
     }
 
-    fn next_start(&mut self, now: UnixMillis) -> Option<PendingDelivery> {
+    fn next_start(&mut self, now: UnixMillis) -> Option<(PendingDelivery, usize)> {
         let Self { ring, queues, application_rates, breaker, places, made, .. } = self;
         let mut left: Vec<EndpointId> = Vec::new();
         let chosen = ring.next(|endpoint| {
             let cost = queues.get(&endpoint).and_then(|queue| {
                 match go(queue, application_rates, places, made, now) {
                     Go::Now(next) => Some(ring::cost(next.body_bytes)),
-                    Go::Later(_) | Go::WhenSomethingEnds | Go::WhenAPlaceIsFree | Go::WhenThereIsMemory => {
-                        None
-                    }
+                    Go::Later(_)
+                    | Go::WhenSomethingEnds
+                    | Go::WhenAPlaceIsFree
+                    | Go::WhenThereIsMemory(_) => None,
                 }
             });
             if cost.is_none() {
@@ -391,7 +407,7 @@ impl Scheduler {
             if let Some(rate) = queue.terms.application_rate {
                 application_rates.entry(queue.terms.application).or_default().count(rate, now);
             }
-            Some((endpoint, delivery))
+            Some((endpoint, delivery, made_bytes))
         });
         for endpoint in left {
             if let Some(queue) = self.queues.get_mut(&endpoint) {
@@ -399,9 +415,9 @@ impl Scheduler {
             }
             self.refresh(endpoint, now);
         }
-        let (endpoint, delivery) = started?;
+        let (endpoint, delivery, made_bytes) = started?;
         self.refresh(endpoint, now);
-        Some(delivery)
+        Some((delivery, made_bytes))
     }
 
     /// Decides from an endpoint's state alone what it waits for.
@@ -417,9 +433,11 @@ impl Scheduler {
                 self.ring.join(application, endpoint);
             }
             Go::Now(_) | Go::WhenSomethingEnds => {}
-            Go::WhenAPlaceIsFree => wants_place = Some(queue.under_way()),
+            Go::WhenAPlaceIsFree => {
+                wants_place = Some(Want { used: queue.under_way(), amount: 1 });
+            }
             // Whoever waits longest: an endpoint has no share of its own of what lasts so short.
-            Go::WhenThereIsMemory => wants_made = Some(0),
+            Go::WhenThereIsMemory(amount) => wants_made = Some(Want { used: 0, amount }),
             Go::Later(at) => wake_at = Some(at),
         }
         places.set_waiting(&mut queue.waits_for_place, application, endpoint, wants_place);
@@ -429,7 +447,7 @@ impl Scheduler {
             queue.release_held(bodies);
         }
         let wants_load = wants_load(queue, application_rates, now);
-        let wants_bytes = wants_load.then_some(queue.bytes());
+        let wants_bytes = wants_load.then(|| Want { used: queue.bytes(), amount: LOAD_BYTES_MIN });
         bodies.bytes.set_waiting(&mut queue.waits_for_bytes, application, endpoint, wants_bytes);
         if !wants_load && queue.terms.enabled && queue.load == LoadState::Idle {
             let stored_due = queue.stored_due.filter(|due| *due > now);
@@ -449,12 +467,12 @@ impl Scheduler {
 
     /// Lets the next endpoint look again that waits for something of which there is enough for it now.
     fn wake_waiting(&mut self, now: UnixMillis) -> bool {
-        let endpoint = if let Some(endpoint) = self.places.next_waiting(1) {
+        let endpoint = if let Some(endpoint) = self.places.next_waiting() {
             if let Some(queue) = self.queues.get_mut(&endpoint) {
                 queue.waits_for_place = None;
             }
             endpoint
-        } else if let Some(endpoint) = self.made.next_waiting(MADE_ATTEMPT_BYTES) {
+        } else if let Some(endpoint) = self.made.next_waiting() {
             if let Some(queue) = self.queues.get_mut(&endpoint) {
                 queue.waits_for_made = None;
             }

@@ -13,13 +13,16 @@ use super::resource::{Resource, Seat};
 use super::{DeliveryEnd, EndpointTerms, Health};
 use crate::breaker::{Attempt, Breaker, BreakerConfig, Change, Permit};
 use crate::id::DeliveryId;
-use crate::limits::{IN_FLIGHT_PER_PLACE, MADE_ATTEMPT_BYTES};
+use crate::limits::{IN_FLIGHT_PER_PLACE, MADE_ATTEMPT_BYTES, MADE_EXPECTED_BODIES, MADE_EXPECTED_BYTES};
 use crate::policy::Ordering;
 use crate::port::store::{AttemptTrigger, Loaded, OrderKey, PendingDelivery};
 use crate::time::UnixMillis;
 
 /// How often people's deliveries are let through an open breaker.
 const INVITED_EVERY: Duration = Duration::from_secs(1);
+/// How many of an endpoint's deliveries get the most memory, after its plugin or composition made more than expected: few
+/// runs are made twice even where each second one makes much.
+const EXPECT_MOST_FOR: u32 = 64;
 
 /// What the scheduler knows of one endpoint.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ pub(super) struct EndpointQueue {
     pub(super) waits_for_place: Option<Seat>,
     /// Where it waits for memory for what its plugin or composition makes.
     pub(super) waits_for_made: Option<Seat>,
+    /// So many of its next deliveries get the most memory for what is made of them.
+    expect_most: u32,
     /// The highest delivery that a load brought. One that is not higher and is reported as appended only now was
     /// in that load, and may have ended since.
     loaded_through: Option<DeliveryId>,
@@ -112,6 +117,7 @@ impl EndpointQueue {
             waits_for_bytes: None,
             waits_for_place: None,
             waits_for_made: None,
+            expect_most: 0,
             loaded_through: None,
         }
     }
@@ -215,12 +221,22 @@ impl EndpointQueue {
     pub(super) fn next(&self) -> Option<Next> {
         self.next_index().map(|index| {
             let delivery = &self.held[index];
+            let body_bytes = delivery.event.body.len();
             let makes = self.terms.makes_requests && delivery.prepared.is_none();
-            Next {
-                body_bytes: delivery.event.body.len(),
-                made_bytes: if makes { MADE_ATTEMPT_BYTES } else { 0 },
-            }
+            Next { body_bytes, made_bytes: if makes { self.expected_bytes(body_bytes) } else { 0 } }
         })
+    }
+
+    fn expected_bytes(&self, body_bytes: usize) -> usize {
+        if self.expect_most > 0 {
+            return MADE_ATTEMPT_BYTES;
+        }
+        (MADE_EXPECTED_BYTES + MADE_EXPECTED_BODIES * body_bytes).min(MADE_ATTEMPT_BYTES)
+    }
+
+    /// What was made of a delivery was more than expected.
+    pub(super) fn expect_most(&mut self) {
+        self.expect_most = EXPECT_MOST_FOR;
     }
 
     /// Starts the next delivery, for which `made_bytes` are set aside.
@@ -237,6 +253,9 @@ impl EndpointQueue {
             Permit::Wait { .. } => return None,
         };
         let delivery = self.held.remove(index)?;
+        if made_bytes > 0 {
+            self.expect_most = self.expect_most.saturating_sub(1);
+        }
         self.under_way += 1;
         let (order_key, charge) = (delivery.order_key, Charge::of(&delivery));
         self.known.insert(delivery.id, Known::InFlight { attempt, order_key, charge, made_bytes });

@@ -23,15 +23,24 @@ pub(super) struct Resource {
 struct WaitingApplication {
     used: usize,
     turn: u64,
-    /// By what they have, then by how long they have waited; never empty.
-    endpoints: BTreeSet<(usize, u64, EndpointId)>,
+    /// By what they have, then by how long they have waited; never empty. With how much each of them wants.
+    endpoints: BTreeSet<(usize, u64, EndpointId, usize)>,
 }
 
 /// An endpoint's place in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seat {
-    used: usize,
+    want: Want,
     turn: u64,
+}
+
+/// What an endpoint waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Want {
+    /// How much it has.
+    pub(super) used: usize,
+    /// How much more it wants.
+    pub(super) amount: usize,
 }
 
 impl Resource {
@@ -63,38 +72,40 @@ impl Resource {
         self.move_in_line(application);
     }
 
-    /// Lets an endpoint that has so much wait, or (with `None`) wait no longer. Who waits already keeps its turn.
+    /// Lets an endpoint wait, or (with `None`) wait no longer. Who waits already keeps its turn.
     pub(super) fn set_waiting(
         &mut self,
         seat: &mut Option<Seat>,
         application: ApplicationId,
         endpoint: EndpointId,
-        used: Option<usize>,
+        want: Option<Want>,
     ) {
-        if seat.map(|seat| seat.used) == used {
+        if seat.map(|seat| seat.want) == want {
             return;
         }
         let turn = seat.map(|seat| seat.turn);
         if let Some(seat) = seat.take() {
             self.leave(application, endpoint, seat);
         }
-        if let Some(used) = used {
+        if let Some(want) = want {
             let turn = turn.unwrap_or_else(|| self.next_turn());
-            *seat = Some(Seat { used, turn });
-            self.stand_in_line(application).endpoints.insert((used, turn, endpoint));
+            *seat = Some(Seat { want, turn });
+            self.stand_in_line(application).endpoints.insert((want.used, turn, endpoint, want.amount));
         }
     }
 
-    /// The endpoint that takes as much next, which waits no longer; none where nothing is left for any of them.
-    pub(super) fn next_waiting(&mut self, amount: usize) -> Option<EndpointId> {
+    /// The endpoint that takes what it wants next, which waits no longer; none where that is not left for whoever has least:
+    /// it is kept for it then.
+    pub(super) fn next_waiting(&mut self) -> Option<EndpointId> {
         let (application, endpoint, seat) = self.line.iter().find_map(|(_, _, application)| {
             let left = self.shares.left_for(*application);
+            let (used, turn, endpoint, amount) = *self.waiting.get(application)?.endpoints.first()?;
             if left < amount {
                 return Some(None);
             }
             // All of an application's endpoints may have what they may have of it already: then the next one's turn.
-            let (used, turn, endpoint) = *self.waiting.get(application)?.endpoints.first()?;
-            (used + amount <= left).then_some(Some((*application, endpoint, Seat { used, turn })))
+            let seat = Seat { want: Want { used, amount }, turn };
+            (used + amount <= left).then_some(Some((*application, endpoint, seat)))
         })??;
         self.leave(application, endpoint, seat);
         Some(endpoint)
@@ -102,7 +113,8 @@ impl Resource {
 
     fn leave(&mut self, application: ApplicationId, endpoint: EndpointId, seat: Seat) {
         let Some(waiting) = self.waiting.get_mut(&application) else { return };
-        waiting.endpoints.remove(&(seat.used, seat.turn, endpoint));
+        let Seat { want, turn } = seat;
+        waiting.endpoints.remove(&(want.used, turn, endpoint, want.amount));
         if waiting.endpoints.is_empty() {
             self.line.remove(&(waiting.used, waiting.turn, application));
             self.waiting.remove(&application);
@@ -151,6 +163,10 @@ mod tests {
         EndpointId::new(UnixMillis(0), number)
     }
 
+    fn want(used: usize) -> Option<Want> {
+        Some(Want { used, amount: 1 })
+    }
+
     #[test]
     fn the_application_that_has_least_is_next_and_of_it_the_endpoint_that_has_least() {
         let mut places = Resource::new(Shares::new(100, 10, 2));
@@ -158,15 +174,33 @@ mod tests {
         places.take(application(2), 10);
         let mut seats = [None; 4];
         for (number, (of, used)) in [(1, 0), (2, 7), (2, 3), (2, 3)].into_iter().enumerate() {
-            places.set_waiting(&mut seats[number], application(of), endpoint(number as u128), Some(used));
+            places.set_waiting(&mut seats[number], application(of), endpoint(number as u128), want(used));
         }
-        assert_eq!(places.next_waiting(1), Some(endpoint(2)));
+        assert_eq!(places.next_waiting(), Some(endpoint(2)));
         places.take(application(2), 15);
-        assert_eq!(places.next_waiting(1), Some(endpoint(0)));
-        assert_eq!(places.next_waiting(1), Some(endpoint(3)));
-        assert_eq!(places.next_waiting(1), Some(endpoint(1)));
-        assert_eq!(places.next_waiting(1), None);
+        assert_eq!(places.next_waiting(), Some(endpoint(0)));
+        assert_eq!(places.next_waiting(), Some(endpoint(3)));
+        assert_eq!(places.next_waiting(), Some(endpoint(1)));
+        assert_eq!(places.next_waiting(), None);
         assert!(places.line.is_empty() && places.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_whoever_has_least_wants_is_kept_for_it() {
+        let mut bytes = Resource::new(Shares::new(100, 40, 20));
+        let (mut much, mut little) = (None, None);
+        bytes.take(application(1), 10);
+        bytes.take(application(3), 75);
+        let wants = |amount| Some(Want { used: 0, amount });
+        bytes.set_waiting(&mut little, application(1), endpoint(1), wants(5));
+        bytes.set_waiting(&mut much, application(2), endpoint(2), wants(20));
+        assert_eq!(bytes.next_waiting(), None, "15 are left, and they are not for whoever has 10 of them");
+        bytes.give_back(application(3), 5);
+        assert_eq!(bytes.next_waiting(), Some(endpoint(2)));
+        bytes.take(application(2), 20);
+        assert_eq!(bytes.next_waiting(), None);
+        bytes.give_back(application(3), 5);
+        assert_eq!(bytes.next_waiting(), Some(endpoint(1)));
     }
 
     #[test]
@@ -175,10 +209,10 @@ mod tests {
         places.take(application(1), 20);
         places.take(application(2), 25);
         let (mut greedy, mut modest) = (None, None);
-        places.set_waiting(&mut greedy, application(1), endpoint(1), Some(20));
-        places.set_waiting(&mut modest, application(2), endpoint(2), Some(0));
-        assert_eq!(places.next_waiting(1), Some(endpoint(2)));
-        assert_eq!(places.next_waiting(1), None);
+        places.set_waiting(&mut greedy, application(1), endpoint(1), want(20));
+        places.set_waiting(&mut modest, application(2), endpoint(2), want(0));
+        assert_eq!(places.next_waiting(), Some(endpoint(2)));
+        assert_eq!(places.next_waiting(), None);
         places.set_waiting(&mut greedy, application(1), endpoint(1), None);
         assert!(places.line.is_empty() && greedy.is_none());
     }

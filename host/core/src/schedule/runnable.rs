@@ -16,7 +16,8 @@ pub(super) enum Go {
     Later(UnixMillis),
     WhenSomethingEnds,
     WhenAPlaceIsFree,
-    WhenThereIsMemory,
+    /// So much of it.
+    WhenThereIsMemory(usize),
 }
 
 pub(super) fn go(
@@ -36,7 +37,7 @@ pub(super) fn go(
         return Go::WhenAPlaceIsFree;
     }
     if next.made_bytes > made.left_for(queue.terms.application, 0) {
-        return Go::WhenThereIsMemory;
+        return Go::WhenThereIsMemory(next.made_bytes);
     }
     let resumes = held_back_by_itself_until(queue, now).unwrap_or(now);
     let at = rates_allow_at(queue, application_rates, now).max(resumes);

@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{Channels, ContentType, Event};
 use crate::id::EventId;
-use crate::limits::{BODIES_BYTES_MAX, EVENT_BODY_BYTES_MAX, IN_FLIGHT_PER_PLACE};
+use crate::limits::{
+    BODIES_BYTES_MAX, EVENT_BODY_BYTES_MAX, IN_FLIGHT_PER_PLACE, MADE_EXPECTED_BODIES, MADE_EXPECTED_BYTES,
+};
 use crate::port::store::{AttemptTrigger, OrderKey};
 
 mod shares;
@@ -128,6 +130,8 @@ enum Op {
         which: u8,
         bytes: usize,
     },
+    /// It made more than was set aside.
+    MakeMore(u8),
     End {
         which: u8,
         fails: bool,
@@ -148,6 +152,7 @@ fn op() -> impl Strategy<Value = Op> {
         ),
         3 => (any::<u8>(), 0..3u8).prop_map(|(endpoint, key)| Op::FanOut { endpoint, key }),
         2 => (any::<u8>(), body_bytes()).prop_map(|(which, bytes)| Op::Make { which, bytes }),
+        1 => any::<u8>().prop_map(Op::MakeMore),
         3 => any::<u8>().prop_map(Op::Report),
         6 => (any::<u8>(), prop::bool::weighted(0.3)).prop_map(|(which, fails)| Op::End { which, fails }),
         5 => any::<u8>().prop_map(Op::Commit),
@@ -234,6 +239,13 @@ impl World {
                     self.scheduler.made(row.endpoint, row.id, bytes);
                 }
             }
+            Op::MakeMore(which) => {
+                if let Some(row) = take(&mut self.running, which) {
+                    let again = Some(self.now);
+                    let end = DeliveryEnd { again_due: again, health: Health::NotSent, ..ended(&row) };
+                    self.scheduler.made_more(&end, self.now);
+                }
+            }
             Op::Report(which) => {
                 if let Some(row) = take(&mut self.unreported, which) {
                     self.scheduler.appended(row, self.now);
@@ -304,14 +316,9 @@ impl World {
         if !fails {
             *self.delivered.entry(row.id).or_default() += 1;
         }
-        let end = DeliveryEnd {
-            endpoint: row.endpoint,
-            delivery: row.id,
-            again_due,
-            health: if fails { Health::Bad } else { Health::Good },
-            pause_until: None,
-            kept_bytes: if fails { 1000 } else { 0 },
-        };
+        let health = if fails { Health::Bad } else { Health::Good };
+        let kept_bytes = if fails { 1000 } else { 0 };
+        let end = DeliveryEnd { again_due, health, kept_bytes, ..ended(&row) };
         self.scheduler.finished(&end, self.now);
         self.uncommitted.push((row, again_due));
     }
@@ -319,9 +326,10 @@ impl World {
     fn poll(&mut self) {
         loop {
             match self.scheduler.poll(self.now) {
-                Action::Start(row) => {
-                    self.check_start(&row);
-                    self.running.push(row);
+                Action::Start { delivery, made_bytes } => {
+                    assert!(made_bytes <= MADE_ATTEMPT_BYTES);
+                    self.check_start(&delivery);
+                    self.running.push(delivery);
                 }
                 Action::Load(load) => {
                     // Half of the loads see the store as it is now, the others are answered later with the same.
@@ -407,7 +415,7 @@ proptest! {
 
 fn start(scheduler: &mut Scheduler, now: UnixMillis) -> Option<PendingDelivery> {
     match scheduler.poll(now) {
-        Action::Start(delivery) => Some(delivery),
+        Action::Start { delivery, .. } => Some(delivery),
         Action::Load(_) | Action::SleepUntil(_) => None,
     }
 }
@@ -416,7 +424,7 @@ fn start(scheduler: &mut Scheduler, now: UnixMillis) -> Option<PendingDelivery> 
 fn start_past_loads(scheduler: &mut Scheduler, now: UnixMillis) -> Option<PendingDelivery> {
     loop {
         match scheduler.poll(now) {
-            Action::Start(delivery) => return Some(delivery),
+            Action::Start { delivery, .. } => return Some(delivery),
             Action::SleepUntil(_) => return None,
             Action::Load(_) => {}
         }

@@ -250,7 +250,7 @@ impl BatchWriter {
                 (Answered::Count(answer, result), fatal)
             }
             DurableJob::Forget(answer) => {
-                let (result, fatal) = apart(retire::forget(&self.db));
+                let (result, fatal) = apart(retire::forget(self));
                 (Answered::Count(answer, result), fatal)
             }
             DurableJob::Close(answer) => (Answered::Unit(answer, Ok(())), None),

@@ -42,7 +42,7 @@ impl KnownAddresses {
         Ok(())
     }
 
-    /// After a rollback, or where endpoints were deleted.
+    /// After a rollback, or where addresses of deleted endpoints went.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }

@@ -3,6 +3,7 @@
 use hookmill_core::limits::{IDEMPOTENCY_KEY_KEPT, RETENTION_ROWS_MAX};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::batch::BatchWriter;
 use crate::error::DbError;
 use crate::row::column::integer;
 use crate::schema::NUMBER_STEP;
@@ -66,7 +67,8 @@ fn retire_event(db: &Connection, event: i64, id: [u8; 16], rows_max: usize) -> R
 
 /// Deletes what was remembered of requests that are [`IDEMPOTENCY_KEY_KEPT`] older than the newest one. Age is
 /// counted from the newest, so that no clock is asked: what nothing follows takes no more room either.
-pub(super) fn forget(db: &Connection) -> Result<u64, DbError> {
+pub(super) fn forget(writer: &mut BatchWriter) -> Result<u64, DbError> {
+    let BatchWriter { db, addresses, .. } = writer;
     let kept_millis = integer(u64::try_from(IDEMPOTENCY_KEY_KEPT.as_millis()).unwrap_or(u64::MAX));
     let limit = i64::try_from(RETENTION_ROWS_MAX).unwrap_or(i64::MAX);
     // A clock that ran ahead dated the newest of them: the time that is trusted goes before it.
@@ -91,16 +93,20 @@ pub(super) fn forget(db: &Connection) -> Result<u64, DbError> {
          WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.application = removed_application.id)",
     )?
     .execute([])?;
-    db.prepare_cached(
-        "/* retire::forget: addresses */
+    let addresses_gone = db
+        .prepare_cached(
+            "/* retire::forget: addresses */
          DELETE FROM endpoint_address WHERE number IN (
              SELECT number FROM endpoint_address
              WHERE is_gone = 1
                  AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.endpoint = endpoint_address.endpoint)
              LIMIT ?1
          )",
-    )?
-    .execute([limit])?;
+        )?
+        .execute([limit])?;
+    if addresses_gone > 0 {
+        addresses.forget();
+    }
     let newest: Option<i64> = db
         .prepare_cached(
             "/* retire::forget: newest key */

@@ -78,6 +78,7 @@ macro_rules! store_contract {
             history::attempts_keep_where_they_went,
             history::a_read_is_bounded_and_says_where_to_go_on,
             retention::takes_what_is_old_and_finished,
+            retention::an_address_that_went_is_kept_again,
             retention::gets_past_what_is_unfinished,
             retention::gets_past_what_a_wrong_clock_dated,
             retention::forgets_old_keys,

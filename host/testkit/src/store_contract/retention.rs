@@ -13,8 +13,8 @@ use hookmill_core::time::UnixMillis;
 
 use super::Factory;
 use super::fixture::{
-    NOW, append, application_id, at, endpoint_id, event, finish, finished, furnish, load, name, new_event,
-    unordered,
+    NOW, append, application_id, at, attempt, endpoint, endpoint_id, event, finish, finished, furnish, load,
+    name, new_event, unordered,
 };
 use super::history::{all_events, attempts_of};
 
@@ -57,6 +57,27 @@ pub async fn takes_what_is_old_and_finished(factory: &impl Factory) {
     assert_eq!(counts, Ok(EndpointCounts::default()), "its dead letter went along");
     let again = Event { uid: Some(name("old")), ..event(4, 1, at(20)) };
     append(&store, new_event(again, &[])).await;
+}
+
+/// An endpoint that is deleted takes its addresses along once none of its attempts is left, and one that is made under its
+/// id again has them for its new attempts.
+pub async fn an_address_that_went_is_kept_again(factory: &impl Factory) {
+    let store = factory.create();
+    furnish(&store).await;
+    append(&store, new_event(event(1, 1, NOW), &[11])).await;
+    let delivery = load(&store, 11, Ordering::Unordered, NOW).await.deliveries.remove(0);
+    finish(&store, finished(&delivery, 1, NOW, Completion::Delivered)).await;
+    store.apply(vec![Change::DeleteEndpoint(endpoint_id(11))]).await.expect("an endpoint goes");
+    retain_all(&store, at(10)).await;
+
+    store.apply(vec![Change::PutEndpoint(Box::new(endpoint(11, 1)))]).await.expect("an endpoint comes");
+    append(&store, new_event(event(2, 1, at(10)), &[11])).await;
+    let delivery = load(&store, 11, Ordering::Unordered, at(10)).await.deliveries.remove(0);
+    let sent = attempt(&delivery, 2, at(10));
+    finish(&store, finished(&delivery, 2, at(10), Completion::Delivered)).await;
+    let kept = store.attempts(attempts_of(1, AttemptsOf::Endpoint(endpoint_id(11)))).await;
+    let kept: Vec<_> = kept.expect("a store reads").items.into_iter().map(|kept| kept.sent_to).collect();
+    assert_eq!(kept, [sent.sent_to]);
 }
 
 /// Events of a clock that ran ahead stay, and hold up none of those that came after it was set right.

@@ -104,12 +104,39 @@ fn an_event_for_many_endpoints_is_in_memory_once() {
 }
 
 #[test]
+fn more_than_was_set_aside_for_a_plugin_is_made_again_with_the_most() {
+    let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
+    let shaping = EndpointTerms { makes_requests: true, concurrency: 1024, ..terms(Ordering::Unordered) };
+    scheduler.endpoint_changed(endpoint(0), Some(shaping), START);
+    for id in 0..2 {
+        scheduler.appended(sized_delivery(id, endpoint(0), None, START, 1000), START);
+    }
+    let Action::Start { delivery, made_bytes } = scheduler.poll(START) else { panic!("it starts") };
+    assert_eq!(made_bytes, MADE_EXPECTED_BYTES + 1000 * MADE_EXPECTED_BODIES);
+    let again = DeliveryEnd { again_due: Some(START), health: Health::NotSent, ..ended(&delivery) };
+    scheduler.made_more(&again, START);
+    let Action::Load(load) = scheduler.poll(START) else { panic!("the store has it as it was") };
+    assert!(!load.except.contains(&delivery.id));
+    let loaded = Loaded { deliveries: vec![delivery], next_due: None };
+    scheduler.loaded(endpoint(0), loaded, START);
+    let mut started = Vec::new();
+    while let Action::Start { delivery, made_bytes } = scheduler.poll(START) {
+        assert_eq!(made_bytes, MADE_ATTEMPT_BYTES);
+        started.push(delivery.id);
+    }
+    started.sort_unstable();
+    assert_eq!(started, [DeliveryId(0), DeliveryId(1)]);
+}
+
+#[test]
 fn what_plugins_may_make_is_set_aside_until_it_is_known() {
     let mut scheduler = Scheduler::new(BreakerConfig::ENDPOINT);
     let shaping = EndpointTerms { makes_requests: true, concurrency: 1024, ..terms(Ordering::Unordered) };
     scheduler.endpoint_changed(endpoint(0), Some(shaping), START);
+    // Of one event, so that its body is not what is short.
+    let large = |id| sized_delivery(id, endpoint(0), None, START, 300_000);
     for id in 0..100 {
-        scheduler.appended(delivery(id, endpoint(0), None, START), START);
+        scheduler.appended(PendingDelivery { event: large(0).event, ..large(id) }, START);
     }
     let mut started = Vec::new();
     while let Some(row) = start(&mut scheduler, START) {
@@ -119,7 +146,7 @@ fn what_plugins_may_make_is_set_aside_until_it_is_known() {
     // Another application has its own share.
     let other = EndpointTerms { application: application(1), ..shaping };
     scheduler.endpoint_changed(endpoint(1), Some(other), START);
-    scheduler.appended(delivery(100, endpoint(1), None, START), START);
+    scheduler.appended(PendingDelivery { endpoint: endpoint(1), ..large(100) }, START);
     assert_eq!(start(&mut scheduler, START).map(|row| row.endpoint), Some(endpoint(1)));
     for row in &started[..2] {
         scheduler.made(endpoint(0), row.id, 500);
