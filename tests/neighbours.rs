@@ -8,7 +8,8 @@ use hookmill_tests::memory::resident_peak_bytes;
 use hookmill_tests::router::{ADMIN_KEY, DataDir, Router};
 use hookmill_tests::wait;
 use hookmill_tests::wire::Wire;
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -18,8 +19,10 @@ const LARGE_BYTES: usize = 900_000;
 const RESIDENT_BYTES_MAX: u64 = 300 << 20;
 /// What it may take after a start, whatever waits in the store.
 const RESIDENT_AFTER_START_BYTES_MAX: u64 = 200 << 20;
-/// More than an application may have under way.
+/// As many as an application may have, each with a place if it can get one.
 const MANY_ENDPOINTS: usize = 1000;
+/// With them more than there are places.
+const NEIGHBOURS_ENDPOINTS: usize = 30;
 
 /// The tenant that does no wrong.
 struct Neighbour {
@@ -50,12 +53,21 @@ fn payload(bytes: usize) -> String {
     format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes))
 }
 
-async fn endpoints(api: &Api, application: &str, url: &str, count: usize) -> Vec<Endpoint> {
+async fn endpoints(api: &Api, application: &str, url: &str, count: usize, more: &Value) -> Vec<Endpoint> {
     let mut endpoints = Vec::with_capacity(count);
     for _ in 0..count {
-        endpoints.push(api.create_endpoint(application, url, json!({})).await);
+        endpoints.push(api.create_endpoint(application, url, more.clone()).await);
     }
     endpoints
+}
+
+/// How many attempts failed, of all tenants.
+async fn failed_attempts(api: &Api) -> f64 {
+    let reply = api.call_at(Method::GET, "/metrics").reply().await;
+    let text = std::str::from_utf8(&reply.body).expect("metrics are text");
+    let attempts = text.lines().filter(|line| line.starts_with("hookmill_attempts_total{"));
+    let failed = attempts.filter(|line| line.contains(r#"result="failed""#));
+    failed.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap()).sum()
 }
 
 fn check_peak(router: &Router, bytes_max: u64) {
@@ -72,7 +84,7 @@ async fn hanging_receivers_and_large_events_fill_no_memory() {
     let hanging = Receiver::start(Behaviour::NeverReads).await;
     let mut neighbour = Neighbour::new(router.api()).await;
     let application = router.api().create_application("hanging").await;
-    let endpoints = endpoints(router.api(), &application, &hanging.url("/hook"), 300).await;
+    let endpoints = endpoints(router.api(), &application, &hanging.url("/hook"), 300, &json!({})).await;
     for _ in 0..20 {
         let _ = router.api().send(&application, "large", &payload(LARGE_BYTES)).await;
     }
@@ -104,14 +116,24 @@ async fn slow_endpoints_of_one_tenant_leave_places_to_others() {
     let slow = Receiver::start(Behaviour::Gated(gate.clone())).await;
     let mut neighbour = Neighbour::new(router.api()).await;
     let application = router.api().create_application("slow").await;
-    let _ = endpoints(router.api(), &application, &slow.url("/hook"), MANY_ENDPOINTS).await;
+    // Its answers have 30 s.
+    let preset = json!({ "preset": "mifumo" });
+    let _ = endpoints(router.api(), &application, &slow.url("/hook"), MANY_ENDPOINTS, &preset).await;
     for _ in 0..3 {
         let _ = router.api().send(&application, "small", "{}").await;
     }
     // What one application may have under way.
     let _ = slow.wait_for(960).await;
     neighbour.is_served(router.api()).await;
+    // Others that are slow themselves, so that each needs a place of its own.
+    let also_slow = Receiver::start(Behaviour::Gated(gate.clone())).await;
+    let other = router.api().create_application("other").await;
+    let url = also_slow.url("/hook");
+    let _ = endpoints(router.api(), &other, &url, NEIGHBOURS_ENDPOINTS, &preset).await;
+    let _ = router.api().send(&other, "small", "{}").await;
+    let _ = also_slow.wait_for(NEIGHBOURS_ENDPOINTS).await;
     neighbour.is_served(router.api()).await;
+    assert_eq!(failed_attempts(router.api()).await, 0.0, "the neighbour waited until places were given up");
     check_peak(&router, RESIDENT_BYTES_MAX);
     gate.open();
 }
