@@ -27,6 +27,7 @@ mod seed_statements;
 mod sources;
 mod strangers;
 mod svix_client;
+mod tenants;
 mod timeline;
 mod verifiers;
 mod whatsapp;

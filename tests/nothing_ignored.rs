@@ -146,3 +146,84 @@ async fn members_and_parameters_that_nobody_knows_are_told() {
     get("/msg?limit=1&limit=2").await.check_refused(422, "parameter_repeated");
     assert_eq!(api.get(&format!("/app/{application}/msg")).await["data"], json!([]));
 }
+
+#[tokio::test]
+async fn headers_are_sent_from_creation_on_until_they_are_deleted() {
+    let receiver = Receiver::start(Behaviour::accepts()).await;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("headed").await;
+    let headers = json!({ "headers": { "x-kind": "invoice", "authorization": "Bearer 1" } });
+    let endpoint = api.create_endpoint(&application, &receiver.url("/"), headers).await;
+    api.send(&application, "any", "{}").await;
+    let request = receiver.wait_for(1).await.remove(0);
+    assert_eq!(
+        (&request.headers["x-kind"], &request.headers["authorization"]),
+        (&"invoice".parse().unwrap(), &"Bearer 1".parse().unwrap())
+    );
+    let fewer = json!({ "headers": {}, "deleteHeaders": ["X-Kind"] });
+    let path = format!("{}/headers", endpoint.path());
+    api.call(Method::PATCH, &path).json(&fewer).await.expect_status(204);
+    api.send(&application, "any", "{}").await;
+    let request = receiver.wait_for(2).await.remove(1);
+    assert!(
+        !request.headers.contains_key("x-kind") && request.headers.contains_key("authorization"),
+        "{request:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_put_to_an_unknown_uid_makes_one_thing_with_that_uid() {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let put = async |path: &str, body: &Value, expect: u16| {
+        api.call(Method::PUT, path).json(body).await.expect(expect)
+    };
+    for expect in [201, 200, 200] {
+        assert_eq!(put("/app/mill", &json!({ "name": "Mill" }), expect).await["uid"], "mill");
+    }
+    let endpoint = json!({ "url": "https://example.com/" });
+    for expect in [201, 200, 200] {
+        assert_eq!(put("/app/mill/endpoint/hook", &endpoint, expect).await["uid"], "hook");
+    }
+    for list in ["/app", "/app/mill/endpoint"] {
+        assert_eq!(api.get(list).await["data"].as_array().map(Vec::len), Some(1), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_id_that_looks_like_a_messages_id_is_refused() {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("named").await;
+    let sent = api.send(&application, "any", "{}").await;
+    let message = json!({ "eventType": "any", "eventId": sent, "payload": {} });
+    let reply = api.call(Method::POST, &format!("/app/{application}/msg")).json(&message).await;
+    reply.check_refused(422, "uid_is_id");
+}
+
+#[tokio::test]
+async fn pages_of_event_types_that_begin_with_a_hyphen_are_whole_and_end() {
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let names = ["-", "--", "--a", "-a", "-b", ".x", "a", "a-", "z"];
+    for name in names {
+        let event_type = json!({ "description": "" });
+        api.call(Method::PUT, &format!("/event-type/{name}")).json(&event_type).await.expect_status(201);
+    }
+    let (mut listed, mut iterator) = (Vec::new(), String::new());
+    for _ in 0..names.len() {
+        let page = api.get(&format!("/event-type?limit=2&order=ascending{iterator}")).await;
+        let data = page["data"].as_array().expect("a page has data");
+        listed.extend(data.iter().map(|item| item["name"].as_str().expect("it has a name").to_owned()));
+        if page["done"] == true {
+            break;
+        }
+        iterator = format!("&iterator={}", page["iterator"].as_str().expect("it goes on"));
+    }
+    assert_eq!(listed, names);
+}
