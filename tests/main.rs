@@ -1,5 +1,6 @@
 //! Tests of the real process on real sockets: one module for each promise.
 
+mod assault;
 mod authoring;
 mod bad_plugins;
 mod bad_receivers;

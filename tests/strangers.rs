@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hookmill_testkit::receiver::{Answer, Behaviour, Receiver};
+use hookmill_tests::api::text;
 use hookmill_tests::memory::resident_peak_bytes;
-use hookmill_tests::router::{DataDir, Options};
+use hookmill_tests::router::{ADMIN_KEY, DataDir, Options};
 use hookmill_tests::wait;
 use hookmill_tests::wire::{Wire, exchange};
 use http::Method;
@@ -16,7 +17,7 @@ use serde_json::json;
 const MEMORY_BYTES_MAX: u64 = 250 << 20;
 
 /// A program that starts the router after these lines of shell.
-fn wrapped(directory: &tempfile::TempDir, lines: &str) -> PathBuf {
+pub(crate) fn wrapped(directory: &tempfile::TempDir, lines: &str) -> PathBuf {
     let path = directory.path().join("hookmill");
     let program = Options::default().program;
     std::fs::write(&path, format!("#!/bin/sh\n{lines}\nexec {} \"$@\"\n", program.display()))
@@ -157,4 +158,77 @@ async fn a_stranger_fills_no_log() {
     let refused = log.lines().filter(|line| line.contains("request refused")).count();
     assert!((1..REQUESTS).contains(&refused), "{refused} lines");
     assert!(log.len() < REQUESTS * 1000, "{} bytes", log.len());
+}
+
+/// Answers that a tenant asks for by the hundred, in the streams of a few connections, and does not take.
+#[tokio::test]
+async fn unread_answers_hold_a_bounded_memory() {
+    const CONNECTIONS: usize = 6;
+    const STREAMS: u32 = 100;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("unread").await;
+    let payload = format!(r#"{{"text":"{}"}}"#, "x".repeat(900_000));
+    let mut message = String::new();
+    for _ in 0..20 {
+        message = api.send(&application, "any", &payload).await;
+    }
+    let mut held = Vec::new();
+    for path in [format!("/msg/{message}"), "/msg?limit=20".to_owned()] {
+        let path = format!("/api/v1/app/{application}{path}");
+        for _ in 0..CONNECTIONS / 2 {
+            let mut wire = Wire::connect_from([127, 0, 0, 2].into(), router.address()).await;
+            wire.ask_in_streams(&path, ADMIN_KEY, STREAMS).await;
+            held.push(wire);
+        }
+    }
+    let other = api.create_application("other").await;
+    let sent = api.send(&other, "any", &payload).await;
+    assert_eq!(api.get(&format!("/app/{other}/msg/{sent}")).await["payload"].to_string(), payload);
+    let peak = resident_peak_bytes(router.process_id());
+    assert!(peak < MEMORY_BYTES_MAX, "{} MiB", peak >> 20);
+    drop(held);
+    wait::until("what was held is there again", async || {
+        let path = format!("/app/{application}/msg/{message}");
+        (api.call(Method::GET, &path).reply().await.status == 200).then_some(())
+    })
+    .await;
+}
+
+/// Pages of the largest messages, asked for by many at once: each ends where it would show too much, and says where to go on.
+#[tokio::test]
+async fn pages_of_large_messages_hold_a_bounded_memory() {
+    const MESSAGES: usize = 20;
+    const CALLERS: usize = 40;
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let api = router.api();
+    let application = api.create_application("paging").await;
+    let payload = format!(r#"{{"text":"{}"}}"#, "x".repeat(900_000));
+    let mut sent = Vec::new();
+    for _ in 0..MESSAGES {
+        sent.push(api.send(&application, "any", &payload).await);
+    }
+    let first = format!("/app/{application}/msg?limit=250");
+    let pages = (0..CALLERS).map(|_| api.get(&first));
+    for page in futures_util::future::join_all(pages).await {
+        let count = page["data"].as_array().map_or(0, Vec::len);
+        assert!((1..MESSAGES).contains(&count) && page["done"] == false, "{count} messages");
+    }
+    let peak = resident_peak_bytes(router.process_id());
+    assert!(peak < MEMORY_BYTES_MAX, "{} MiB", peak >> 20);
+
+    let (mut seen, mut path) = (Vec::new(), first.clone());
+    loop {
+        let page = api.get(&path).await;
+        let data = page["data"].as_array().expect("a list has data");
+        seen.extend(data.iter().map(|message| text(message, "id")));
+        if page["done"] == true {
+            break;
+        }
+        path = format!("{first}&iterator={}", text(&page, "iterator"));
+    }
+    seen.reverse();
+    assert_eq!(seen, sent, "each once, in order");
 }

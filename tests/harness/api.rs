@@ -3,7 +3,7 @@
 //! [`Api`] is one client with one key. Its methods have the names of operations and panic where the router refuses;
 //! for what should be refused there is [`Api::call`], whose [`Reply`] is checked by the test.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -64,6 +64,16 @@ impl Api {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("there is a provider");
         Self { base: format!("http://{address}"), key: Some(key.to_owned()), http }
+    }
+
+    /// A client without a key that connects from this address of this machine: another client to the router.
+    ///
+    /// # Panics
+    /// If this machine has no room for a client.
+    #[must_use]
+    pub fn from_address(router: SocketAddr, address: IpAddr) -> Self {
+        let http = reqwest::Client::builder().no_proxy().local_address(address).build();
+        Self { key: None, http: http.expect("there is a provider"), ..Self::new(router, "") }
     }
 
     /// The same client with another key.

@@ -8,6 +8,7 @@
 //!   ours.
 //! - [`plugin`] has the plugins of the repository, and hostile ones written as WebAssembly text; [`world`] is what such
 //!   text may import and has to export, [`plugin_run`] runs one without a router.
+//! - [`assault`] is a tenant, with strangers, that does all that it can at once.
 //! - [`crash`] kills a router over and over and compares what it acknowledged with what arrived.
 //! - [`virtual_time`] has a router without a process, whose time passes only when it has nothing left to do.
 //! - [`wire`] are sockets for clients that HTTP libraries refuse to be.
@@ -16,6 +17,7 @@
 //! far beyond any honest wait turns a hang into a failure.
 
 pub mod api;
+pub mod assault;
 pub mod crash;
 pub mod fixture;
 pub mod judge;

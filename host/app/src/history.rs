@@ -6,11 +6,15 @@
 //! and a page that ends there says where to go on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookmill_core::event::{Event, Name};
 use hookmill_core::id::{ApplicationId, AttemptId, EndpointId, EventId};
-use hookmill_core::limits::{PAGE_ITEMS_MAX, PAGE_ROWS_MAX};
+use hookmill_core::limits::{
+    PAGE_ITEMS_MAX, PAGE_ROWS_MAX, READING_EVENT_BYTES, READING_PAGE_BYTES, READING_WAIT_MAX,
+};
 use hookmill_core::port::store::{
     AttemptQuery, AttemptRecord, AttemptResult, AttemptTrigger, AttemptsOf, DeliveryStatus, EndpointCounts,
     EventLookup, EventQuery, Found, NewDelivery, PageFrom, PendingDelivery, order_key,
@@ -18,15 +22,38 @@ use hookmill_core::port::store::{
 use hookmill_core::route::Routes;
 use hookmill_core::time::UnixMillis;
 
-use crate::{App, AppError};
+use crate::memory::Lease;
+use crate::{App, AppError, ErrorKind};
 
 mod held;
 mod page;
 
+use page::Admitted;
 pub use page::{Page, PageRequest};
 
 /// Events whose standing is asked for one page, at most: each takes some reads of its own.
 const STANDINGS_ASKED_MAX: usize = 500;
+
+/// When a reader may ask again who found no memory.
+const READING_RETRY: Duration = Duration::from_secs(1);
+
+/// Memory in which a page is read.
+pub type ReadingMemory = Lease<ApplicationId>;
+
+/// An event that was read for a caller, with the memory that it takes until it is answered.
+#[derive(Debug)]
+pub struct ReadEvent {
+    event: Arc<Event>,
+    _memory: ReadingMemory,
+}
+
+impl Deref for ReadEvent {
+    type Target = Arc<Event>;
+
+    fn deref(&self) -> &Arc<Event> {
+        &self.event
+    }
+}
 
 /// Which attempts a reader wants.
 #[derive(Debug, Clone)]
@@ -71,14 +98,39 @@ impl App {
     ///
     /// # Errors
     /// No such event.
-    pub async fn event(&self, application: ApplicationId, id_or_uid: &str) -> Result<Arc<Event>, AppError> {
+    pub async fn event(&self, application: ApplicationId, id_or_uid: &str) -> Result<ReadEvent, AppError> {
         let lookup = match (id_or_uid.parse(), id_or_uid.parse()) {
             (Ok(id), _) => EventLookup::Id(id),
             (Err(_), Ok(uid)) => EventLookup::Uid(uid),
             (Err(_), Err(_)) => return Err(AppError::not_found("message")),
         };
+        let mut memory = self.leased_for_reading(application, READING_EVENT_BYTES).await?;
         let event = self.store.event(application, lookup).await?;
-        event.ok_or_else(|| AppError::not_found("message"))
+        let event = event.ok_or_else(|| AppError::not_found("message"))?;
+        memory.shrink_to(2 * event.memory_bytes());
+        Ok(ReadEvent { event, _memory: memory })
+    }
+
+    /// Leases memory to read a page of an application's events in. Held until the page is answered: whoever reads many at once
+    /// waits for himself.
+    ///
+    /// # Errors
+    /// Where it does not come in time.
+    pub async fn reading_memory(&self, application: ApplicationId) -> Result<ReadingMemory, AppError> {
+        self.leased_for_reading(application, READING_PAGE_BYTES).await
+    }
+
+    async fn leased_for_reading(
+        &self,
+        application: ApplicationId,
+        bytes: usize,
+    ) -> Result<ReadingMemory, AppError> {
+        let lease = self.reading.lease(application, bytes);
+        tokio::time::timeout(READING_WAIT_MAX, lease).await.map_err(|_| {
+            let message = "too many of this application's messages are being read; ask again after a moment, and for fewer \
+                           at once";
+            AppError::new(ErrorKind::Busy(READING_RETRY), "overloaded", message)
+        })
     }
 
     /// Reads a page of events. `query.limit` is what the page may hold.
@@ -91,7 +143,12 @@ impl App {
             (query.from, query.limit) = (step.from, step.limit);
             let found = self.store.events(query.clone()).await?;
             let progress = event_progress(&step, &found);
-            scan.take(&progress, found.items.into_iter().map(|event| (event.id, event)).collect());
+            let admitted = found.items.into_iter().map(|event| Admitted {
+                id: event.id,
+                shown_bytes: event.shown_bytes_max(),
+                item: event,
+            });
+            scan.take(&progress, admitted.collect());
         }
         Ok(scan.finish())
     }
@@ -138,7 +195,12 @@ impl App {
             let mut admitted = Vec::with_capacity(found.items.len());
             for record in found.items {
                 if filter.admits(&record) && self.admits_event(application, filter, &record).await? {
-                    admitted.push((record.id, record));
+                    // Lists show the beginning of each answer, and nothing larger.
+                    admitted.push(Admitted {
+                        id: record.id,
+                        shown_bytes: record.response.len(),
+                        item: record,
+                    });
                 }
             }
             scan.take(&progress, admitted);
@@ -165,7 +227,10 @@ impl App {
             let mut admitted = Vec::new();
             for event in found.items {
                 match self.standing(&event, endpoint).await? {
-                    Some(standing) if wanted(standing) => admitted.push((event.id, (event, standing))),
+                    Some(standing) if wanted(standing) => {
+                        let (id, shown_bytes) = (event.id, event.shown_bytes_max());
+                        admitted.push(Admitted { id, shown_bytes, item: (event, standing) });
+                    }
                     Some(_) | None => {}
                 }
             }

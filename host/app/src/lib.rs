@@ -15,7 +15,10 @@ use hookmill_core::address::AddressPolicy;
 use hookmill_core::endpoint::{DisabledReason, Endpoint, EndpointState};
 use hookmill_core::handshake::RequestOrigin;
 use hookmill_core::id::{ApplicationId, EndpointId};
-use hookmill_core::limits::{ACCEPTING_BYTES_MAX, ACCEPTING_NEWCOMER_BYTES, ACCEPTING_RESERVE_BYTES};
+use hookmill_core::limits::{
+    ACCEPTING_BYTES_MAX, ACCEPTING_NEWCOMER_BYTES, ACCEPTING_RESERVE_BYTES, READING_BYTES_MAX,
+    READING_PAGE_BYTES, READING_RESERVE_BYTES,
+};
 use hookmill_core::port::store::Change;
 use hookmill_core::port::{Clock, Entropy, Plugins, Store, Transport};
 use hookmill_core::route::RoutingTable;
@@ -79,6 +82,7 @@ pub struct App {
     remembered: RememberedBytes,
     handshakes: Handshakes,
     accepting: MemoryBudget<ApplicationId>,
+    reading: MemoryBudget<ApplicationId>,
     table: ArcSwap<RoutingTable>,
     /// Held while the configuration changes, so that store and snapshot change in one order.
     changing: Mutex<()>,
@@ -155,6 +159,11 @@ impl App {
                 ACCEPTING_BYTES_MAX,
                 ACCEPTING_RESERVE_BYTES,
                 ACCEPTING_NEWCOMER_BYTES,
+            )),
+            reading: MemoryBudget::new(Shares::new(
+                READING_BYTES_MAX,
+                READING_RESERVE_BYTES,
+                READING_PAGE_BYTES,
             )),
             table: ArcSwap::from_pointee(table),
             changing: Mutex::new(()),

@@ -189,9 +189,21 @@ pub const PAGE_ITEMS_DEFAULT: usize = 50;
 /// Rows of the history that one read looks at, whatever its filter lets through.
 pub const READ_ROWS_MAX: usize = 1000;
 /// Bytes of event bodies that one read of the history takes; one event more may pass it.
-pub const READ_BYTES_MAX: usize = 4 << 20;
+pub const READ_BYTES_MAX: usize = 2 << 20;
 /// Bytes of event bodies on one API page; one event more may pass it.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of event bodies that one API page shows, as they are shown; what goes beyond is on the next page.
+pub const PAGE_SHOWN_BYTES_MAX: usize = 2 << 20;
+/// Bytes of pages of events that are being read for callers. Beside [`EVENT_MEMORY_BYTES_MAX`]: nobody reads pages at a start.
+pub const READING_BYTES_MAX: usize = 3 * READING_PAGE_BYTES;
+/// Of these, how many are kept for applications that have few.
+pub const READING_RESERVE_BYTES: usize = READING_PAGE_BYTES;
+/// What one page takes while it is read.
+pub const READING_PAGE_BYTES: usize = PAGE_SHOWN_BYTES_MAX + READ_BYTES_MAX + 2 * EVENT_BODY_BYTES_MAX;
+/// What one event takes while it is read: its body, and that in an answer.
+pub const READING_EVENT_BYTES: usize = 2 * EVENT_BODY_BYTES_MAX;
+/// How long a page waits until others of the same application are read.
+pub const READING_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Rows of the history that are looked at for one API page.
 pub const PAGE_ROWS_MAX: usize = 5000;
 
@@ -221,6 +233,10 @@ const _: () = {
     assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
     assert!(PAGE_ITEMS_MAX < READ_ROWS_MAX && READ_ROWS_MAX <= PAGE_ROWS_MAX);
     assert!(EVENT_BODY_BYTES_MAX <= READ_BYTES_MAX && READ_BYTES_MAX <= PAGE_BYTES_MAX);
+    assert!(
+        6 * EVENT_BODY_BYTES_MAX <= READING_PAGE_BYTES,
+        "one event with each byte escaped must fit a page"
+    );
     assert!(TRANSFORM_OUTPUT_BYTES_MAX <= EVENT_BODY_BYTES_MAX);
     assert!(SOURCE_REPLY_BYTES_MAX <= TRANSFORM_OUTPUT_BYTES_MAX);
 };

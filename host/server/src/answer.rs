@@ -1,8 +1,11 @@
 //! Answers: bytes of JSON with a status.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use hookmill_app::history::ReadingMemory;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -23,6 +26,12 @@ pub(crate) fn bytes(status: StatusCode, body: Bytes) -> Response {
         response.headers_mut().insert(CONTENT_TYPE, JSON);
     }
     response
+}
+
+/// An answer with the memory that it was made in, which it holds until there is room for it among those that wait to be read.
+pub(crate) fn in_memory(mut answer: Response, memory: ReadingMemory) -> Response {
+    answer.extensions_mut().insert(Arc::new(memory));
+    answer
 }
 
 /// Answers 204.

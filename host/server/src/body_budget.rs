@@ -3,8 +3,12 @@
 //!
 //! Bytes are counted as they come, not as they are announced: whoever announces a mebibyte and sends nothing holds
 //! nothing. They are given back when the request is answered; what became of it then counts elsewhere.
+//!
+//! Answers that wait to be read have a budget of the same kind ([`HeldAnswer`]): what a client asks for by the hundred, in
+//! as many streams of one connection, and never reads.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +41,11 @@ impl UnfinishedLimits {
         Self { bytes_max, bytes_per_client_max: bytes_max / 2, bytes_per_owner_max: bytes_max / 2 }
     }
 }
+
+/// Bytes of an answer that are given to its connection at once. A connection takes the next ones when it has sent those.
+const ANSWER_PIECE_BYTES: usize = 16 << 10;
+/// Answers up to so many bytes are not counted.
+pub(crate) const ANSWER_SMALL_BYTES: usize = 2 << 10;
 
 /// What is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -142,6 +151,11 @@ impl Held {
         Ok(())
     }
 
+    /// Whether nothing is held now.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) == 0
+    }
+
     /// Gives all of it back; more may be held again.
     pub(crate) fn shrink(&self) {
         let mut held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,6 +219,42 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// An answer's body whose bytes are counted until its connection has taken them.
+pub(crate) struct HeldAnswer {
+    rest: Bytes,
+    _held: Arc<Held>,
+}
+
+impl HeldAnswer {
+    pub(crate) fn new(body: Bytes, held: Arc<Held>) -> Self {
+        Self { rest: body, _held: held }
+    }
+}
+
+impl Body for HeldAnswer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = self.rest.len().min(ANSWER_PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(bytes)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 

@@ -5,23 +5,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use hookmill_app::App;
-use hookmill_app::administer::{Begun, Edit, Once};
+use hookmill_app::administer::{Changed, Edit, Once};
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::ServerConfig;
 use crate::answer;
 use crate::auth::Caller;
-use crate::body_budget::BodyBudget;
+use crate::body_budget::{BodyBudget, UnfinishedLimits};
 use crate::error::{ApiError, Handled};
 use crate::input::Input;
 use crate::wrong_keys::WrongKeys;
+
+/// Bytes of answers that wait for their clients to read them; no client and no tenant takes more than half.
+const ANSWERS_BYTES_MAX: usize = 16 << 20;
 
 /// What every handler knows.
 pub(crate) struct Context {
     pub(crate) app: Arc<App>,
     pub(crate) config: ServerConfig,
     pub(crate) unfinished: Arc<BodyBudget>,
+    /// Of answers that wait to be read.
+    pub(crate) answers: Arc<BodyBudget>,
     pub(crate) wrong_keys: WrongKeys,
     /// Set once the server stops accepting connections.
     draining: AtomicBool,
@@ -49,8 +54,9 @@ impl Decided {
 impl Context {
     pub(crate) fn new(app: Arc<App>, config: ServerConfig) -> Arc<Self> {
         let unfinished = BodyBudget::new(config.unfinished);
+        let answers = BodyBudget::new(UnfinishedLimits::of(ANSWERS_BYTES_MAX));
         let wrong_keys = WrongKeys::new(config.wrong_keys_per_minute_max);
-        Arc::new(Self { app, config, unfinished, wrong_keys, draining: AtomicBool::new(false) })
+        Arc::new(Self { app, config, unfinished, answers, wrong_keys, draining: AtomicBool::new(false) })
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -64,7 +70,7 @@ impl Context {
     /// Makes one change of the configuration and answers it.
     pub(crate) async fn edit(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Send + 'static,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Clone + Send + 'static,
     ) -> Handled {
         self.edit_with(None, change).await
     }
@@ -74,7 +80,7 @@ impl Context {
         self: &Arc<Self>,
         caller: Caller,
         input: &Input,
-        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Send + 'static,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Clone + Send + 'static,
     ) -> Handled {
         self.edit_with(once(caller, input)?, change).await
     }
@@ -83,19 +89,20 @@ impl Context {
     async fn edit_with(
         self: &Arc<Self>,
         once: Option<Once>,
-        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Send + 'static,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<Decided, ApiError> + Clone + Send + 'static,
     ) -> Handled {
         let context = Arc::clone(self);
         detached(async move {
-            let mut edit = match context.app.edit_once(once).await? {
-                Begun::Fresh(edit) => edit,
-                Begun::Repeat(first) => return repeated(first.status, first.body),
-            };
-            let decided = change(&mut edit)?;
-            let remembered = decided.remembered.unwrap_or_else(|| decided.body.clone());
-            edit.remember(decided.status.as_u16(), remembered)?;
-            edit.commit().await?;
-            Ok(answer::bytes(decided.status, decided.body))
+            let changed = context.app.change_once(once, |edit| {
+                let mut decided = change(edit)?;
+                let remembered = decided.remembered.take().unwrap_or_else(|| decided.body.clone());
+                edit.remember(decided.status.as_u16(), remembered);
+                Ok::<_, ApiError>(decided)
+            });
+            match changed.await? {
+                Changed::Now(decided) => Ok(answer::bytes(decided.status, decided.body)),
+                Changed::Before(first) => repeated(first.status, first.body),
+            }
         })
         .await
     }

@@ -4,18 +4,22 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use hookmill_app::history::ReadingMemory;
+use hookmill_core::limits::API_BODY_BYTES_MAX;
 use http::header::{CONNECTION, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http_body::Body as _;
 use tower::ServiceExt;
 
-use crate::body_budget::CountedBody;
+use crate::body_budget::{ANSWER_SMALL_BYTES, BudgetFull, CountedBody, Held, HeldAnswer};
 use crate::client::Client;
 use crate::connection::{HeadFault, InProgress};
 use crate::context::Context;
@@ -24,6 +28,11 @@ use crate::ingest;
 use crate::receive;
 use crate::router::router;
 
+/// How long an answer waits until those before it were read, and how often that is looked at.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(5);
+const ROOM_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// When to ask again where too much waits to be read.
+const UNREAD_WAIT: Duration = Duration::from_secs(1);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const APPLICATIONS: &str = "/api/v1/app/";
@@ -76,10 +85,13 @@ impl Front {
         request.extensions_mut().insert(client);
         let owner = owner(request.uri().path()).map(|name| self.hasher.hash_one(name));
         let held = self.context.unfinished.held(Some(client), owner);
+        let unread = self.context.answers.held(Some(client), owner);
+        request.extensions_mut().insert(Arc::clone(&unread));
         let counted = |body| CountedBody { body, held: Arc::clone(&held), progress: Some(progress) };
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let response = self.answer(request.map(counted)).await;
         held.release();
-        response
+        hold_until_read(response, unread, reads).await
     }
 
     /// Refuses a request whose head could be read in two ways, and its connection with it.
@@ -151,6 +163,51 @@ impl Front {
             log(&method, &uri, client, &response, id);
         }
         response
+    }
+}
+
+/// Counts an answer until its client has read it. Where clients leave too many unread, what only reads, and what is large, is
+/// answered that instead; a change that was made is not denied.
+async fn hold_until_read(mut response: Response, unread: Arc<Held>, reads: bool) -> Response {
+    let bytes = response.body().size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let Some(bytes) = bytes.filter(|bytes| *bytes > ANSWER_SMALL_BYTES) else { return response };
+    // What holds the memory that it was made in may wait for those before it to be read.
+    let memory = response.extensions_mut().remove::<Arc<ReadingMemory>>();
+    let wait_max = memory.as_ref().map_or(Duration::ZERO, |_| ROOM_WAIT_MAX);
+    if !unread.is_empty() {
+        // Was counted when it was made.
+    } else if let Err(full) = room_for(&unread, bytes, wait_max).await
+        && (reads || bytes > API_BODY_BYTES_MAX)
+    {
+        let (whose, bytes_max) = match full {
+            BudgetFull::All(bytes_max) => ("", bytes_max),
+            BudgetFull::Client(bytes_max) => (" by your address", bytes_max),
+            BudgetFull::Owner(bytes_max) => (" of this application", bytes_max),
+        };
+        let detail = format!(
+            "answers that have yet to be read{whose} hold as many bytes as they may ({bytes_max} together); read those first"
+        );
+        let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unread_answers_full", detail);
+        return error.retry_after(UNREAD_WAIT).into_response();
+    }
+    let (parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, bytes).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    Response::from_parts(parts, Body::new(HeldAnswer::new(body, unread)))
+}
+
+/// Counts so many bytes as unread, as soon as there is room for them.
+async fn room_for(unread: &Held, bytes: usize, wait_max: Duration) -> Result<(), BudgetFull> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match unread.grow(bytes) {
+            Err(_) if waited < wait_max => {
+                tokio::time::sleep(ROOM_LOOK_EVERY).await;
+                waited += ROOM_LOOK_EVERY;
+            }
+            result => return result,
+        }
     }
 }
 

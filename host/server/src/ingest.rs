@@ -28,6 +28,7 @@ use crate::answer;
 use crate::api::application::ApplicationIn;
 use crate::api::message::{MessageOut, PayloadOut};
 use crate::auth::Caller;
+use crate::body_budget::{ANSWER_SMALL_BYTES, Held};
 use crate::context::Context;
 use crate::error::{ApiError, Handled};
 use crate::fields;
@@ -124,6 +125,11 @@ where
     let application_rate = routes.application.rate();
     let accepted = detached_accept(&context.app, routes, incoming, memory).await?;
     let event = &accepted.event;
+    // What is answered is held until it is read. Where too much is, the sender gets back all but what it sent itself.
+    let unread = parts.extensions.get::<Arc<Held>>();
+    let has_room =
+        |bytes| bytes <= ANSWER_SMALL_BYTES || unread.is_none_or(|unread| unread.grow(bytes).is_ok());
+    let with_content = with_content && has_room(event.shown_bytes_max());
     let shown = match payload {
         Some(payload) if with_content && !accepted.repeated => PayloadOut::Object(payload),
         Some(_) | None => PayloadOut::of(event, with_content),

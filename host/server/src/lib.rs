@@ -88,7 +88,7 @@ impl Default for ServerConfig {
             drain_timeout: Duration::from_secs(10),
             connections_max: 10_000,
             connections_per_client_max: 5000,
-            unfinished: UnfinishedLimits::of(64 << 20),
+            unfinished: UnfinishedLimits::of(48 << 20),
             wrong_keys_per_minute_max: 30,
             trusted_proxies: Vec::new(),
             graphql: GraphqlConfig::default(),

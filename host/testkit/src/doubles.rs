@@ -23,6 +23,8 @@ use hookmill_core::port::{Clock, Entropy, Plugins, PortFuture, Transport};
 use hookmill_core::request::{OutgoingRequest, PreparedRequest};
 use hookmill_core::time::UnixMillis;
 
+use crate::receiver::Gate;
+
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock {
@@ -90,9 +92,15 @@ struct PluginsState {
     source_runs: Vec<SourceRun>,
     classifier_runs: Vec<ClassifierRun>,
     forgotten: Vec<PluginDigest>,
+    gate: Option<Gate>,
 }
 
 impl RecordingPlugins {
+    /// Holds back what transforms answer until the gate lets it go.
+    pub fn gate(&self, gate: Gate) {
+        self.state(|state| state.gate = Some(gate));
+    }
+
     /// Refuses this component from now on.
     pub fn refuse(&self, component: Bytes, code: &'static str, message: &str) {
         self.state(|state| {
@@ -178,12 +186,17 @@ impl Plugins for RecordingPlugins {
     /// The next report of the script; without one, the event as it came.
     fn run(&self, run: TransformRun) -> PortFuture<'_, TransformReport> {
         Box::pin(async move {
-            self.state(|state| {
+            let (report, gate) = self.state(|state| {
                 let original = PreparedRequest::original(&run.endpoint);
                 state.runs.push(run);
                 let scripted = state.script.pop_front();
-                scripted.unwrap_or_else(|| answered(TransformOutcome::Deliver(vec![original])))
-            })
+                let report = scripted.unwrap_or_else(|| answered(TransformOutcome::Deliver(vec![original])));
+                (report, state.gate.clone())
+            });
+            if let Some(gate) = gate {
+                gate.pass().await;
+            }
+            report
         })
     }
 

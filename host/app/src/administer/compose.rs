@@ -94,9 +94,12 @@ impl App {
         preview_of: PreviewOf,
     ) -> Result<OutgoingRequest, AppError> {
         let composition = composition_of(endpoint)?;
-        let event = match preview_of {
-            PreviewOf::Sample(body) => Arc::new(self.sample_event(endpoint.application, body)),
-            PreviewOf::Recorded(id_or_uid) => self.event(endpoint.application, &id_or_uid).await?,
+        let (event, _memory) = match preview_of {
+            PreviewOf::Sample(body) => (Arc::new(self.sample_event(endpoint.application, body)), None),
+            PreviewOf::Recorded(id_or_uid) => {
+                let read = self.event(endpoint.application, &id_or_uid).await?;
+                (Arc::clone(&read), Some(read))
+            }
         };
         let prepared = self
             .render(composition, &event)

@@ -10,10 +10,14 @@
 //! What comes in here was parsed at the edge (names, URLs, patterns, policies); what is checked here are rules
 //! between things: uids that are taken, plugins that don't exist, limits on how many there may be.
 //!
+//! What takes long does not hold the lock: what a plugin says of settings is asked between two attempts at the same change
+//! ([`App::change`]), while others make theirs.
+//!
 //! A commit must not be abandoned half-way, since the store would be ahead of the snapshot: callers run an edit in
 //! a task of its own, not in a request that may be dropped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hookmill_core::application::Application;
@@ -22,7 +26,7 @@ use hookmill_core::id::{ApplicationId, EndpointId};
 use hookmill_core::limits::{
     APPLICATION_CONFIGURATION_BYTES_MAX, APPLICATION_ENDPOINTS_MAX, IDEMPOTENCY_KEY_KEPT,
 };
-use hookmill_core::plugin::PluginBinding;
+use hookmill_core::plugin::{PluginBinding, PluginDigest};
 use hookmill_core::port::store::{Change, RememberedAnswer};
 use hookmill_core::route::{Routes, RoutingTable};
 use hookmill_core::time::{Moment, UnixMillis};
@@ -57,6 +61,13 @@ pub use text::{InvalidText, Text};
 use self::policy::check_terms;
 use crate::{App, AppError, EndpointBreakers, ErrorKind};
 
+/// How often a change begins anew because a plugin or a binding was changed while its settings were checked.
+const CHANGE_ATTEMPTS_MAX: usize = 4;
+const CHANGE_RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// A version of a plugin, and a binding whose settings it was asked about.
+type Asked = (PluginDigest, PluginBinding);
+
 /// One change of the configuration under way. Dropped without [`commit`](Self::commit) it changes nothing.
 #[must_use = "an edit changes nothing until it is committed"]
 pub struct Edit<'app> {
@@ -67,9 +78,20 @@ pub struct Edit<'app> {
     /// The same moment in steady time.
     steady: UnixMillis,
     once: Option<Once>,
+    /// An answer to be remembered, and how much it counts against its tenant's quota.
+    remembered: Option<(Once, usize)>,
     pub(crate) changes: Vec<Change>,
-    /// Bindings whose settings the plugin's schema has yet to see.
+    /// Bindings whose settings the plugin is asked about before the commit.
     unchecked: Vec<PluginBinding>,
+}
+
+/// What came of a change that is to happen once.
+#[derive(Debug)]
+pub enum Changed<T> {
+    /// It was made.
+    Now(T),
+    /// It had been made; this was the answer.
+    Before(RememberedAnswer),
 }
 
 /// Whether a thing was made or was there.
@@ -101,9 +123,58 @@ impl App {
             now: self.now(),
             steady: self.steady(),
             once: None,
+            remembered: None,
             changes: Vec::new(),
             unchecked: Vec::new(),
         }
+    }
+
+    /// Makes a change. `change` may be called several times, since what a plugin says of settings is asked in between.
+    ///
+    /// # Errors
+    /// Those of `change` and of [`Edit::commit`], settings that a plugin refuses, and a plugin that is changed all the time.
+    pub async fn change<T, E: From<AppError>>(
+        &self,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<T, E> + Clone,
+    ) -> Result<T, E> {
+        match self.change_once(None, change).await? {
+            Changed::Now(made) => Ok(made),
+            Changed::Before(_) => unreachable!("nothing is remembered without a key"),
+        }
+    }
+
+    /// Makes a change that is to happen once, however often it is asked for.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change); when the same idempotency key came with another request before.
+    pub async fn change_once<T, E: From<AppError>>(
+        &self,
+        once: Option<Once>,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<T, E> + Clone,
+    ) -> Result<Changed<T>, E> {
+        let mut answered: Vec<Asked> = Vec::new();
+        for _ in 0..CHANGE_ATTEMPTS_MAX {
+            let mut edit = match self.edit_once(once).await? {
+                Begun::Fresh(edit) => edit,
+                Begun::Repeat(answer) => return Ok(Changed::Before(answer)),
+            };
+            let made = change.clone()(&mut edit)?;
+            let asked = edit.questions();
+            if asked.iter().all(|question| answered.contains(question)) {
+                edit.store().await?;
+                return Ok(Changed::Now(made));
+            }
+            let owner = edit.owner();
+            // Others make their changes meanwhile.
+            drop(edit);
+            for (version, binding) in &asked {
+                self.check_settings(owner, *version, binding).await?;
+            }
+            answered.extend(asked);
+        }
+        let message =
+            "the plugin was changed again and again while it was asked about these settings; try once more";
+        Err(AppError::new(ErrorKind::Busy(CHANGE_RETRY_WAIT), "overloaded", message).into())
     }
 
     /// Begins a change that is to happen once, however often it is asked for.
@@ -150,31 +221,49 @@ impl Edit<'_> {
     }
 
     /// Remembers the answer to this request with the change, where it carries an idempotency key.
-    ///
-    /// # Errors
-    /// More than is remembered for one application.
-    pub fn remember(&mut self, status: u16, body: Bytes) -> Result<(), AppError> {
+    pub fn remember(&mut self, status: u16, body: Bytes) {
         if let Some(once) = self.once.take() {
-            once.count(&self.app.remembered, body.len(), self.steady)?;
+            self.remembered = Some((once, body.len()));
             let answer = RememberedAnswer { fingerprint: once.fingerprint(), status, body, at: self.steady };
             self.changes.push(Change::Remember(once.key(), answer));
         }
-        Ok(())
     }
 
-    /// Stores what was noted, in one transaction; then it is in force.
+    /// Stores what was noted, in one transaction; then it is in force. A change that binds plugins is made by
+    /// [`App::change`] instead.
     ///
     /// # Errors
-    /// Settings that a plugin's schema refuses, a value that is taken, a full disk, a store that fails; nothing has
+    /// A value that is taken, more than is remembered for one application, a full disk, a store that fails; nothing has
     /// changed then.
     pub async fn commit(self) -> Result<(), AppError> {
-        for binding in &self.unchecked {
-            self.app.check_settings(&self.table, binding).await?;
-        }
+        debug_assert!(self.unchecked.is_empty(), "settings are checked by `App::change`");
+        self.store().await
+    }
+
+    async fn store(self) -> Result<(), AppError> {
         if self.changes.is_empty() {
             return Ok(());
         }
+        if let Some((once, bytes)) = self.remembered {
+            once.count(&self.app.remembered, bytes, self.steady)?;
+        }
         self.app.apply(self.changes).await
+    }
+
+    /// What plugins are to be asked before this is committed.
+    fn questions(&self) -> Vec<Asked> {
+        let version =
+            |binding: &PluginBinding| binding.pinned.or_else(|| self.table.current_version(&binding.plugin));
+        self.unchecked.iter().filter_map(|binding| Some((version(binding)?, binding.clone()))).collect()
+    }
+
+    /// Whose plugins these are, so that their runs take turns with those of others.
+    fn owner(&self) -> Option<ApplicationId> {
+        self.changes.iter().find_map(|change| match change {
+            Change::PutEndpoint(endpoint) => Some(endpoint.application),
+            Change::PutSource(source) => Some(source.application),
+            _ => None,
+        })
     }
 
     fn routes(&self, id: ApplicationId) -> Result<Arc<Routes>, AppError> {

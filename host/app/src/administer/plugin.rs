@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hookmill_core::canary::{Canary, CanaryPercent, Worse};
 use hookmill_core::delivery::TransformFailure;
+use hookmill_core::id::ApplicationId;
 use hookmill_core::limits::{PLUGIN_BYTES_MAX, PLUGIN_VERSIONS_MAX, PLUGINS_MAX};
 use hookmill_core::manifest::{Manifest, settings_check};
 use hookmill_core::plugin::{
@@ -16,14 +17,14 @@ use hookmill_core::plugin::{
 };
 use hookmill_core::port::plugins::{PLUGIN_DEADLINE, PluginRejected};
 use hookmill_core::port::store::Change;
-use hookmill_core::route::{PluginEntry, RoutingTable};
+use hookmill_core::route::PluginEntry;
 use hookmill_core::source::Intake;
 
 use super::{Edit, Written, conflict};
 use crate::operational::Notice;
 use crate::{App, AppError, ErrorKind};
 
-/// How long a change waits for what a plugin says of its settings.
+/// How long a change waits for what a plugin says of its settings; other changes do not.
 const SETTINGS_CHECK_MAX: Duration = Duration::from_secs(1);
 
 /// A plugin to be uploaded.
@@ -139,11 +140,10 @@ impl App {
     /// The places that break the schema.
     pub(super) async fn check_settings(
         &self,
-        table: &RoutingTable,
+        owner: Option<ApplicationId>,
+        version: PluginDigest,
         binding: &PluginBinding,
     ) -> Result<(), AppError> {
-        let version = binding.pinned.or_else(|| table.current_version(&binding.plugin));
-        let Some(version) = version else { return Ok(()) };
         let Some(text) = self.plugin_interface(version).await?.manifest else { return Ok(()) };
         // It was checked when it was uploaded; a rule that is newer must not make the plugin unusable.
         let Ok(manifest) = Manifest::parse(&text) else { return Ok(()) };
@@ -157,13 +157,19 @@ impl App {
                 )
             })?;
         }
-        if manifest.checks_settings { self.show_settings(version, binding).await } else { Ok(()) }
+        if manifest.checks_settings { self.show_settings(owner, version, binding).await } else { Ok(()) }
     }
 
-    /// Shows settings to the plugin itself, in a run that delivers nothing. Other changes wait for this one, so where the
-    /// host can't run it soon (it is busy, the plugin is not compiled, the machine is slow) the first delivery will tell.
-    async fn show_settings(&self, version: PluginDigest, binding: &PluginBinding) -> Result<(), AppError> {
-        let run = self.plugins.run(settings_check(version, binding));
+    /// Shows settings to the plugin itself, in a run that delivers nothing, in turns with its owner's other runs. Somebody
+    /// waits for it, so where the host can't run it soon (it is busy, the plugin is not compiled, the machine is slow) the
+    /// first delivery will tell.
+    async fn show_settings(
+        &self,
+        owner: Option<ApplicationId>,
+        version: PluginDigest,
+        binding: &PluginBinding,
+    ) -> Result<(), AppError> {
+        let run = self.plugins.run(settings_check(owner, version, binding));
         let Ok(report) = tokio::time::timeout(SETTINGS_CHECK_MAX, run).await else { return Ok(()) };
         let refusal = match report.result {
             Ok(_) | Err(TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. }) => {

@@ -7,6 +7,7 @@ use hookmill_core::plugin::{
     PluginDigest, PluginFacts, PluginName, RunCost, Secret, TransformOutcome, World as PluginWorld,
 };
 use hookmill_core::port::plugins::TransformReport;
+use hookmill_testkit::receiver::Gate;
 
 use super::plugin::{Promotion, Upload};
 use super::tests::{World, chosen, code};
@@ -158,4 +159,43 @@ async fn a_dry_run_changes_nothing() {
     assert_eq!(report.sample.draft_expectation(&report.report), Some(serde_json::json!({"drop": "tried"})));
     assert!(world.app.table().plugins.is_empty());
     assert_eq!(world.plugins.forgotten(), [PluginDigest::of(b"one")]);
+}
+
+const CHECKING: &str = r#"{
+    "manifest": 1, "name": "reshape", "version": "1.0.0", "description": "Reshapes.", "world": "transform",
+    "checks_settings": true
+}"#;
+
+/// While a plugin thinks about the settings of one tenant, others make their changes; what it said counts for the version
+/// that said it.
+#[tokio::test]
+async fn a_check_of_settings_holds_up_no_other_change() {
+    let world = World::new().await;
+    world.plugins.find(Bytes::from_static(b"one"), facts(CHECKING));
+    world.plugins.find(Bytes::from_static(b"two"), facts(CHECKING));
+    let _ = world.upload("reshape", b"one").await.unwrap();
+    let application = world.application(None).await.unwrap();
+    let endpoint = world.endpoint(application.id, "https://example.com/").await.unwrap();
+    let gate = Gate::closed();
+    world.plugins.gate(gate.clone());
+
+    let mut choosing = Box::pin(world.transform(&endpoint, chosen("reshape")));
+    let mut other = Box::pin(async {
+        while world.plugins.runs().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.application(Some("other")).await.unwrap();
+        world.upload("reshape", b"two").await.unwrap();
+    });
+    tokio::select! {
+        biased;
+        () = &mut other => {}
+        chosen = &mut choosing => panic!("the plugin has not answered: {chosen:?}"),
+    }
+    gate.open();
+    assert!(choosing.await.unwrap().transformation.active().is_some());
+    let runs = world.plugins.runs();
+    let asked: Vec<_> = runs.iter().map(|run| (run.digest, run.endpoint.application)).collect();
+    let of = |component| (PluginDigest::of(component), application.id);
+    assert_eq!(asked, [of(b"one"), of(b"two")], "the version that became current is asked too");
 }

@@ -39,12 +39,12 @@ impl App {
         endpoint: EndpointId,
         patch: TransformationPatch,
     ) -> Result<Endpoint, AppError> {
-        let mut edit = self.edit().await;
-        let mut endpoint = edit.endpoint(application, endpoint)?;
-        endpoint.transformation = edit.transformed(&endpoint.transformation, patch)?;
-        let endpoint = edit.put_endpoint(endpoint)?;
-        edit.commit().await?;
-        Ok(endpoint)
+        self.change(move |edit| {
+            let mut endpoint = edit.endpoint(application, endpoint)?;
+            endpoint.transformation = edit.transformed(&endpoint.transformation, patch)?;
+            edit.put_endpoint(endpoint)
+        })
+        .await
     }
 
     /// Changes who reads an endpoint's answers; none is the status alone.
@@ -57,18 +57,18 @@ impl App {
         endpoint: EndpointId,
         patch: Option<BindingPatch>,
     ) -> Result<Endpoint, AppError> {
-        let mut edit = self.edit().await;
-        let mut endpoint = edit.endpoint(application, endpoint)?;
-        endpoint.classifier = match patch {
-            None => None,
-            Some(patch) => {
-                let bound = edit.bound(endpoint.classifier.as_ref(), patch, World::Classifier)?;
-                Some(bound.ok_or_else(missing)?)
-            }
-        };
-        let endpoint = edit.put_endpoint(endpoint)?;
-        edit.commit().await?;
-        Ok(endpoint)
+        self.change(move |edit| {
+            let mut endpoint = edit.endpoint(application, endpoint)?;
+            endpoint.classifier = match patch {
+                None => None,
+                Some(patch) => {
+                    let bound = edit.bound(endpoint.classifier.as_ref(), patch, World::Classifier)?;
+                    Some(bound.ok_or_else(missing)?)
+                }
+            };
+            edit.put_endpoint(endpoint)
+        })
+        .await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pages: where they begin, whether more follows, and filling one from several reads.
 
-use hookmill_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, PAGE_ROWS_MAX};
+use hookmill_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, PAGE_ROWS_MAX, PAGE_SHOWN_BYTES_MAX};
 use hookmill_core::port::store::{Found, PageFrom};
 
 /// Which page a reader wants.
@@ -25,6 +25,18 @@ pub struct Page<Id, T> {
     pub done: bool,
 }
 
+impl<Id: Copy, T> Page<Id, T> {
+    /// The same page of what is made of its items, which stay.
+    pub fn map_ref<'page, U>(&'page self, make: impl FnMut(&'page T) -> U) -> Page<Id, U> {
+        Page {
+            items: self.items.iter().map(make).collect(),
+            previous: self.previous,
+            next: self.next,
+            done: self.done,
+        }
+    }
+}
+
 impl<Id, T> Page<Id, T> {
     /// The same page of something else.
     pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<Id, U> {
@@ -46,9 +58,19 @@ pub(super) struct Scan<Id, T> {
     position: PageFrom<Id>,
     /// Rows that may still be looked at.
     rows_left: usize,
-    /// Bytes of bodies that the page may still take.
+    /// Bytes of bodies that may still be read.
     bytes_left: usize,
+    /// Bytes that the page may still show.
+    shown_left: usize,
     exhausted: bool,
+}
+
+/// What a filter let through.
+pub(super) struct Admitted<Id, T> {
+    pub(super) id: Id,
+    /// Bytes that it takes on the page.
+    pub(super) shown_bytes: usize,
+    pub(super) item: T,
 }
 
 /// One read of a scan.
@@ -92,6 +114,7 @@ impl<Id: Copy + PartialEq, T> Scan<Id, T> {
             position: request.from,
             rows_left: rows_max,
             bytes_left: PAGE_BYTES_MAX,
+            shown_left: PAGE_SHOWN_BYTES_MAX,
             exhausted: false,
         }
     }
@@ -99,28 +122,52 @@ impl<Id: Copy + PartialEq, T> Scan<Id, T> {
     /// The next read, if one is needed.
     pub(super) fn next_step(&self) -> Option<Step<Id>> {
         let full = self.found.len() > self.request.limit;
-        if full || self.exhausted || self.rows_left == 0 || self.bytes_left == 0 {
+        if full || self.exhausted || self.rows_left == 0 || self.bytes_left == 0 || self.shown_left == 0 {
             return None;
         }
         let limit = (self.request.limit + 1 - self.found.len()).clamp(PAGE_ITEMS_MAX / 4, PAGE_ITEMS_MAX + 1);
         Some(Step { from: self.position, limit })
     }
 
-    /// Takes what a read brought and a filter let through, newest first.
-    pub(super) fn take(&mut self, progress: &Progress<Id>, admitted: Vec<(Id, T)>) {
+    /// Takes what a read brought and a filter let through, newest first. What would be too much for the page is left for the
+    /// next one, unless it is all that there is on it.
+    pub(super) fn take(&mut self, progress: &Progress<Id>, mut admitted: Vec<Admitted<Id, T>>) {
+        let towards_newer = self.towards_newer();
+        if towards_newer {
+            admitted.reverse();
+        }
+        let mut fitting = Vec::with_capacity(admitted.len());
+        let mut last = progress.last;
+        for Admitted { id, shown_bytes, item } in admitted {
+            if shown_bytes > self.shown_left
+                && let Some((nearest, _)) = fitting.last().or_else(|| match self.request.from {
+                    PageFrom::NewerThan(_) => self.found.first(),
+                    PageFrom::Newest | PageFrom::OlderThan(_) => self.found.last(),
+                })
+            {
+                last = Some(*nearest);
+                self.shown_left = 0;
+                break;
+            }
+            self.shown_left = self.shown_left.saturating_sub(shown_bytes);
+            fitting.push((id, item));
+        }
+        if towards_newer {
+            fitting.reverse();
+        }
         self.rows_left = self.rows_left.saturating_sub(progress.rows_read);
         self.bytes_left = self.bytes_left.saturating_sub(progress.bytes);
-        self.exhausted = progress.last.is_none();
-        if self.towards_newer() {
-            if let Some(newest) = progress.last {
+        self.exhausted = last.is_none();
+        if towards_newer {
+            if let Some(newest) = last {
                 self.position = PageFrom::NewerThan(newest);
             }
-            self.found.splice(0..0, admitted);
+            self.found.splice(0..0, fitting);
         } else {
-            if let Some(oldest) = progress.last {
+            if let Some(oldest) = last {
                 self.position = PageFrom::OlderThan(oldest);
             }
-            self.found.extend(admitted);
+            self.found.extend(fitting);
         }
     }
 
@@ -156,6 +203,10 @@ impl<Id: Copy + PartialEq, T> Scan<Id, T> {
 mod tests {
     use super::*;
 
+    fn admitted(id: u32, shown_bytes: usize) -> Admitted<u32, u32> {
+        Admitted { id, shown_bytes, item: id }
+    }
+
     /// Ids 1 to 1000 stand for what a store holds; the filter lets multiples of `every` through.
     fn scan(from: PageFrom<u32>, limit: usize, every: u32) -> Page<u32, u32> {
         let mut scan = Scan::new(PageRequest { from, limit });
@@ -169,7 +220,7 @@ mod tests {
                     near
                 }
             };
-            let admitted = read.iter().filter(|id| *id % every == 0).map(|id| (*id, *id)).collect();
+            let admitted = read.iter().filter(|id| *id % every == 0).map(|id| admitted(*id, 1)).collect();
             let found = Found { rows_read: read.len(), items: read, stopped_at: None };
             scan.take(&Progress::of(&step, &found, |id| *id), admitted);
         }
@@ -201,7 +252,7 @@ mod tests {
             let step = scan.next_step().unwrap();
             let found = Found { items: items.to_vec(), stopped_at: Some(500), rows_read };
             let progress = Progress { bytes, ..Progress::of(&step, &found, |id: &u32| *id) };
-            scan.take(&progress, items.iter().map(|id| (*id, *id)).collect());
+            scan.take(&progress, items.iter().map(|id| admitted(*id, 1)).collect());
             assert!(scan.next_step().is_none());
             let page = scan.finish();
             assert_eq!((page.previous, page.next, page.done), expect, "{from:?} {items:?}");
@@ -210,5 +261,37 @@ mod tests {
         check(PageFrom::Newest, PAGE_ROWS_MAX, 0, &[700], (Some(700), Some(500), false));
         check(PageFrom::OlderThan(900), 1, PAGE_BYTES_MAX, &[700], (Some(700), Some(500), false));
         check(PageFrom::NewerThan(1), PAGE_ROWS_MAX, 0, &[], (Some(500), None, false));
+    }
+
+    /// Two reads of two items each.
+    #[test]
+    fn a_page_that_would_show_too_much_ends_before_that_and_goes_on_there() {
+        let check = |from, bytes: [usize; 4], items: &[u32], done| {
+            let mut scan = Scan::new(PageRequest { from, limit: 10 });
+            let ids = match from {
+                PageFrom::NewerThan(_) => [1, 2, 3, 4],
+                PageFrom::Newest | PageFrom::OlderThan(_) => [4, 3, 2, 1],
+            };
+            for half in [0..2, 2..4] {
+                let Some(_) = scan.next_step() else { break };
+                let last = (half.end == 2).then(|| ids[1]);
+                let mut read: Vec<_> = half.map(|index| admitted(ids[index], bytes[index])).collect();
+                if matches!(from, PageFrom::NewerThan(_)) {
+                    read.reverse();
+                }
+                scan.take(&Progress { last, rows_read: 2, bytes: 1 }, read);
+            }
+            let page = scan.finish();
+            assert_eq!((page.items.as_slice(), page.done), (items, done), "{from:?} {bytes:?}");
+            assert_eq!((page.previous, page.next), (items.first().copied(), items.last().copied()));
+        };
+        let half = PAGE_SHOWN_BYTES_MAX / 2;
+        check(PageFrom::Newest, [1; 4], &[4, 3, 2, 1], true);
+        check(PageFrom::Newest, [half + 1; 4], &[4], false);
+        check(PageFrom::Newest, [half, 1, half, 1], &[4, 3], false);
+        check(PageFrom::Newest, [half; 4], &[4, 3], false);
+        check(PageFrom::Newest, [10 * half, 1, 1, 1], &[4], false);
+        check(PageFrom::NewerThan(0), [half, 1, half, 1], &[2, 1], false);
+        check(PageFrom::NewerThan(0), [half + 1; 4], &[1], false);
     }
 }

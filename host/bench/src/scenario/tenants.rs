@@ -1,4 +1,7 @@
-//! Deliveries of one tenant while another one does what it can: many endpoints that hang, and large events for all of them.
+//! Deliveries of one tenant while another one does what it can: many endpoints that hang, and large events for all of them;
+//! then all that it and strangers can do at once ([`hookmill_tests::assault`]).
+
+use hookmill_tests::assault::Attack;
 
 use super::{Bench, PAYLOAD_BYTES};
 use crate::error::BenchError;
@@ -17,11 +20,22 @@ const LARGE_BYTES: usize = 900_000;
 const RISE_MAX: f64 = 3.0;
 const RESIDENT_MAX_MB: f64 = 300.0;
 
+/// What the other tenant does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Nothing,
+    /// Endpoints that hang, and large events.
+    Hangs,
+    /// All at once, with strangers.
+    Attacks,
+}
+
 impl Bench {
     /// Paced deliveries of one application, alone and beside a loud one.
     pub(super) async fn tenants(&self) -> Result<(Vec<Figure>, Vec<String>), BenchError> {
-        let (quiet, _, quiet_remark) = self.paced_by(false).await?;
-        let (beside, resident_mb, remark) = self.paced_by(true).await?;
+        let (quiet, _, quiet_remark) = self.paced_by(Other::Nothing).await?;
+        let (beside, resident_mb, remark) = self.paced_by(Other::Hangs).await?;
+        let (attacked, attacked_mb, attacked_remark) = self.paced_by(Other::Attacks).await?;
         let figure = |what: &str, ms: f64| Figure::new(format!("{RATE}/s, {what}"), "ms", ms);
         let figures = vec![
             figure("alone, p50", quiet.p50),
@@ -29,21 +43,26 @@ impl Bench {
             figure("beside a loud tenant, p50", beside.p50),
             figure("beside a loud tenant, p99", beside.p99).target(Target::AtMost(quiet.p99 * RISE_MAX)),
             Figure::new("resident memory, peak", "MB", resident_mb).target(Target::AtMost(RESIDENT_MAX_MB)),
+            figure("beside all attacks at once, p50", attacked.p50),
+            figure("beside all attacks at once, p99", attacked.p99)
+                .target(Target::AtMost(quiet.p99 * RISE_MAX)),
+            Figure::new("resident memory under attack, peak", "MB", attacked_mb)
+                .target(Target::AtMost(RESIDENT_MAX_MB)),
         ];
         let loud = format!(
             "the loud tenant: {HANGING_ENDPOINTS} endpoints that never answer, {LARGE_EVENTS} events of {LARGE_BYTES} bytes"
         );
-        Ok((figures, vec![quiet_remark, remark, loud]))
+        Ok((figures, vec![quiet_remark, remark, loud, attacked_remark]))
     }
 
-    async fn paced_by(&self, is_loud: bool) -> Result<(Quantiles, f64, String), BenchError> {
+    async fn paced_by(&self, other: Other) -> Result<(Quantiles, f64, String), BenchError> {
         let receiver = Receiver::start(Manner::Answers).await?;
         let hanging = Receiver::start(Manner::Holds).await?;
         let (data, mut router) = self.start_router().await?;
         let application = Application::create(&router).await?;
         application.add_endpoint(receiver.address).await?;
         let loud = Application::create(&router).await?;
-        if is_loud {
+        if other == Other::Hangs {
             for _ in 0..HANGING_ENDPOINTS {
                 loud.add_endpoint(hanging.address).await?;
             }
@@ -51,8 +70,15 @@ impl Bench {
             let numbers = Numbers::default();
             generator::closed_loop(&loud.target(&router, LARGE_BYTES), &numbers, extent).await?;
         }
+        let mut attack = match other {
+            Other::Nothing | Other::Hangs => None,
+            Other::Attacks => Some(Attack::begin(&router.api(), router.address).await),
+        };
         let target = application.target(&router, PAYLOAD_BYTES);
         let (quantiles, remark) = self.paced(&target, &receiver, RATE, self.fixed_rate_seconds).await?;
+        if let Some(attack) = &mut attack {
+            attack.stop().await;
+        }
         router.still_runs()?;
         let resident_mb = router.resident()?.peak_mb;
         router.kill().await;

@@ -143,15 +143,23 @@ impl SampleReport {
     }
 }
 
-/// The run that shows a plugin the settings and secrets that it is to work with ([`SETTINGS_CHECK_EVENT`]).
+/// The run that shows a plugin the settings and secrets that it is to work with ([`SETTINGS_CHECK_EVENT`]), in the name of
+/// their owner.
 #[must_use]
-pub fn settings_check(digest: PluginDigest, binding: &PluginBinding) -> TransformRun {
+pub fn settings_check(
+    owner: Option<ApplicationId>,
+    digest: PluginDigest,
+    binding: &PluginBinding,
+) -> TransformRun {
     let event = serde_json::json!({ "type": SETTINGS_CHECK_EVENT, "body": {} });
     let input = serde_json::Map::from_iter([("event".to_owned(), event)]);
     let sample =
         Sample::input_only(&input, World::Transform, None).expect("an event is all that a sample needs");
     let SampleRun::Transform(run) = sample.run(digest) else { unreachable!("the world is a transform's") };
-    TransformRun { settings: Arc::clone(&binding.settings), secrets: Arc::clone(&binding.secrets), ..run }
+    let mut endpoint = Endpoint::clone(&run.endpoint);
+    endpoint.application = owner.unwrap_or(endpoint.application);
+    let (settings, secrets) = (Arc::clone(&binding.settings), Arc::clone(&binding.secrets));
+    TransformRun { endpoint: Arc::new(endpoint), settings, secrets, ..run }
 }
 
 impl Sample {

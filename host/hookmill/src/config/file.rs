@@ -63,7 +63,7 @@ Keys of the configuration file, all of them optional:
                          unread, 1 to 600                          30
   unfinished_bytes_max   bytes of requests that did not end yet, all
                          together; one client, source or application
-                         gets half, 4194304 to 1073741824          67108864
+                         gets half, 4194304 to 1073741824          50331648
   wrong_keys_per_minute_max
                          wrong API keys of one client that are
                          answered before it is told to wait,

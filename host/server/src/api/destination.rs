@@ -94,12 +94,13 @@ pub(crate) async fn list_messages(
     let wanted = Status::wanted(&query)?;
     let events = event_query(&query, routes.application.id)?;
     let admits = move |standing| wanted.is_none_or(|wanted| wanted == status(standing));
+    let memory = context.app.reading_memory(routes.application.id).await?;
     let page = context.app.events_at(endpoint.id, events, admits).await?;
-    Ok(list::page(page.map(|(event, standing)| {
-        let message = MessageOut::of(&event, PayloadOut::of(&event, with_content));
-        let shown = EndpointMessageOut { message, standing: StandingOut::of(standing) };
-        serde_json::value::to_raw_value(&shown).unwrap_or_default()
-    })))
+    let answer = list::page(page.map_ref(|(event, standing)| EndpointMessageOut {
+        message: MessageOut::of(event, PayloadOut::of(event, with_content)),
+        standing: StandingOut::of(*standing),
+    }));
+    Ok(answer::in_memory(answer, memory))
 }
 
 /// Lists the endpoints that a message went to.
@@ -152,7 +153,7 @@ pub(crate) async fn resend(
                 // Not one transaction: a crash between the two sends once more at the caller's repeat, and that
                 // is what at-least-once allows. The other way round would lose the delivery.
                 context.app.resend(&routes, &event, endpoint.id).await?;
-                edit.remember(StatusCode::ACCEPTED.as_u16(), accepted.clone())?;
+                edit.remember(StatusCode::ACCEPTED.as_u16(), accepted.clone());
                 edit.commit().await?;
                 Ok(answer::bytes(StatusCode::ACCEPTED, accepted))
             }

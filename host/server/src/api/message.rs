@@ -1,5 +1,6 @@
 //! `/app/{app}/msg`: what was accepted. Sending is in [`ingest`](crate::ingest).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -43,7 +44,7 @@ pub(crate) enum PayloadOut<'a> {
     /// It is something else that was sent as `rawPayload`.
     Raw {
         #[serde(rename = "rawPayload")]
-        raw_payload: String,
+        raw_payload: Cow<'a, str>,
     },
     /// The caller does not want it.
     Omitted {},
@@ -57,7 +58,7 @@ impl<'a> PayloadOut<'a> {
         }
         match serde_json::from_slice::<&RawValue>(&event.body) {
             Ok(json) if json.get().starts_with('{') => Self::Object(json),
-            Ok(_) | Err(_) => Self::Raw { raw_payload: String::from_utf8_lossy(&event.body).into_owned() },
+            Ok(_) | Err(_) => Self::Raw { raw_payload: String::from_utf8_lossy(&event.body) },
         }
     }
 }
@@ -114,11 +115,11 @@ pub(crate) async fn list(
 ) -> Handled {
     let routes = caller.administered(&context, &application)?;
     let with_content = query.flag("with_content", true)?;
-    let page = context.app.events(event_query(&query, routes.application.id)?).await?;
-    Ok(list::page(page.map(|event| {
-        serde_json::value::to_raw_value(&MessageOut::of(&event, PayloadOut::of(&event, with_content)))
-            .unwrap_or_default()
-    })))
+    let wanted = event_query(&query, routes.application.id)?;
+    let memory = context.app.reading_memory(routes.application.id).await?;
+    let page = context.app.events(wanted).await?;
+    let answer = list::page(page.map_ref(|event| MessageOut::of(event, PayloadOut::of(event, with_content))));
+    Ok(answer::in_memory(answer, memory))
 }
 
 pub(crate) async fn get(

@@ -39,7 +39,7 @@ impl World {
     }
 
     /// Asks as the admin; the answer is a GraphQL answer.
-    async fn graphql(&self, query: &str) -> Value {
+    pub(super) async fn graphql(&self, query: &str) -> Value {
         let answer = self.graphql_as(ADMIN, query, Value::Null).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()

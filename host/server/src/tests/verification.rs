@@ -115,3 +115,56 @@ async fn a_handshake_has_a_method_that_is_known_and_fits() {
     refused(&format!("{endpoints}/{other}/verify"), "", "verification_method_missing").await;
     assert_eq!(world.transport.sent().len(), 0);
 }
+
+/// The ways of other systems' own calls to an address are ways like any other.
+#[tokio::test]
+async fn an_address_that_is_changed_by_graphql_or_a_conversation_is_asked_again() {
+    let world = World::new().await;
+    let ask = async |query: &str| world.graphql(query).await;
+    let consent = async |endpoint: &str| {
+        world.call("PATCH", endpoint, r#"{"verification": "cloudevents"}"#).await;
+        let allows = [("webhook-allowed-origin", "hookmill"), ("webhook-allowed-rate", "*")];
+        world.transport.script(answered(204, &allows, ""));
+        let report = world.call("POST", &format!("{endpoint}/verify"), "").await.json();
+        assert_eq!((&report["verified"], &report["state"]), (&json!(true), &json!("enabled")), "{report}");
+    };
+    let register = |url: &str| {
+        format!(
+            r#"mutation {{ webhook(createWebhookInput: {{providerId: 7, webhookUrl: "{url}"}}) {{ isVerified status }} }}"#
+        )
+    };
+    let update = |change: &str| {
+        let input = format!("providerId: 7, {change}");
+        format!("mutation {{ updateWebhook(updateWebhookInput: {{{input}}}) {{ isVerified status }} }}")
+    };
+    let unverified = json!({ "isVerified": 0, "status": 0 });
+    let endpoint = "/api/v1/app/osmox/endpoint/provider-7";
+
+    ask(&register("https://one.example/")).await;
+    consent(endpoint).await;
+    let changed = ask(&update(r#"webhookUrl: "https://two.example/""#)).await;
+    assert_eq!(changed["data"]["updateWebhook"], unverified, "{changed}");
+    let enabled = ask(&update("status: 1")).await;
+    assert_eq!(enabled["data"]["updateWebhook"], unverified, "{enabled}");
+    let skipped = ask(&register("https://three.example/")).await;
+    assert_eq!(skipped["errors"][0]["extensions"]["code"], "webhook_exists", "{skipped}");
+
+    // One that was turned off gives way to another registration, and its consent does not go along.
+    consent(endpoint).await;
+    ask(&update("status: 0")).await;
+    let again = ask(&register("https://three.example/")).await;
+    assert_eq!(again["data"]["webhook"], unverified, "{again}");
+    assert_eq!(world.call("GET", endpoint, "").await.json()["url"], "https://three.example/");
+
+    let configure = async |url: &str| {
+        let configuration = json!({ "config": { "callback_url": url } }).to_string();
+        let made = world.call("POST", "/api/v1/app/osmox/conversation-webhook", &configuration).await;
+        assert!(made.status < 300, "{made:?}");
+        made.json()["endpoint_id"].as_str().unwrap().to_owned()
+    };
+    let id = configure("https://one.example/").await;
+    let endpoint = format!("/api/v1/app/osmox/endpoint/{id}");
+    consent(&endpoint).await;
+    assert_eq!(configure("https://two.example/").await, id);
+    assert_eq!(world.call("GET", &endpoint, "").await.json()["state"], "unverified");
+}

@@ -185,7 +185,7 @@ impl Gate {
         self.0.close();
     }
 
-    async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         // A closed semaphore refuses to count: the gate is open.
         if let Ok(permit) = self.0.acquire().await {
             permit.forget();

@@ -174,7 +174,9 @@ fn a_transform_may_look_at_settings_itself() {
 
     let binding =
         PluginBinding { settings: r#"{"a":1}"#.into(), ..PluginBinding::new("jq".parse().unwrap()) };
-    let run = settings_check(PluginDigest::of(b"jq"), &binding);
+    let owner = crate::id::ApplicationId::new(crate::time::UnixMillis(1), 1);
+    let run = settings_check(Some(owner), PluginDigest::of(b"jq"), &binding);
+    assert_eq!(run.endpoint.application, owner, "it takes turns with its owner's other runs");
     assert_eq!((run.event.event_type.as_str(), &*run.event.body), (SETTINGS_CHECK_EVENT, &b"{}"[..]));
     assert_eq!((&*run.settings, run.attempt), (r#"{"a":1}"#, 1));
 }
