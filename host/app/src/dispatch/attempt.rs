@@ -574,7 +574,7 @@ impl Attempt {
         };
         let endpoint = self.endpoint.id;
         Box::new(Ended {
-            finished: Finished { delivery, attempt, completion },
+            finished: Finished { delivery, attempt: Box::new(attempt), completion },
             end: DeliveryEnd { endpoint, delivery, again_due, health, pause_until: None, kept_bytes },
             facts: AttemptFacts::default(),
             plugin_fault: None,

@@ -345,7 +345,7 @@ impl Dispatcher {
         self.app.metrics.attempt_ended(&ended.finished, ended.facts, self.app.now());
         self.count_for_trial(&ended.finished.attempt);
         if matches!(ended.finished.completion, Completion::Dead(_)) {
-            self.app.announce(&Notice::Exhausted(Box::new(ended.finished.attempt.clone())));
+            self.app.announce(&Notice::Exhausted(ended.finished.attempt.clone()));
         }
         if let Some(end) = ended.endpoint_end {
             let app = Arc::clone(&self.app);

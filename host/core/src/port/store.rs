@@ -313,7 +313,7 @@ pub struct Finished {
     /// Which delivery.
     pub delivery: DeliveryId,
     /// The HTTP request or plugin run to log.
-    pub attempt: AttemptRecord,
+    pub attempt: Box<AttemptRecord>,
     /// What happens to the delivery.
     pub completion: Completion,
 }

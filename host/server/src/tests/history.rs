@@ -64,7 +64,10 @@ impl World {
             trace: None,
             next_due,
         };
-        self.store.finish(vec![Finished { delivery: delivery.id, attempt, completion }]).await.unwrap();
+        self.store
+            .finish(vec![Finished { delivery: delivery.id, attempt: Box::new(attempt), completion }])
+            .await
+            .unwrap();
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is kept of an attempt beside its result: where it went and what was sent, sealed.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hookmill_core::id::{AttemptId, EndpointId};
 use hookmill_core::plugin::{LogLevel, LogLine, PluginDigest};
@@ -17,21 +19,21 @@ const BODY_FOLLOWS: u8 = b'\n';
 /// What the sealed column holds, with a kept body behind it.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
-enum StoredTrace {
+enum StoredTrace<'trace> {
     #[serde(rename = "1")]
     V1 {
         /// World, level, text.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        logs: Vec<(String, StoredLevel, String)>,
+        logs: Vec<(Cow<'trace, str>, StoredLevel, Cow<'trace, str>)>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        request: Option<StoredSent>,
+        request: Option<StoredSent<'trace>>,
     },
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredSent {
-    method: String,
-    headers: Vec<(String, StoredValue)>,
+struct StoredSent<'trace> {
+    method: Cow<'trace, str>,
+    headers: Vec<(Cow<'trace, str>, StoredValue<'trace>)>,
     body_bytes: usize,
 }
 
@@ -46,9 +48,9 @@ enum StoredLevel {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum StoredValue {
-    Plain(Box<str>),
-    Secret(Box<str>),
+enum StoredValue<'trace> {
+    Plain(Cow<'trace, str>),
+    Secret(Cow<'trace, str>),
     Withheld,
 }
 
@@ -101,41 +103,43 @@ pub(crate) fn open_trace(
     read(stored, parts.next().map(Bytes::copy_from_slice))
 }
 
-fn stored(trace: &AttemptTrace) -> StoredTrace {
-    let line = |TraceLine { world, line }: &TraceLine| {
-        (world.as_str().to_owned(), StoredLevel::of(line.level), line.message.clone())
-    };
+fn stored(trace: &AttemptTrace) -> StoredTrace<'_> {
     StoredTrace::V1 {
-        logs: trace.logs.iter().map(line).collect(),
+        logs: trace.logs.iter().map(stored_line).collect(),
         request: trace.request.as_ref().map(|request| StoredSent {
-            method: request.method.as_str().to_owned(),
+            method: request.method.as_str().into(),
             headers: request.headers.iter().map(stored_header).collect(),
             body_bytes: request.body_bytes,
         }),
     }
 }
 
-fn stored_header(header: &SentHeader) -> (String, StoredValue) {
+fn stored_line(TraceLine { world, line }: &TraceLine) -> (Cow<'_, str>, StoredLevel, Cow<'_, str>) {
+    (world.as_str().into(), StoredLevel::of(line.level), line.message.as_str().into())
+}
+
+fn stored_header(header: &SentHeader) -> (Cow<'_, str>, StoredValue<'_>) {
     let value = match &header.value {
-        SentValue::Plain(text) => StoredValue::Plain(text.clone()),
-        SentValue::Secret(text) => StoredValue::Secret(text.clone()),
+        SentValue::Plain(text) => StoredValue::Plain(text.as_ref().into()),
+        SentValue::Secret(text) => StoredValue::Secret(text.as_ref().into()),
         SentValue::Withheld => StoredValue::Withheld,
     };
-    (header.name.as_str().to_owned(), value)
+    (header.name.as_str().into(), value)
 }
 
 fn read(
-    StoredTrace::V1 { logs, request }: StoredTrace,
+    StoredTrace::V1 { logs, request }: StoredTrace<'_>,
     body: Option<Bytes>,
 ) -> Result<AttemptTrace, DbError> {
-    let line = |(world, level, message): (String, StoredLevel, String)| -> Result<_, DbError> {
-        Ok(TraceLine { world: parsed(TABLE, &world)?, line: LogLine { level: level.read(), message } })
+    let line = |(world, level, message): (Cow<'_, str>, StoredLevel, Cow<'_, str>)| -> Result<_, DbError> {
+        let line = LogLine { level: level.read(), message: message.into_owned() };
+        Ok(TraceLine { world: parsed(TABLE, &world)?, line })
     };
     let request = request.map(|request| -> Result<_, DbError> {
-        let header = |(name, value): (String, StoredValue)| -> Result<_, DbError> {
+        let header = |(name, value): (Cow<'_, str>, StoredValue<'_>)| -> Result<_, DbError> {
             let value = match value {
-                StoredValue::Plain(text) => SentValue::Plain(text),
-                StoredValue::Secret(text) => SentValue::Secret(text),
+                StoredValue::Plain(text) => SentValue::Plain(text.into()),
+                StoredValue::Secret(text) => SentValue::Secret(text.into()),
                 StoredValue::Withheld => SentValue::Withheld,
             };
             Ok(SentHeader { name: parsed(TABLE, &name)?, value })

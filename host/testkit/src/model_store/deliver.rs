@@ -91,7 +91,7 @@ impl State {
                 self.dead.insert(delivery.id, dead);
             }
         }
-        let attempt = finished.attempt;
+        let attempt = *finished.attempt;
         if self.attempts.contains_key(&attempt.id) {
             return;
         }

@@ -162,7 +162,7 @@ pub fn finished(
         Completion::Split(_) => AttemptResult::Split,
     };
     let attempt = AttemptRecord { result, ..attempt(delivery, number, began_at) };
-    Finished { delivery: delivery.id, attempt, completion }
+    Finished { delivery: delivery.id, attempt: Box::new(attempt), completion }
 }
 
 /// A request that a plugin made.

@@ -189,7 +189,8 @@ pub async fn every_field_of_an_attempt_comes_back(factory: &impl Factory) {
     let split = AttemptRecord { id: AttemptId::new(NOW, 3), result: AttemptResult::Split, ..plain.clone() };
     for recorded in [&plain, &full, &split] {
         let completion = Completion::Retry { due: at(5), prepared: None };
-        finish(&store, Finished { delivery: delivery.id, attempt: recorded.clone(), completion }).await;
+        finish(&store, Finished { delivery: delivery.id, attempt: Box::new(recorded.clone()), completion })
+            .await;
     }
     let store = factory.reopen(store);
     let alone = store.attempt(plain.application, plain.event, full.id).await;
@@ -211,7 +212,7 @@ pub async fn attempts_keep_where_they_went(factory: &impl Factory) {
         let sent = AttemptRecord { sent_to: SentTo::Endpoint(url.into()), ..attempt(&delivery, number, NOW) };
         recorded.push(sent.clone());
         let (delivery, completion) = (delivery.id, Completion::Delivered);
-        finish(&store, Finished { delivery, attempt: sent, completion }).await;
+        finish(&store, Finished { delivery, attempt: Box::new(sent), completion }).await;
     }
     recorded.reverse();
     let store = factory.reopen(store);
