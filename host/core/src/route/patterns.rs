@@ -10,7 +10,7 @@ use crate::persistent::Map;
 /// What all different patterns of an application's endpoints may cost together; a pattern costs about one for each of its
 /// tests, and equal patterns cost once. It bounds what there is to merge when one of them changes, a few tens of
 /// milliseconds, and to hold.
-pub const APPLICATION_PATTERNS_COST_MAX: usize = 128 << 10;
+pub const APPLICATION_PATTERNS_COST_MAX: usize = 64 << 10;
 
 /// An application may have no such pattern beside its others.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -153,7 +153,7 @@ mod tests {
             count += 1;
             assert!(patterns.cost() <= APPLICATION_PATTERNS_COST_MAX);
         }
-        assert!((50..500).contains(&count), "{count}");
+        assert!((25..500).contains(&count), "{count}");
         let error = patterns.admit(None, Some(&costly(count))).unwrap_err();
         assert!(error.cost > APPLICATION_PATTERNS_COST_MAX);
         // What is there may be shared, replaced by its like, and left out.
