@@ -79,6 +79,8 @@ pub(crate) struct HeadScan {
     /// The beginning of a line whose end did not come yet.
     partial: Vec<u8>,
     head: Head,
+    /// Heads that were whole.
+    heads_ended: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,11 @@ struct Head {
 pub(crate) struct BrokenBody;
 
 impl HeadScan {
+    /// How many heads were whole so far.
+    pub(crate) fn heads_ended(&self) -> u64 {
+        self.heads_ended
+    }
+
     /// Whether bytes that came belong to a request whose head is not whole.
     pub(crate) fn is_within_head(&self) -> bool {
         match self.state {
@@ -197,8 +204,9 @@ impl HeadScan {
         Ok(())
     }
 
-    fn end_of_head(&self, heads: &Heads) -> State {
+    fn end_of_head(&mut self, heads: &Heads) -> State {
         let judged = self.head.judge();
+        self.heads_ended += 1;
         heads.tell(judged);
         match (judged, self.head.is_chunked, self.head.length) {
             (Err(_), _, _) => State::Off,

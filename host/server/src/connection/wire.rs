@@ -45,9 +45,14 @@ impl Wire {
     }
 
     fn look_at(&mut self, read: &[u8]) -> io::Result<()> {
+        let ended_before = self.scan.heads_ended();
         self.scan.feed(read, &self.heads).map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
-        if !self.scan.is_within_head() {
+        let is_within_head = self.scan.is_within_head();
+        // Where requests follow each other closely, a read may end one head and begin another, and no read end between two.
+        if !is_within_head || self.scan.heads_ended() > ended_before {
             self.held.shrink();
+        }
+        if !is_within_head {
             return Ok(());
         }
         self.held.grow(read.len()).map_err(|full| io::Error::new(ErrorKind::OutOfMemory, full))

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{ADMIN, World};
-use crate::{Server, ServerConfig};
+use crate::{Server, ServerConfig, UnfinishedLimits};
 
 pub(super) struct Listening {
     pub(super) address: SocketAddr,
@@ -85,5 +85,19 @@ async fn endless_headers_are_refused() {
     let headers: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
     let stream = listening.connect(&format!("GET /livez HTTP/1.1\r\nhost: a\r\n{headers}\r\n")).await;
     assert!(rest(stream).await.starts_with("HTTP/1.1 431 "));
+    listening.end().await;
+}
+
+/// What is held for heads is given back when they are whole, also where every read ends within the next one.
+#[tokio::test]
+async fn pipelined_requests_hold_no_more_than_the_last_head() {
+    const REQUESTS: usize = 3000;
+    let unfinished = UnfinishedLimits::of(400_000);
+    let listening = Listening::start_with(ServerConfig { unfinished, ..ServerConfig::default() }).await;
+    let request =
+        |more: &str| format!("GET /livez HTTP/1.1\r\nhost: a\r\nx: {}\r\n{more}\r\n", "v".repeat(100));
+    let last = request("connection: close\r\n");
+    let answers = rest(listening.connect(&(request("").repeat(REQUESTS - 1) + &last)).await).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), REQUESTS);
     listening.end().await;
 }
