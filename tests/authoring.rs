@@ -208,6 +208,52 @@ async fn a_dry_run_shows_what_would_be_sent() {
     assert_eq!(ran["requests"].as_array().unwrap().len(), 1);
 }
 
+/// The demo is what a new user runs first: it must not break unnoticed.
+#[tokio::test]
+async fn the_demo_delivers_and_verifies_everything() {
+    let author = Author::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let mut command = author.command(&["demo", "--count", "24"]);
+    command.arg("--plugins").arg(root.join("plugins/target/plugins"));
+    command.arg("--events").arg(root.join("tests/data/seeds"));
+    let output = command.output().await.expect("the program can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}\n{errors}");
+    assert!(said.contains("verified"), "{said}");
+}
+
+#[tokio::test]
+async fn a_run_shows_a_plugin_its_settings_first_as_saving_them_does() {
+    let author = Author::new();
+    std::fs::write(author.home.path().join("ticket.json"), TICKET).unwrap();
+    let data_dir = DataDir::new();
+    let router = data_dir.start().await;
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("plugins/target/plugins");
+    for (plugin, file, settings) in [
+        // A handler that an event never reaches: only the check sees that there is none.
+        (
+            "javascript",
+            "javascript.wasm",
+            r#"{"code": "function handler(webhook) {\n  return webhook.;\n}"}"#,
+        ),
+        ("jq", "jq.wasm", r#"{"filter": "{"}"#),
+    ] {
+        let rest = ["--event", "ticket.json", "--type", "ticket.opened", "--settings", settings];
+        let file = plugins.join(file);
+        let here = [&["plugin", "run", file.to_str().unwrap()], &rest[..]].concat();
+        author.fail(&here, "settings_refused").await;
+        let mut there = author.command(&[&["plugin", "run", plugin], &rest[..]].concat());
+        there.env("HOOKMILL_URL", format!("http://{}", router.address())).env("HOOKMILL_KEY", ADMIN_KEY);
+        let output = there.output().await.expect("the program can be run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains("error[settings_refused]"),
+            "{plugin}: {said}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_is_there_is_not_overwritten() {
     let author = Author::of("c", "transform").await;

@@ -6,6 +6,7 @@ mod bad_plugins;
 mod bad_receivers;
 mod bad_requests;
 mod bad_starts;
+mod bundled_plugins;
 mod conversation;
 mod crash;
 mod doctor;

@@ -67,7 +67,14 @@ async fn failed_attempts(api: &Api) -> f64 {
     let text = std::str::from_utf8(&reply.body).expect("metrics are text");
     let attempts = text.lines().filter(|line| line.starts_with("hookmill_attempts_total{"));
     let failed = attempts.filter(|line| line.contains(r#"result="failed""#));
-    failed.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap()).sum()
+    failed
+        .map(|line| {
+            line.rsplit(' ')
+                .next()
+                .and_then(|value| value.parse::<f64>().ok())
+                .expect("a counter has a number")
+        })
+        .sum()
 }
 
 fn check_peak(router: &Router, bytes_max: u64) {

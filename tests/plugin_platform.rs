@@ -211,6 +211,7 @@ async fn a_dry_run_shows_requests_difference_and_cost_and_stores_nothing() {
     let tried = setup.post("/plugin/run", &broken).await;
     let failure = tried["failure"]["message"].as_str().expect("a failure has a message");
     assert!(failure.contains('2'), "the line is named: {failure}");
+    assert_eq!(tried["failure"]["code"], json!("settings_refused"), "saving it would be refused alike");
     assert_eq!(tried["requests"], json!([]));
 
     let api = setup.router.api();

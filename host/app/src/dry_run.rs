@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use hookmill_core::delivery::TransformFailure;
 use hookmill_core::event::Event;
-use hookmill_core::manifest::{Manifest, Sample, SampleReport};
+use hookmill_core::manifest::{Manifest, Sample, SampleReport, settings_refusal};
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginName, World};
+use hookmill_core::port::plugins::TransformReport;
 use hookmill_core::port::store::EventLookup;
 use serde_json::{Map, Value};
 
@@ -113,6 +115,16 @@ impl App {
             .map_err(|error| AppError::invalid(error.code(), format!("the input: {error}")))?;
         if let Some(recorded) = run.recorded {
             sample.replace_event(recorded);
+        }
+        // As when settings are saved: the plugin looks at them first, and what it refuses never gets an event.
+        if let Some(check) = sample.settings_check(version, manifest.as_ref()) {
+            let checked = self.run_transform(check).await;
+            if let Some(refusal) = settings_refusal(&checked) {
+                let detail = format!("the plugin can't work with these settings: {refusal}");
+                let result = Err(TransformFailure::Fault { code: "settings_refused", detail });
+                let report = SampleReport::Transform(TransformReport { result, ..checked });
+                return Ok(DryRunReport { version, world, sample, report });
+            }
         }
         let report = self.run_sample(sample.run(version)).await;
         Ok(DryRunReport { version, world, sample, report })

@@ -27,8 +27,9 @@ pub(crate) enum Command {
     /// Run the router
     ///
     /// Needs no configuration: state is kept in ./hookmill-data, and the first start prints an admin key. Once the router
-    /// takes requests it prints `listening on http://ADDRESS:PORT` to standard output. SIGTERM or SIGINT drains it:
-    /// requests and deliveries under way end, the rest is kept for the next start; a second signal ends it at once.
+    /// takes requests it prints `listening on http://ADDRESS:PORT` to standard output. SIGTERM, SIGINT or
+    /// SIGHUP drains it: requests and deliveries under way end, the rest is kept for the next start; a second signal ends
+    /// it at once.
     /// The limit on open files is raised as far as the system's hard limit allows, since each connection is one.
     #[command(after_long_help = FILE_HELP)]
     Serve(ServeArguments),

@@ -185,10 +185,11 @@ fn counts_of(line: &str) -> Counts {
     if let Some(failed) = counted("# fail ") {
         return Counts { passed: 0, failed };
     }
-    let line = line.trim();
-    let summary = if line.starts_with("Summary [") {
-        line.split_once("run: ").map(|(_, summary)| summary)
+    let trimmed = line.trim();
+    let summary = if trimmed.starts_with("Summary [") {
+        trimmed.split_once("run: ").map(|(_, summary)| summary)
     } else {
+        // Not indented: nextest shows the output of a failed test so, and counts it itself.
         line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")).map(|(_, summary)| summary)
     };
     let Some(summary) = summary else { return Counts::default() };
@@ -223,6 +224,7 @@ mod tests {
             0,
         );
         check("test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out", 3, 1);
+        check("    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 8 filtered out", 0, 0);
         check("# pass 12\n", 12, 0);
         check("# fail 3\n", 0, 3);
         check("# passing a body on\n", 0, 0);

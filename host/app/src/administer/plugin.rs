@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookmill_core::canary::{Canary, CanaryPercent, Worse};
-use hookmill_core::delivery::TransformFailure;
 use hookmill_core::id::ApplicationId;
 use hookmill_core::limits::{PLUGIN_BYTES_MAX, PLUGIN_VERSIONS_MAX, PLUGINS_MAX};
-use hookmill_core::manifest::{Manifest, settings_check};
+use hookmill_core::manifest::{Manifest, settings_check, settings_refusal};
 use hookmill_core::plugin::{
     ComponentBytes, JAVASCRIPT_PLUGIN, PluginBinding, PluginDigest, PluginFacts, PluginInterface, PluginName,
     PluginVersion,
 };
-use hookmill_core::port::plugins::{PLUGIN_DEADLINE, PluginRejected};
+use hookmill_core::port::plugins::PluginRejected;
 use hookmill_core::port::store::Change;
 use hookmill_core::route::PluginEntry;
 use hookmill_core::source::Intake;
@@ -171,15 +170,7 @@ impl App {
     ) -> Result<(), AppError> {
         let run = self.plugins.run(settings_check(owner, version, binding));
         let Ok(report) = tokio::time::timeout(SETTINGS_CHECK_MAX, run).await else { return Ok(()) };
-        let refusal = match report.result {
-            Ok(_) | Err(TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. }) => {
-                return Ok(());
-            }
-            // Time is no measure of settings: it passes faster on a busy machine.
-            Err(TransformFailure::Fault { code: PLUGIN_DEADLINE, .. }) => return Ok(()),
-            Err(TransformFailure::Permanent { message }) => message,
-            Err(TransformFailure::Fault { code, detail }) => format!("{code}: {detail}"),
-        };
+        let Some(refusal) = settings_refusal(&report) else { return Ok(()) };
         let name = &binding.plugin;
         let message = format!("the plugin `{name}` can't work with these settings: {refusal}");
         Err(AppError::invalid("settings_refused", message))

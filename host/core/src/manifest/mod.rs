@@ -38,7 +38,7 @@ pub use self::diff::{DIFF_POINTER_BYTES_MAX, DIFFERENCES_MAX, Difference, json_d
 pub use self::error::{ManifestError, ManifestFault};
 pub use self::expectation::Expectation;
 use self::reader::{Node, Object};
-pub use self::sample::{Sample, SampleInput, SampleReport, SampleRun, settings_check};
+pub use self::sample::{Sample, SampleInput, SampleReport, SampleRun, settings_check, settings_refusal};
 pub use self::schema::{SETTINGS_FAILURES_MAX, SettingsError, SettingsFailure, SettingsSchema};
 pub use self::schema_cost::{SCHEMA_BYTES_MAX, SCHEMA_COST_MAX, SCHEMA_DEPTH_MAX, SchemaFault};
 pub use self::verdict::SampleDiff;

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::SETTINGS_CHECK_EVENT;
 use super::body;
 use super::error::{ManifestError, ManifestFault};
 use super::expectation::{Expectation, read_headers};
@@ -14,6 +13,7 @@ use super::outcome;
 use super::reader::{Node, Object};
 use super::schema::SettingsSchema;
 use super::verdict::SampleDiff;
+use super::{Manifest, SETTINGS_CHECK_EVENT};
 use crate::address::DeliveryUrl;
 use crate::application::Metadata;
 use crate::delivery::TransformFailure;
@@ -27,7 +27,7 @@ use crate::plugin::{
 };
 use crate::policy::Policy;
 use crate::port::plugins::{
-    ClassifierReport, ClassifierRun, SourceReport, SourceRun, TransformReport, TransformRun,
+    ClassifierReport, ClassifierRun, PLUGIN_DEADLINE, SourceReport, SourceRun, TransformReport, TransformRun,
 };
 use crate::signature::{SigningKey, SigningKeys};
 use crate::time::UnixMillis;
@@ -151,6 +151,15 @@ pub fn settings_check(
     digest: PluginDigest,
     binding: &PluginBinding,
 ) -> TransformRun {
+    settings_check_of(owner, digest, Arc::clone(&binding.settings), Arc::clone(&binding.secrets))
+}
+
+fn settings_check_of(
+    owner: Option<ApplicationId>,
+    digest: PluginDigest,
+    settings: Arc<str>,
+    secrets: Arc<BoundSecrets>,
+) -> TransformRun {
     let event = serde_json::json!({ "type": SETTINGS_CHECK_EVENT, "body": {} });
     let input = serde_json::Map::from_iter([("event".to_owned(), event)]);
     let sample =
@@ -158,11 +167,31 @@ pub fn settings_check(
     let SampleRun::Transform(run) = sample.run(digest) else { unreachable!("the world is a transform's") };
     let mut endpoint = Endpoint::clone(&run.endpoint);
     endpoint.application = owner.unwrap_or(endpoint.application);
-    let (settings, secrets) = (Arc::clone(&binding.settings), Arc::clone(&binding.secrets));
     TransformRun { endpoint: Arc::new(endpoint), settings, secrets, ..run }
 }
 
+/// Why the plugin can't work with the settings that [`settings_check`] showed it; `None` where it can, or where the run
+/// says nothing of them: it asked for another try, the host could not run it, or time was up, which passes faster on a
+/// busy machine.
+#[must_use]
+pub fn settings_refusal(report: &TransformReport) -> Option<String> {
+    match report.result.as_ref().err()? {
+        TransformFailure::Retryable { .. } | TransformFailure::Unavailable { .. } => None,
+        TransformFailure::Fault { code: PLUGIN_DEADLINE, .. } => None,
+        TransformFailure::Permanent { message } => Some(message.clone()),
+        TransformFailure::Fault { code, detail } => Some(format!("{code}: {detail}")),
+    }
+}
+
 impl Sample {
+    /// The run that shows `manifest`'s plugin the settings and secrets of this sample first, where it checks them itself,
+    /// as it would be shown those of an endpoint.
+    #[must_use]
+    pub fn settings_check(&self, digest: PluginDigest, manifest: Option<&Manifest>) -> Option<TransformRun> {
+        manifest.filter(|manifest| manifest.checks_settings)?;
+        Some(settings_check_of(None, digest, Arc::clone(&self.settings), Arc::clone(&self.secrets)))
+    }
+
     /// The sample's settings, JSON text.
     #[must_use]
     pub fn settings(&self) -> &str {

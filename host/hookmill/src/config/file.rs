@@ -39,7 +39,8 @@ Keys of the configuration file, all of them optional:
                          with attempts that failed or that a
                          plugin shaped                             false
   shutdown_grace_secs    seconds that deliveries under way may go
-                         on after SIGTERM, 0 to 600                10
+                         on after SIGTERM, SIGINT or SIGHUP, 0 to
+                         600                                       10
   graphql_introspection  answer questions about the schema of
                          POST /graphql                             false
   graphql_depth_max      fields within fields of a GraphQL query,

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use hookmill_core::limits::{EVENT_BODY_BYTES_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
-use hookmill_core::manifest::{Difference, Manifest, Sample, json_diff};
+use hookmill_core::manifest::{
+    Difference, Manifest, Sample, SampleReport, SampleRun, json_diff, settings_refusal,
+};
 use hookmill_core::plugin::{PluginDigest, PluginName, World};
 use http::Method;
 use serde_json::{Value, json};
@@ -108,6 +110,13 @@ async fn run_here(
     // As on a server: settings are held to the schema, and each secret that the manifest wants is bound.
     let sample = Sample::input_only(input, world, manifest)
         .map_err(|error| Failure::new(Exit::Usage, error.code(), error.to_string()))?;
+    if let Some(check) = sample.settings_check(digest, manifest)
+        && let SampleReport::Transform(report) = host.run(SampleRun::Transform(check)).await.report
+        && let Some(refusal) = settings_refusal(&report)
+    {
+        let message = format!("the plugin can't work with these settings: {refusal}");
+        return Err(Failure::new(Exit::Failed, "settings_refused", message));
+    }
     let run = host.run(sample.run(digest)).await;
     let mut ran = run.to_json();
     if let Some(fault) = run.fault() {
