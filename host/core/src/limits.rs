@@ -175,8 +175,17 @@ pub const LOADS_IN_FLIGHT_MAX: usize = 4;
 
 /// Events waiting for the writer; one more is refused with 503.
 pub const APPEND_QUEUE_MAX: usize = 8192;
+/// Of these places, how many are kept for applications with few.
+pub const APPEND_QUEUE_RESERVE: usize = 1024;
+/// How many an application may have of the kept ones.
+pub const APPEND_QUEUE_NEWCOMER: usize = 16;
 /// Events of one commit.
 pub const COMMIT_EVENTS_MAX: usize = 512;
+/// Rows of one commit, about: an event, each of its deliveries, and each half a kibibyte of its body. A single event may
+/// have more.
+pub const COMMIT_ROWS_MAX: usize = 4096;
+/// The same where more than one application waits, so that none waits long for what another one writes.
+pub const COMMIT_ROWS_SHARED_MAX: usize = 1024;
 /// Event body bytes of one commit.
 pub const COMMIT_BYTES_MAX: usize = 2 << 20;
 /// How long finished deliveries wait for an accepted event's commit before they get one of their own.

@@ -14,6 +14,7 @@ mod batch;
 mod checkpoint;
 mod configure;
 mod finish;
+mod lanes;
 mod queue;
 mod resume;
 mod retire;

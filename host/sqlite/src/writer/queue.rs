@@ -5,13 +5,23 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hookmill_core::limits::{APPEND_QUEUE_MAX, COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMPLETION_DELAY_MAX};
+use hookmill_core::id::ApplicationId;
+use hookmill_core::limits::{
+    APPEND_QUEUE_MAX, APPEND_QUEUE_NEWCOMER, APPEND_QUEUE_RESERVE, COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX,
+    COMMIT_ROWS_MAX, COMMIT_ROWS_SHARED_MAX, COMPLETION_DELAY_MAX,
+};
 use hookmill_core::port::store::StoreError;
+use hookmill_core::share::Shares;
 
+use super::lanes::Lanes;
 use super::{Answer, CompletionJob, DurableJob, gone};
 
 /// Completions of one commit; as many gather without waiting for an append.
 const COMMIT_COMPLETIONS_MAX: usize = 2 * COMMIT_EVENTS_MAX;
+/// The same where more than one application waits for something durable.
+const COMMIT_COMPLETIONS_SHARED_MAX: usize = 256;
+/// Bytes of a body that take as long to write as a row.
+const ROW_BYTES: usize = 512;
 /// After so long without work the writer tidies up.
 const IDLE: Duration = Duration::from_secs(1);
 /// After so long a writer that has more to tidy up goes on.
@@ -25,9 +35,11 @@ pub(super) struct Queue {
     wake: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
-    durable: VecDeque<DurableJob>,
+    durable: Lanes<Owner, DurableJob>,
+    /// Places in line.
+    places: Shares<Owner>,
     completions: VecDeque<CompletionJob>,
     /// Whether the completions that wait, or come next, need not gather.
     is_hurried: bool,
@@ -39,6 +51,25 @@ struct Waiting {
     is_tidying: bool,
     close_answers: Vec<Answer<()>>,
     state: QueueState,
+}
+
+/// Who something is written for; none where it is for the installation.
+type Owner = Option<ApplicationId>;
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            durable: Lanes::default(),
+            places: Shares::new(APPEND_QUEUE_MAX, APPEND_QUEUE_RESERVE, APPEND_QUEUE_NEWCOMER),
+            completions: VecDeque::new(),
+            is_hurried: false,
+            is_retry: false,
+            is_tidy: false,
+            is_tidying: false,
+            close_answers: Vec::new(),
+            state: QueueState::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,10 +107,11 @@ impl Queue {
             waiting.close_answers.push(answer);
             waiting.state = QueueState::Closing;
         } else {
-            if waiting.durable.len() >= APPEND_QUEUE_MAX {
+            let owner = job.owner();
+            if !waiting.places.try_take(owner, 1) {
                 return Err(StoreError::Busy);
             }
-            waiting.durable.push_back(job);
+            waiting.durable.push(owner, job.rows(), job);
         }
         drop(waiting);
         self.wake.notify_one();
@@ -141,7 +173,7 @@ impl Queue {
     pub(super) fn end(&self, error: &StoreError) {
         let mut waiting = self.lock();
         waiting.state = QueueState::Ended(error.clone());
-        let durable = mem::take(&mut waiting.durable);
+        let durable = waiting.durable.take_all();
         let completions = mem::take(&mut waiting.completions);
         let close_answers = mem::take(&mut waiting.close_answers);
         drop(waiting);
@@ -219,25 +251,33 @@ impl Waiting {
         self.is_tidy = false;
         self.is_tidying = false;
         let mut batch = Batch::default();
-        if self.durable.front().is_some_and(DurableJob::makes_room) {
-            // Alone: it must not fail with what finds no room, nor make an event wait.
-            batch.durable.extend(self.durable.pop_front());
-            return batch;
+        let is_shared = self.durable.owners() > 1;
+        let (rows_max, completions_max) = if is_shared {
+            (COMMIT_ROWS_SHARED_MAX, COMMIT_COMPLETIONS_SHARED_MAX)
+        } else {
+            (COMMIT_ROWS_MAX, COMMIT_COMPLETIONS_MAX)
+        };
+        let (mut rows, mut bytes) = (0, 0);
+        while batch.durable.len() < COMMIT_EVENTS_MAX {
+            let is_first = batch.durable.is_empty();
+            let fits = |cost: usize, job: &DurableJob| {
+                is_first
+                    || !job.makes_room() && rows + cost <= rows_max && bytes + job.bytes() <= COMMIT_BYTES_MAX
+            };
+            let Some((owner, cost, job)) = self.durable.pop_if(fits) else { break };
+            self.places.give_back(owner, 1);
+            (rows, bytes) = (rows + cost, bytes + job.bytes());
+            let is_alone = job.makes_room();
+            batch.durable.push(job);
+            if is_alone {
+                // It must not fail with what finds no room, nor make an event wait.
+                return batch;
+            }
         }
         self.is_retry = false;
         self.is_hurried = false;
-        let mut bytes = 0;
-        while batch.durable.len() < COMMIT_EVENTS_MAX && bytes < COMMIT_BYTES_MAX {
-            let Some(job) = self.durable.front() else { break };
-            let job_bytes = job.bytes();
-            if job.makes_room() || (bytes > 0 && bytes + job_bytes > COMMIT_BYTES_MAX) {
-                break;
-            }
-            bytes += job_bytes;
-            batch.durable.extend(self.durable.pop_front());
-        }
         let mut finished = 0;
-        while finished < COMMIT_COMPLETIONS_MAX {
+        while finished < completions_max {
             let Some(job) = self.completions.pop_front() else { break };
             finished += job.finished.len();
             batch.completions.push(job);
@@ -257,6 +297,26 @@ impl DurableJob {
             | Self::Retire(..)
             | Self::Forget(_)
             | Self::Close(_) => 0,
+        }
+    }
+
+    /// Who it is written for.
+    fn owner(&self) -> Owner {
+        match self {
+            Self::Append(new, _) => Some(new.event.application),
+            Self::Redeliver { application, .. } => Some(*application),
+            Self::Resume(..) | Self::Apply(..) | Self::Retire(..) | Self::Forget(_) | Self::Close(_) => None,
+        }
+    }
+
+    /// Rows that it writes, about.
+    fn rows(&self) -> usize {
+        1 + match self {
+            Self::Append(new, _) => new.deliveries.len() + new.event.body.len() / ROW_BYTES,
+            Self::Redeliver { deliveries, .. } => deliveries.len(),
+            Self::Resume(step, _) => step.events.len(),
+            Self::Apply(changes, _) => changes.len(),
+            Self::Retire(..) | Self::Forget(_) | Self::Close(_) => 0,
         }
     }
 
