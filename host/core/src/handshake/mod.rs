@@ -20,7 +20,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
-use serde_json::{Value, json};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::attempt::{Failure, Outcome, TransportFailure};
@@ -28,6 +28,7 @@ use crate::diagnosis::{Diagnosis, Symptom, diagnose};
 use crate::endpoint::Endpoint;
 use crate::event::{Channels, ContentType, Event};
 use crate::id::EventId;
+use crate::json::Document;
 use crate::plugin::BoundSecrets;
 use crate::policy::{DeliveryPolicy, Rate};
 use crate::request::{BuildError, OutgoingRequest, PreparedRequest, USER_AGENT_VALUE, build, check_url};
@@ -325,8 +326,8 @@ fn echoes(body: &[u8], challenge: &str) -> bool {
     if body == challenge.as_bytes() {
         return true;
     }
-    let parsed = serde_json::from_slice::<Value>(body).ok();
-    parsed.is_some_and(|answer| answer.get("challenge").and_then(Value::as_str) == Some(challenge))
+    let parsed = Document::parse(Bytes::copy_from_slice(body)).ok();
+    parsed.is_some_and(|answer| answer.root().get("challenge").is_some_and(|value| value.is_text(challenge)))
 }
 
 fn fields<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {

@@ -76,6 +76,13 @@ fn a_challenge_is_to_be_echoed_exactly() {
     check(200, &json!({ "Challenge": challenge }).to_string(), Err("challenge_not_echoed"));
     check(200, &json!([challenge]).to_string(), Err("challenge_not_echoed"));
     check(200, &"[".repeat(10_000), Err("challenge_not_echoed"));
+    // What is JSON here is JSON as for events.
+    let deep = format!(
+        r#"{{"deep":{}1{},"cut":"\ud83d","challenge":"{challenge}"}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    check(200, &deep, Ok(()));
     check(302, challenge, Err("status"));
     check(500, challenge, Err("status"));
     let only_200 = DeliveryPolicy { success: crate::policy::SuccessRule::Only200, ..terms(None) };
