@@ -44,7 +44,7 @@ fn a_challenge_is_signed_like_any_delivery() {
     let endpoint = endpoint(URL);
     let request = challenge().request(&endpoint, Moment::undisturbed(NOW)).unwrap();
     assert_eq!((request.method.clone(), request.url.as_str()), (Method::POST, URL));
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
     let text = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s";
     assert_eq!(body, json!({ "type": "webhook.verification", "challenge": text }));
     assert_eq!(header(&request, "content-type"), "application/json");
