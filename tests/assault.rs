@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::strangers::wrapped;
 
 /// What the router may take under attack, in whichever build the tests run.
-const MEMORY_BYTES_MAX: u64 = 300 << 20;
+const MEMORY_BYTES_MAX: u64 = 400 << 20;
 /// What the router may take after a start, whatever waits in the store.
-const MEMORY_AFTER_START_BYTES_MAX: u64 = 200 << 20;
+const MEMORY_AFTER_START_BYTES_MAX: u64 = 220 << 20;
 /// Kibibytes of address space, which the shell limits.
 const ADDRESS_SPACE_KIB: usize = 3 << 20;
 /// Rounds of the victim; in each it sends a small, a large and another small event.
