@@ -147,7 +147,7 @@ impl App {
             }
         };
         let event = Arc::new(Event {
-            id: EventId::new(self.clock.now(), self.entropy.id_bits()),
+            id: self.new_id(self.clock.now(), EventId::new),
             application: routes.application.id,
             event_type: incoming.event_type,
             uid: incoming.uid,

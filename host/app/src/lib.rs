@@ -6,15 +6,15 @@
 //! [`verify`] asks an endpoint whether it wants events. [`history`] reads what happened, [`Metrics`] counts it. Decisions are
 //! made in `hookmill-core`; here they are carried out.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use hookmill_core::address::AddressPolicy;
 use hookmill_core::endpoint::{DisabledReason, Endpoint, EndpointState};
 use hookmill_core::handshake::RequestOrigin;
-use hookmill_core::id::{ApplicationId, EndpointId};
+use hookmill_core::id::{ApplicationId, EndpointId, IdSequence};
 use hookmill_core::limits::{
     ACCEPTING_BYTES_MAX, ACCEPTING_NEWCOMER_BYTES, ACCEPTING_RESERVE_BYTES, READING_BYTES_MAX,
     READING_PAGE_BYTES, READING_RESERVE_BYTES,
@@ -77,6 +77,7 @@ pub struct App {
     /// Milliseconds that the wall clock was ahead of steady time when that was last looked at.
     wall_lead: AtomicI64,
     entropy: Arc<dyn Entropy>,
+    ids: std::sync::Mutex<IdSequence>,
     address_policy: AddressPolicy,
     request_origin: RequestOrigin,
     remembered: RememberedBytes,
@@ -151,6 +152,7 @@ impl App {
             steady_lead,
             wall_lead: AtomicI64::new(0),
             entropy: parts.entropy,
+            ids: std::sync::Mutex::default(),
             address_policy: parts.address_policy,
             request_origin: parts.request_origin,
             remembered: RememberedBytes::default(),
@@ -189,6 +191,12 @@ impl App {
     #[must_use]
     pub fn table_full(&self) -> Arc<RoutingTable> {
         self.table.load_full()
+    }
+
+    /// The id of a thing born at `now`; it sorts behind those of all that were made before.
+    fn new_id<Id>(&self, now: UnixMillis, new: fn(UnixMillis, u128) -> Id) -> Id {
+        let chance = self.entropy.id_bits();
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).draw(now, chance, new)
     }
 
     /// What the router counts of itself.

@@ -180,7 +180,7 @@ impl Edit<'_> {
                 ..running
             },
             None => BackgroundTask {
-                id: TaskId::new(now, self.app.entropy.id_bits()),
+                id: self.app.new_id(now, TaskId::new),
                 kind,
                 application,
                 endpoint,

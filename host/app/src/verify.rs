@@ -131,7 +131,7 @@ impl App {
             HandshakeMethod::Challenge => {
                 let mut chance = [0; CHALLENGE_BYTES];
                 self.entropy.fill(&mut chance);
-                Handshake::challenge(EventId::new(self.now(), self.entropy.id_bits()), &chance)
+                Handshake::challenge(self.new_id(self.now(), EventId::new), &chance)
             }
             HandshakeMethod::CloudEvents => {
                 Handshake::cloud_events(self.request_origin.clone(), endpoint.policy.effective())

@@ -138,7 +138,7 @@ mod tests {
             missing: MissingRule::default(),
             allowed_origins: allowed_origins.iter().map(|text| (*text).to_owned()).collect(),
         };
-        let transformation = Transformation::Composed(Composition::parse(raw, None).unwrap());
+        let transformation = Transformation::Composed(Box::new(Composition::parse(raw, None).unwrap()));
         Endpoint {
             transformation,
             verification: Some(HandshakeMethod::Challenge),

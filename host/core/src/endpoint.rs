@@ -1,6 +1,7 @@
 //! One destination of one application: where, what, how signed, how often tried.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
@@ -20,6 +21,8 @@ use crate::signature::SigningKeys;
 use crate::time::UnixMillis;
 
 /// One destination of one application.
+///
+/// All endpoints are in memory, so what few of them have is behind a pointer, and what many have in common is there once.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Made by the router.
@@ -47,7 +50,7 @@ pub struct Endpoint {
     /// Reshapes each delivery.
     pub transformation: Transformation,
     /// Reads what it answers; without one, and where that one fails, the status alone decides.
-    pub classifier: Option<PluginBinding>,
+    pub classifier: Option<Box<PluginBinding>>,
     /// When and how a delivery is tried.
     pub policy: Policy,
     /// When it was created.
@@ -75,7 +78,7 @@ impl Endpoint {
         let headers: usize =
             self.headers.as_map().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let plugins = self.transformation.configured().map(|used| &used.binding).into_iter();
-        let settings: usize = plugins.chain(&self.classifier).map(|binding| binding.settings.len()).sum();
+        let settings: usize = plugins.chain(self.classifier.as_deref()).map(|binding| binding.settings.len()).sum();
         let composition = self.transformation.composition().map_or(0, Composition::text_bytes);
         self.url.as_str().len()
             + self.description.len()
@@ -180,11 +183,11 @@ pub enum Transformation {
     #[default]
     None,
     /// Set up, but switched off.
-    Disabled(PluginUse),
+    Disabled(Box<PluginUse>),
     /// A plugin runs before the first attempt.
-    Plugin(PluginUse),
+    Plugin(Box<PluginUse>),
     /// The request is composed before the first attempt.
-    Composed(Composition),
+    Composed(Box<Composition>),
 }
 
 impl Transformation {
@@ -224,7 +227,7 @@ impl Transformation {
 
 /// Headers that the operator adds to each delivery of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CustomHeaders(HeaderMap);
+pub struct CustomHeaders(Option<Box<HeaderMap>>);
 
 /// Headers that can't be added to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -274,13 +277,14 @@ impl CustomHeaders {
             }
             headers.append(parsed, value);
         }
-        Ok(Self(headers))
+        Ok(Self((!headers.is_empty()).then(|| Box::new(headers))))
     }
 
     /// The headers.
     #[must_use]
     pub fn as_map(&self) -> &HeaderMap {
-        &self.0
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.0.as_deref().unwrap_or(&NONE)
     }
 }
 
@@ -292,6 +296,11 @@ fn shorten(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_small() {
+        assert!(size_of::<Endpoint>() <= 432, "{} bytes", size_of::<Endpoint>());
+    }
 
     #[test]
     fn custom_headers_cannot_inject_or_impersonate() {

@@ -4,6 +4,7 @@
 //! [`effective`](Policy::effective) [`DeliveryPolicy`]. Both halves are kept, so that anyone can see where a value comes
 //! from, and a preset that is chosen later changes only what was not set by hand.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderName;
@@ -15,9 +16,13 @@ use crate::preset::Preset;
 use crate::request::header_is_reserved;
 use crate::retry::RetryPolicy;
 
-/// The terms of one endpoint: a preset, and what is overridden of it.
+/// The terms of one endpoint: a preset, and what is overridden of it. Cheap to clone; all endpoints on a preset's own terms
+/// share them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Policy {
+pub struct Policy(Arc<Terms>);
+
+#[derive(Debug, PartialEq)]
+struct Terms {
     preset: Preset,
     overrides: Overrides,
     effective: DeliveryPolicy,
@@ -27,26 +32,37 @@ impl Policy {
     /// The terms of a preset with these overrides.
     #[must_use]
     pub fn new(preset: Preset, overrides: Overrides) -> Self {
-        let effective = overrides.clone().over(preset.policy());
-        Self { preset, overrides, effective }
+        if overrides == Overrides::default() {
+            static OWN: LazyLock<[Arc<Terms>; Preset::ALL.len()]> =
+                LazyLock::new(|| Preset::ALL.map(|preset| Arc::new(Terms::new(preset, Overrides::default()))));
+            return Self(Arc::clone(&OWN[preset as usize]));
+        }
+        Self(Arc::new(Terms::new(preset, overrides)))
     }
 
     /// The preset.
     #[must_use]
     pub fn preset(&self) -> Preset {
-        self.preset
+        self.0.preset
     }
 
     /// What is overridden of the preset.
     #[must_use]
     pub fn overrides(&self) -> &Overrides {
-        &self.overrides
+        &self.0.overrides
     }
 
     /// What is in force.
     #[must_use]
     pub fn effective(&self) -> &DeliveryPolicy {
-        &self.effective
+        &self.0.effective
+    }
+}
+
+impl Terms {
+    fn new(preset: Preset, overrides: Overrides) -> Self {
+        let effective = overrides.clone().over(preset.policy());
+        Self { preset, overrides, effective }
     }
 }
 

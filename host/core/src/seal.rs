@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 
 /// The only version of the sealed form so far.
 const VERSION: u8 = 1;
-const NONCE_BYTES: usize = 24;
+/// Bytes of chance that each seal begins with.
+pub const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
 /// Bytes that sealing adds to a secret.
@@ -82,14 +83,16 @@ impl SealKey {
     /// Seals a secret for one context. `nonce` is chance and must never be used twice.
     #[must_use]
     pub fn seal(&self, nonce: [u8; NONCE_BYTES], context: &[u8], plain: &[u8]) -> Vec<u8> {
-        let ciphertext = self
-            .cipher()
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: context })
-            .expect("XChaCha20-Poly1305 takes 256 GiB, and no secret is that long");
-        let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + ciphertext.len());
+        let mut sealed = Vec::with_capacity(SEAL_OVERHEAD_BYTES + plain.len());
         sealed.push(VERSION);
         sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&ciphertext);
+        sealed.extend_from_slice(plain);
+        let text = &mut sealed[1 + NONCE_BYTES..];
+        let tag = self
+            .cipher()
+            .encrypt_inout_detached(&XNonce::from(nonce), context, text.into())
+            .expect("XChaCha20-Poly1305 takes 256 GiB, and no secret is that long");
+        sealed.extend_from_slice(&tag);
         sealed
     }
 

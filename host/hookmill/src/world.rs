@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use hookmill_core::port::{Clock, Entropy};
+use hookmill_core::seal::NONCE_BYTES;
 use hookmill_core::time::UnixMillis;
 use rand::RngExt as _;
 
@@ -41,7 +42,7 @@ fn since_boot() -> Duration {
 
 /// The operating system's entropy.
 ///
-/// Secrets come straight from the system. Identifiers and jitter are drawn for each delivery, so they come from a
+/// Secrets come straight from the system. Identifiers, nonces and jitter are drawn for each delivery, so they come from a
 /// ChaCha generator of the thread, which the system reseeds every 64 KiB: as hard to predict, without a system call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SystemEntropy;
@@ -50,6 +51,11 @@ impl Entropy for SystemEntropy {
     #[expect(clippy::disallowed_methods, reason = "this is the chance that everything else is given")]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("a system that runs us has entropy once it has booted");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the chance that everything else is given")]
+    fn nonce(&self) -> [u8; NONCE_BYTES] {
+        rand::rng().random()
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the chance that everything else is given")]

@@ -79,7 +79,7 @@ impl Edit<'_> {
                 format!("there are {APPLICATIONS_MAX} applications, the most there may be; delete one first"),
             ));
         }
-        let id = ApplicationId::new(self.now, self.app.entropy.id_bits());
+        let id = self.app.new_id(self.now, ApplicationId::new);
         self.check_application_uid(id, input.uid.as_ref())?;
         let application = Application {
             id,

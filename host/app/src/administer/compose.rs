@@ -40,7 +40,7 @@ impl Edit<'_> {
     ) -> Result<Endpoint, AppError> {
         let input = EndpointInput { url: composition.base_url(), signing_key: None, details };
         let mut endpoint = self.new_endpoint(application, input)?;
-        endpoint.transformation = Transformation::Composed(composition);
+        endpoint.transformation = Transformation::Composed(Box::new(composition));
         self.put_endpoint(endpoint)
     }
 
@@ -63,7 +63,7 @@ impl Edit<'_> {
                  first (PATCH .../transformation with {\"plugin\": null})",
             ));
         }
-        endpoint.transformation = Transformation::Composed(composition);
+        endpoint.transformation = Transformation::Composed(Box::new(composition));
         self.put_endpoint(endpoint)
     }
 
@@ -112,7 +112,7 @@ impl App {
     fn sample_event(&self, application: ApplicationId, body: Bytes) -> Event {
         let event_type: Name = SAMPLE_EVENT_TYPE.parse().expect("it is a name");
         Event {
-            id: EventId::new(self.now(), self.entropy.id_bits()),
+            id: self.new_id(self.now(), EventId::new),
             application,
             event_type,
             uid: None,

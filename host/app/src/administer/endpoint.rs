@@ -92,7 +92,7 @@ impl Edit<'_> {
         }
         let signing_key = input.signing_key.unwrap_or_else(|| self.new_signing_key());
         let mut endpoint = Endpoint {
-            id: EndpointId::new(self.now, self.app.entropy.id_bits()),
+            id: self.app.new_id(self.now, EndpointId::new),
             application,
             uid: None,
             url: input.url,

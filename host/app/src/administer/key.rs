@@ -147,7 +147,7 @@ impl Edit<'_> {
     }
 
     fn put_key(&mut self, text: &str, scope: Scope, label: String) -> ApiKey {
-        let id = KeyId::new(self.now, self.app.entropy.id_bits());
+        let id = self.app.new_id(self.now, KeyId::new);
         let key = ApiKey { id, hash: KeyHash::of(text), scope, label, created_at: self.now };
         self.changes.push(Change::PutKey(key.clone()));
         key

@@ -350,7 +350,7 @@ impl Edit<'_> {
     fn user_of(&self, matches: impl Fn(&PluginBinding) -> bool) -> Option<String> {
         let endpoint = self.table.endpoints.values().find(|endpoint| {
             let transform = endpoint.transformation.configured().map(|used| &used.binding);
-            transform.into_iter().chain(&endpoint.classifier).any(&matches)
+            transform.into_iter().chain(endpoint.classifier.as_deref()).any(&matches)
         });
         if let Some(endpoint) = endpoint {
             return Some(format!("the endpoint {}", endpoint.id));

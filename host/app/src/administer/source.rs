@@ -88,7 +88,7 @@ impl Edit<'_> {
             ));
         }
         let mut source = Source {
-            id: SourceId::new(self.now, self.app.entropy.id_bits()),
+            id: self.app.new_id(self.now, SourceId::new),
             name: input.name,
             application,
             description: String::new(),

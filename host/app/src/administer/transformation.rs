@@ -62,8 +62,8 @@ impl App {
             endpoint.classifier = match patch {
                 None => None,
                 Some(patch) => {
-                    let bound = edit.bound(endpoint.classifier.as_ref(), patch, World::Classifier)?;
-                    Some(bound.ok_or_else(missing)?)
+                    let bound = edit.bound(endpoint.classifier.as_deref(), patch, World::Classifier)?;
+                    Some(Box::new(bound.ok_or_else(missing)?))
                 }
             };
             edit.put_endpoint(endpoint)
@@ -109,6 +109,7 @@ impl Edit<'_> {
             None => kept.map(|used| used.allowed_origins.clone()).unwrap_or_default(),
         };
         let used = PluginUse { binding, on_failure, instance, allowed_origins };
+        let used = Box::new(used);
         Ok(if enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
     }
 }

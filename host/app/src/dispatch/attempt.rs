@@ -417,7 +417,7 @@ impl Attempt {
             logs: Vec::new(),
         };
         let (Some(binding), Outcome::Answered { status, headers, body, .. }) =
-            (&self.endpoint.classifier, outcome)
+            (self.endpoint.classifier.as_deref(), outcome)
         else {
             return by_status(String::new());
         };

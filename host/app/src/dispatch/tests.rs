@@ -172,7 +172,7 @@ fn endpoint(transformation: Transformation) -> Endpoint {
 }
 
 fn plugin(on_failure: OnTransformFailure) -> Transformation {
-    Transformation::Plugin(PluginUse {
+    Transformation::Plugin(Box::new(PluginUse {
         binding: PluginBinding {
             pinned: Some(PluginDigest::of(b"shaper")),
             ..PluginBinding::new("shaper".parse().unwrap())
@@ -180,7 +180,7 @@ fn plugin(on_failure: OnTransformFailure) -> Transformation {
         on_failure,
         instance: InstancePolicy::Fresh,
         allowed_origins: Vec::new(),
-    })
+    }))
 }
 
 /// A `PUT` with a token, which needs the event's `id`.
@@ -194,7 +194,7 @@ fn composed(token: &str) -> Transformation {
         missing: MissingRule::Fail,
         allowed_origins: Vec::new(),
     };
-    Transformation::Composed(Composition::parse(raw, None).unwrap())
+    Transformation::Composed(Box::new(Composition::parse(raw, None).unwrap()))
 }
 
 /// Want of descriptors, ports or memory on this machine says nothing about the receiver.
@@ -334,7 +334,7 @@ async fn what_was_composed_for_an_old_address_is_composed_for_the_new_one() {
         headers: vec![("authorization".to_owned(), "new".to_owned())],
         ..composed("old").composition().unwrap().raw().clone()
     };
-    let moved = Transformation::Composed(Composition::parse(raw, None).unwrap());
+    let moved = Transformation::Composed(Box::new(Composition::parse(raw, None).unwrap()));
     let _changing = world.app.changing.lock().await;
     world.app.apply(vec![Change::PutEndpoint(Box::new(endpoint(moved)))]).await.unwrap();
     world.advance(Duration::from_secs(10));

@@ -1,5 +1,6 @@
 //! Time and chance.
 
+use crate::seal::NONCE_BYTES;
 use crate::time::UnixMillis;
 
 /// Two clocks: one for people and receivers, one for waits.
@@ -16,6 +17,14 @@ pub trait Clock: Send + Sync {
 pub trait Entropy: Send + Sync {
     /// Fills `buffer` with unpredictable bytes.
     fn fill(&self, buffer: &mut [u8]);
+
+    /// Bytes that no other seal of this installation begins with. They are written beside what is sealed, so nothing is lost
+    /// where someone knows them.
+    fn nonce(&self) -> [u8; NONCE_BYTES] {
+        let mut nonce = [0; NONCE_BYTES];
+        self.fill(&mut nonce);
+        nonce
+    }
 
     /// 80 unpredictable bits for an identifier.
     fn id_bits(&self) -> u128 {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use hookmill_app::administer::binding::BindingPatch;
 use hookmill_core::endpoint::Endpoint;
-use hookmill_core::plugin::PluginBinding;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -47,7 +46,7 @@ struct ClassifierOut<'a> {
 
 impl<'a> ClassifierOut<'a> {
     fn of(endpoint: &'a Endpoint) -> Self {
-        let used: Option<&PluginBinding> = endpoint.classifier.as_ref();
+        let used = endpoint.classifier.as_deref();
         Self {
             plugin: used.map(|used| used.plugin.as_str()),
             version: used.and_then(|used| used.pinned).map(|version| version.to_string()),

@@ -18,6 +18,9 @@ use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -47,6 +50,16 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     pub(crate) activity: Arc<Activity>,
     pub(crate) shutdown: CancellationToken,
+}
+
+/// What happens to a connection beside what it is for.
+enum Interruption {
+    /// It makes way for another one.
+    Evicted,
+    /// The server is to stop.
+    Shutdown,
+    /// It is time to look at what it is doing.
+    Look,
 }
 
 /// Why a connection is to be closed.
@@ -84,39 +97,52 @@ impl Connection {
             async move { Ok::<Response, Infallible>(requests.answer(request).await) }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(wire), service));
-        let mut look = pin!(tokio::time::sleep(self.look_interval()));
-        let (mut closes, mut gone_by) = (false, None);
+        let (mut interruptions, mut closes, mut gone_by) = (self.interruptions(), false, None);
         loop {
-            tokio::select! {
+            let interruption = tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection ended early");
                     }
                     return;
                 }
-                () = self.activity.evicted() => return,
-                () = look.as_mut() => {
-                    let now = Instant::now();
+                Some(interruption) = interruptions.next() => interruption,
+            };
+            let now = Instant::now();
+            match interruption {
+                Interruption::Evicted => return,
+                Interruption::Shutdown => {}
+                Interruption::Look => {
+                    interruptions.push(self.next_look());
                     match self.due(now) {
                         Due::Stuck => return,
                         // It had its time to say goodbye, and began nothing in it.
                         Due::Idle if gone_by.is_some_and(|at| at <= now) => return,
                         Due::Idle if gone_by.is_none() => {
                             gone_by = Some(now + CLOSING_MAX.min(self.idle_max()));
-                            if !std::mem::replace(&mut closes, true) {
-                                connection.as_mut().graceful_shutdown();
-                            }
                         }
-                        Due::Idle | Due::No => {}
+                        Due::Idle | Due::No => continue,
                     }
-                    look.as_mut().reset(now + self.look_interval());
-                }
-                () = self.shutdown.cancelled(), if !closes => {
-                    closes = true;
-                    connection.as_mut().graceful_shutdown();
                 }
             }
+            if !std::mem::replace(&mut closes, true) {
+                connection.as_mut().graceful_shutdown();
+            }
         }
+    }
+
+    /// What may happen while it is served. A set of futures asks only those that were woken, and a connection is woken
+    /// several times for each request.
+    fn interruptions(&self) -> FuturesUnordered<BoxFuture<'_, Interruption>> {
+        let interruptions = FuturesUnordered::new();
+        interruptions.push(self.next_look());
+        interruptions.push(self.activity.evicted().map(|()| Interruption::Evicted).boxed());
+        interruptions.push(self.shutdown.cancelled().map(|()| Interruption::Shutdown).boxed());
+        interruptions
+    }
+
+    fn next_look(&self) -> BoxFuture<'_, Interruption> {
+        tokio::time::sleep(self.look_interval()).map(|()| Interruption::Look).boxed()
     }
 
     fn due(&self, now: Instant) -> Due {

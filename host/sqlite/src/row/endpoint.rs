@@ -203,7 +203,7 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
         policy_to_json(&endpoint.policy),
         millis(endpoint.created_at),
         millis(endpoint.updated_at),
-        endpoint.classifier.as_ref().map(binding_to_json),
+        endpoint.classifier.as_deref().map(binding_to_json),
         state.failed_since,
         state.unverified_since,
         endpoint
@@ -315,7 +315,7 @@ fn read_transformation(
 ) -> Result<Transformation, DbError> {
     if let Some(sealed) = row.get::<_, Option<Vec<u8>>>(21)? {
         let id = EndpointId::from_bytes(row.get(0)?);
-        return Ok(Transformation::Composed(composition::open(sealer, id, &sealed)?));
+        return Ok(Transformation::Composed(Box::new(composition::open(sealer, id, &sealed)?)));
     }
     let plugin: Option<PluginName> = parsed_option(TABLE, row.get::<_, Option<String>>(10)?.as_deref())?;
     let Some(plugin) = plugin else { return Ok(Transformation::None) };
@@ -335,18 +335,19 @@ fn read_transformation(
         allowed_origins,
     };
     let is_enabled: bool = row.get(11)?;
+    let used = Box::new(used);
     Ok(if is_enabled { Transformation::Plugin(used) } else { Transformation::Disabled(used) })
 }
 
-fn read_classifier(row: &Row<'_>, secrets: BoundSecrets) -> Result<Option<PluginBinding>, DbError> {
+fn read_classifier(row: &Row<'_>, secrets: BoundSecrets) -> Result<Option<Box<PluginBinding>>, DbError> {
     let Some(json) = row.get::<_, Option<String>>(18)? else { return Ok(None) };
     let StoredBinding::V1 { plugin, pinned, settings } = from_json(TABLE, &json)?;
-    Ok(Some(PluginBinding {
+    Ok(Some(Box::new(PluginBinding {
         plugin: parsed(TABLE, &plugin)?,
         pinned: parsed_option(TABLE, pinned.as_deref())?,
         settings: settings.into(),
         secrets: Arc::new(secrets),
-    }))
+    })))
 }
 
 fn binding_to_json(binding: &PluginBinding) -> String {
@@ -383,7 +384,7 @@ impl Sealer {
             url: Some(endpoint.url.as_str().to_owned()),
             plugin_origins: endpoint.transformation.further_origins().iter().map(Origin::to_string).collect(),
             plugin: bound(endpoint.transformation.configured().map(|used| &used.binding)),
-            classifier: bound(endpoint.classifier.as_ref()),
+            classifier: bound(endpoint.classifier.as_deref()),
         };
         let plain = Zeroizing::new(to_json(&secrets));
         self.seal_bytes(&seal_context(endpoint.id), plain.as_bytes())
@@ -391,9 +392,7 @@ impl Sealer {
 
     /// Seals bytes for one row.
     pub(crate) fn seal_bytes(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; 24];
-        self.entropy.fill(&mut nonce);
-        self.key.seal(nonce, context, plain)
+        self.key.seal(self.entropy.nonce(), context, plain)
     }
 
     fn open(&self, id: EndpointId, sealed: &[u8]) -> Result<Secrets, DbError> {

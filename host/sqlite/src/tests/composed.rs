@@ -37,7 +37,7 @@ fn furnished(file: &Path) {
     let store = open(file);
     run(async {
         let composed =
-            Endpoint { transformation: Transformation::Composed(composition()), ..endpoint(12, 1) };
+            Endpoint { transformation: Transformation::Composed(Box::new(composition())), ..endpoint(12, 1) };
         let changes = vec![Change::PutApplication(application(1)), Change::PutEndpoint(Box::new(composed))];
         store.apply(changes).await.unwrap();
         append(&store, new_event(event(1, 1, NOW), &[12])).await;

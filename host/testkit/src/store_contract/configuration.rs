@@ -395,15 +395,15 @@ fn full_endpoint() -> Endpoint {
         headers: CustomHeaders::new(headers).expect("headers that may be added"),
         metadata: metadata(),
         signing,
-        transformation: Transformation::Disabled(PluginUse {
+        transformation: Transformation::Disabled(Box::new(PluginUse {
             binding: binding("transform-token"),
             on_failure: OnTransformFailure::DeadLetter,
             instance: InstancePolicy::Reused,
             allowed_origins: vec![
                 DeliveryUrl::parse("https://files.example/").expect("a valid URL").origin(),
             ],
-        }),
-        classifier: Some(binding("classifier-token")),
+        })),
+        classifier: Some(Box::new(binding("classifier-token"))),
         policy: full_policy(),
         updated_at: at(4),
         ..endpoint(11, 1)
@@ -434,7 +434,7 @@ fn composed_endpoints() -> [Endpoint; 2] {
         ..json.clone()
     };
     let composed = |number: u128, raw: RawComposition| Endpoint {
-        transformation: Transformation::Composed(Composition::restore(raw).expect("a composition")),
+        transformation: Transformation::Composed(Box::new(Composition::restore(raw).expect("a composition"))),
         ..endpoint(number, 1)
     };
     [composed(13, json), composed(14, form)]
