@@ -5,10 +5,11 @@
 //! [`Shares`]; who asks for more than that waits without having read anything, and what is given back goes to whoever
 //! has least.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashMap;
 use hookmill_core::share::Shares;
 use tokio::sync::oneshot;
 

@@ -8,6 +8,7 @@
 //!
 //! A target that is missed is a result and no error; `--check` makes it one.
 
+mod attackers;
 mod clock;
 mod disk;
 mod error;
@@ -75,12 +76,19 @@ enum Part {
         #[arg(long)]
         to: Option<SocketAddr>,
     },
+    /// Attack a router; the bench starts this by itself
+    #[command(hide = true)]
+    Attackers {
+        #[arg(long)]
+        router: SocketAddr,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.part {
         Some(Part::NullRouter { to }) => run_null_router(to),
+        Some(Part::Attackers { router }) => run_attackers(router),
         None => run_bench(&arguments),
     };
     outcome.unwrap_or_else(|error| {
@@ -93,6 +101,13 @@ fn run_null_router(to: Option<SocketAddr>) -> Result<ExitCode, BenchError> {
     let failed = |source| BenchError::Connection { what: "the null router's port", source };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(null_router::run(to)).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_attackers(router: SocketAddr) -> Result<ExitCode, BenchError> {
+    let failed = |source| BenchError::Connection { what: "the attackers' input", source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(attackers::run(router)).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

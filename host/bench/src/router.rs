@@ -24,7 +24,7 @@ const START_SECONDS_MAX: u64 = 60;
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 const LOG_LINES_SHOWN: usize = 12;
 /// An admin key for a data directory that lives as long as the run.
-const ADMIN_KEY: &str = "hmk_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2ghISE";
+pub(crate) const ADMIN_KEY: &str = "hmk_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2ghISE";
 
 /// A started process. Dropped, it is killed; nothing of it is to be kept.
 #[derive(Debug)]

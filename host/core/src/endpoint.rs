@@ -78,7 +78,8 @@ impl Endpoint {
         let headers: usize =
             self.headers.as_map().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let plugins = self.transformation.configured().map(|used| &used.binding).into_iter();
-        let settings: usize = plugins.chain(self.classifier.as_deref()).map(|binding| binding.settings.len()).sum();
+        let settings: usize =
+            plugins.chain(self.classifier.as_deref()).map(|binding| binding.settings.len()).sum();
         let composition = self.transformation.composition().map_or(0, Composition::text_bytes);
         self.url.as_str().len()
             + self.description.len()

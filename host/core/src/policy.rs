@@ -33,8 +33,9 @@ impl Policy {
     #[must_use]
     pub fn new(preset: Preset, overrides: Overrides) -> Self {
         if overrides == Overrides::default() {
-            static OWN: LazyLock<[Arc<Terms>; Preset::ALL.len()]> =
-                LazyLock::new(|| Preset::ALL.map(|preset| Arc::new(Terms::new(preset, Overrides::default()))));
+            static OWN: LazyLock<[Arc<Terms>; Preset::ALL.len()]> = LazyLock::new(|| {
+                Preset::ALL.map(|preset| Arc::new(Terms::new(preset, Overrides::default())))
+            });
             return Self(Arc::clone(&OWN[preset as usize]));
         }
         Self(Arc::new(Terms::new(preset, overrides)))

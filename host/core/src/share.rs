@@ -6,8 +6,9 @@
 //! to the caller, who knows who waits; since the rules look only at how much one has, whoever has least may take
 //! something if anybody may.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use hashbrown::HashMap;
 
 /// A bounded amount (of bytes, of places), and who has how much of it. Never more than its capacity is taken.
 #[derive(Debug)]

@@ -208,7 +208,8 @@ where
         Poll::Ready(frame.map(|frame| {
             let frame = frame.map_err(Into::into)?;
             let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let is_finished = self.body.is_end_stream() && bytes <= FINISHED_SMALL_BYTES && self.held.is_empty();
+            let is_finished =
+                self.body.is_end_stream() && bytes <= FINISHED_SMALL_BYTES && self.held.is_empty();
             if !is_finished && let Err(full) = self.held.grow(bytes) {
                 // The request is refused; what still comes of it is thrown away, so that its sender reads the answer.
                 self.held.release();

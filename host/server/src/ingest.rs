@@ -5,10 +5,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
 
 use axum::BoxError;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use hookmill_app::App;
 use hookmill_app::AppError;
 use hookmill_app::ingest::{Accepted, AcceptingMemory, Incoming};
@@ -23,6 +27,7 @@ use http::request::Parts;
 use http_body::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 
 use crate::answer;
 use crate::api::application::ApplicationIn;
@@ -129,10 +134,10 @@ where
     let unread = parts.extensions.get::<Arc<Held>>();
     let has_room =
         |bytes| bytes <= ANSWER_SMALL_BYTES || unread.is_none_or(|unread| unread.grow(bytes).is_ok());
-    let with_content = with_content && has_room(event.shown_bytes_max());
-    let shown = match payload {
-        Some(payload) if with_content && !accepted.repeated => PayloadOut::Object(payload),
-        Some(_) | None => PayloadOut::of(event, with_content),
+    let shown = match payload.filter(|_| !accepted.repeated) {
+        Some(payload) if with_content && has_room(payload.get().len()) => PayloadOut::Object(payload),
+        Some(_) => PayloadOut::of(event, false),
+        None => PayloadOut::of(event, with_content && has_room(event.shown_bytes_max())),
     };
     let answer = answer::json(StatusCode::ACCEPTED, &MessageOut::of(event, shown));
     let application = application_rate.map(Quota::Application);
@@ -166,7 +171,7 @@ async fn check_payload(
     })
 }
 
-/// In a task of its own: a caller that hangs up must not keep a stored event from the dispatcher.
+/// Goes on where its caller hangs up, who must not keep a stored event from the dispatcher.
 async fn detached_accept(
     app: &Arc<App>,
     routes: Arc<Routes>,
@@ -174,13 +179,37 @@ async fn detached_accept(
     memory: Option<AcceptingMemory>,
 ) -> Result<Accepted, ApiError> {
     let app = Arc::clone(app);
-    let accepting = tokio::spawn(async move { app.accept(&routes, incoming, memory).await });
-    let accepted: Result<Accepted, AppError> = accepting.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the task that accepts an event failed");
-        let message = "the router failed to accept this event; see its log";
-        Err(AppError::new(hookmill_app::ErrorKind::Failed, "server_error", message))
-    });
-    Ok(accepted?)
+    let accepting = async move { app.accept(&routes, incoming, memory).await };
+    Ok(Detached::new(accepting).await?)
+}
+
+/// A future that goes on in a task of its own where whoever waits for it is dropped. Most are waited for, and are spared the
+/// task.
+struct Detached<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+impl<T: Send> Detached<T> {
+    fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Some(future.boxed()))
+    }
+}
+
+impl<T: Send> Future for Detached<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let output = ready!(future.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<T: Send> Drop for Detached<T> {
+    fn drop(&mut self) {
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(future);
+        }
+    }
 }
 
 fn parse(

@@ -6,9 +6,11 @@
 //! free, and of those an owner leaves one to its siblings, so whatever a plugin does, and for however many endpoints,
 //! a thread is left for the others. A pure data structure: the lock, the clock and the threads are those of `workers`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::Duration;
+
+use hashbrown::HashMap;
 
 use crate::turns::Turns;
 

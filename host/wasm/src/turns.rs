@@ -5,8 +5,10 @@
 //! comes, or comes back, begins where the member stands that went last: absence earns nothing, and what was overdrawn
 //! is remembered until the others have used as much. A pure data structure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hash;
+
+use hashbrown::HashMap;
 
 /// What a piece of work of a member is charged before any of its work was measured, in nanoseconds.
 const COST_GUESS_NANOS: u64 = 100_000;

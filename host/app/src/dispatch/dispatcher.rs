@@ -1,10 +1,10 @@
 //! The task that owns the scheduler.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hashbrown::{HashMap, HashSet};
 use hookmill_core::breaker::{self, Breaker, BreakerConfig, Change, Permit};
 use hookmill_core::delivery::Wait;
 use hookmill_core::endpoint::{Endpoint, EndpointState};

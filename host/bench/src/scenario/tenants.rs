@@ -1,14 +1,13 @@
 //! Deliveries of one tenant while another one does what it can: many endpoints that hang, and large events for all of them;
-//! then all that it and strangers can do at once ([`hookmill_tests::assault`]).
-
-use hookmill_tests::assault::Attack;
+//! then all that it and strangers can do at once ([`attackers`](crate::attackers)).
 
 use super::{Bench, PAYLOAD_BYTES};
+use crate::attackers::Attackers;
 use crate::error::BenchError;
 use crate::generator::{self, Extent, Numbers};
 use crate::receiver::{Manner, Receiver};
 use crate::report::{Figure, Quantiles, Target};
-use crate::router::Application;
+use crate::router::{Application, last_lines};
 
 /// Events a second of the tenant that does no wrong.
 const RATE: u32 = 300;
@@ -70,14 +69,17 @@ impl Bench {
             let numbers = Numbers::default();
             generator::closed_loop(&loud.target(&router, LARGE_BYTES), &numbers, extent).await?;
         }
-        let mut attack = match other {
+        let attackers = match other {
             Other::Nothing | Other::Hangs => None,
-            Other::Attacks => Some(Attack::begin(&router.api(), router.address).await),
+            Other::Attacks => Some(Attackers::begin(&router, &self.log("attackers")).await?),
         };
         let target = application.target(&router, PAYLOAD_BYTES);
         let (quantiles, remark) = self.paced(&target, &receiver, RATE, self.fixed_rate_seconds).await?;
-        if let Some(attack) = &mut attack {
-            attack.stop().await;
+        if let Some(attackers) = attackers {
+            let log = self.log("attackers");
+            if !attackers.end().await {
+                return Err(BenchError::Ended { what: "the attackers".into(), log: last_lines(&log) });
+            }
         }
         router.still_runs()?;
         let resident_mb = router.resident()?.peak_mb;

@@ -1,8 +1,9 @@
 //! Event bodies in memory: each counted once, however many deliveries of however many endpoints hold it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::resource::Resource;
 use crate::event::Event;

@@ -15,7 +15,9 @@
 //! memory aside before it begins, and an event is in memory once however many deliveries of it are ([`memory`]); so what
 //! is held and in flight never takes more than [`BODIES_BYTES_MAX`](crate::limits::BODIES_BYTES_MAX).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use crate::breaker::{BreakerConfig, Change};
 use crate::id::{ApplicationId, DeliveryId, EndpointId};

@@ -4,8 +4,10 @@
 //! when the earliest of the others is due (`stored_due`). It also knows which deliveries are under way or settling
 //! (finished, but not yet committed), since the store still shows them and a load must not bring them back.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::memory::{Bodies, Charge};
 use super::rate::Departures;

@@ -4,7 +4,9 @@
 //! its application. Endpoints that found nothing left wait in a line. Applications stand in it in the order of how much
 //! they have, and inside each its endpoints do; so where nothing is left for the first, nothing is for the others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use crate::id::{ApplicationId, EndpointId};
 use crate::share::Shares;

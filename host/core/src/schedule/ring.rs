@@ -4,7 +4,9 @@
 //! quantum of credit; it goes on until its next delivery costs more than it has left. So no application gets more
 //! than its share by having many endpoints, and no endpoint by having large bodies.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 
 use crate::id::{ApplicationId, EndpointId};
 

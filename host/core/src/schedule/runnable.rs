@@ -1,6 +1,6 @@
 //! Whether an endpoint can start a delivery or read its next ones now, and what it waits for otherwise.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::queue::{EndpointQueue, LoadState, Next};
 use super::rate::Departures;

@@ -1,10 +1,10 @@
 //! One batch in one transaction.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hashbrown::{HashMap, HashSet};
 use hookmill_core::id::{ApplicationId, DeliveryId, EndpointId};
 use hookmill_core::port::store::{Appended, StoreError};
 use rusqlite::Connection;

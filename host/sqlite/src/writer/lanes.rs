@@ -1,8 +1,10 @@
 //! What waits for the writer, by whoever it is for: deficit round robin, so that what one tenant's work costs another
 //! tenant does not wait for. The work of each goes in the order in which it came. A pure data structure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
+
+use hashbrown::HashMap;
 
 /// What an owner may spend in one turn. Large enough that a turn is mostly more than one piece of work.
 const QUANTUM: usize = 64;

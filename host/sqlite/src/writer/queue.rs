@@ -32,7 +32,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    wake: Condvar,
+    bell: Condvar,
 }
 
 #[derive(Debug)]
@@ -49,6 +49,8 @@ struct Waiting {
     is_tidy: bool,
     /// Whether it has begun to.
     is_tidying: bool,
+    /// Whether the writer waits for work. Only then need it be woken: a wake-up is a call of the kernel, whoever hears it.
+    is_asleep: bool,
     close_answers: Vec<Answer<()>>,
     state: QueueState,
 }
@@ -66,6 +68,7 @@ impl Default for Waiting {
             is_retry: false,
             is_tidy: false,
             is_tidying: false,
+            is_asleep: false,
             close_answers: Vec::new(),
             state: QueueState::default(),
         }
@@ -113,8 +116,7 @@ impl Queue {
             }
             waiting.durable.push(owner, job.rows(), job);
         }
-        drop(waiting);
-        self.wake.notify_one();
+        self.wake(waiting);
         Ok(())
     }
 
@@ -124,10 +126,8 @@ impl Queue {
         waiting.check_open()?;
         waiting.completions.push_back(job);
         // The first starts the delay, the last that fits ends it; the writer need not hear of the others.
-        let is_news = matches!(waiting.completions.len(), 1 | COMMIT_COMPLETIONS_MAX);
-        drop(waiting);
-        if is_news {
-            self.wake.notify_one();
+        if matches!(waiting.completions.len(), 1 | COMMIT_COMPLETIONS_MAX) {
+            self.wake(waiting);
         }
         Ok(())
     }
@@ -136,10 +136,8 @@ impl Queue {
     pub(super) fn hurry(&self) {
         let mut waiting = self.lock();
         waiting.is_hurried = true;
-        let has_completions = !waiting.completions.is_empty();
-        drop(waiting);
-        if has_completions {
-            self.wake.notify_one();
+        if !waiting.completions.is_empty() {
+            self.wake(waiting);
         }
     }
 
@@ -165,8 +163,7 @@ impl Queue {
         if matches!(waiting.state, QueueState::Open) {
             waiting.state = QueueState::Closing;
         }
-        drop(waiting);
-        self.wake.notify_one();
+        self.wake(waiting);
     }
 
     /// Answers all that waits with an error, and all that comes later.
@@ -212,14 +209,18 @@ impl Queue {
                 (true, _, false) if waiting.is_tidying => TIDY_AGAIN,
                 (true, _, false) => IDLE,
                 (true, _, true) => {
-                    waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    waiting.is_asleep = true;
+                    waiting = self.bell.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    waiting.is_asleep = false;
                     continue;
                 }
             };
             let had_completions = !waiting.completions.is_empty();
+            waiting.is_asleep = true;
             let (guard, waited) =
-                self.wake.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner);
+                self.bell.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner);
             waiting = guard;
+            waiting.is_asleep = false;
             if !waited.timed_out() || !waiting.durable.is_empty() {
                 continue;
             }
@@ -229,6 +230,16 @@ impl Queue {
             if waiting.completions.is_empty() {
                 return Work::Idle;
             }
+        }
+    }
+
+    /// Wakes the writer, if it sleeps, to look at what has changed.
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        // Once: until it has the lock again, it need not be told twice.
+        let is_asleep = mem::take(&mut waiting.is_asleep);
+        drop(waiting);
+        if is_asleep {
+            self.bell.notify_one();
         }
     }
 
