@@ -197,6 +197,7 @@ async fn run(
         dispatcher,
         bundle: Default::default(),
         keep_request_bodies: false,
+        step_back: || (),
     };
     let app = Arc::new(App::load(parts).await.expect("the configuration is read"));
     let shutdown = CancellationToken::new();

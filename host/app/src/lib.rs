@@ -124,6 +124,8 @@ pub struct AppParts {
     pub bundle: Bundle,
     /// Whether the attempt log keeps the bodies of the requests that it keeps.
     pub keep_request_bodies: bool,
+    /// Called first by each thread that computes what users ask for: it is to come after those that do I/O.
+    pub step_back: fn(),
 }
 
 impl App {
@@ -144,6 +146,13 @@ impl App {
             );
         }
         let tasks = Tasks::load(&*parts.store).await?;
+        let workshop = Workshop::new(parts.step_back).map_err(|error| {
+            AppError::new(
+                ErrorKind::Failed,
+                "threads_unavailable",
+                format!("no thread can be started: {error}"),
+            )
+        })?;
         Ok(Self {
             store: parts.store,
             plugins: parts.plugins,
@@ -177,7 +186,7 @@ impl App {
             source_failures: SourceFailures::default(),
             metrics,
             tasks,
-            workshop: Workshop::new(),
+            workshop,
             payloads: Payloads::default(),
         })
     }

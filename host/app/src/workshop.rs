@@ -3,24 +3,29 @@
 //!
 //! Each job is bounded by whoever brings it to some tens of milliseconds. So nobody waits for the computations of another
 //! application longer than for one of them in each place, however many that one has; and what waits for no computation
-//! waits for none at all.
+//! waits for none at all. Its threads step back behind those that do I/O.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::num::NonZero;
-use std::panic;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use hookmill_core::id::ApplicationId;
 use tokio::sync::oneshot;
-use tokio::task;
 
 /// Jobs at a time, at most; one of them is left to others than the application that has all the rest.
 const PLACES_MAX: usize = 4;
 
-/// Runs jobs. Cheap to clone.
+/// Runs jobs. Cheap to clone. Its threads end when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub(crate) struct Workshop(Arc<Mutex<Floor>>);
+pub(crate) struct Workshop {
+    floor: Arc<Mutex<Floor>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Debug)]
 struct Floor {
@@ -42,15 +47,28 @@ struct Place {
 }
 
 impl Workshop {
-    /// One that leaves processors to others, and has two places at least.
-    pub(crate) fn new() -> Self {
+    /// One that leaves processors to others, and has two places at least. Each of its threads first calls `step_back`.
+    pub(crate) fn new(step_back: fn()) -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with_places((processors / 2).clamp(2, PLACES_MAX))
+        Self::with_places((processors / 2).clamp(2, PLACES_MAX), step_back)
     }
 
-    fn with_places(places: usize) -> Self {
+    fn with_places(places: usize, step_back: fn()) -> io::Result<Self> {
+        let (jobs, waiting_jobs) = mpsc::channel::<Job>();
+        let waiting_jobs = Arc::new(Mutex::new(waiting_jobs));
+        for _ in 0..places {
+            let waiting_jobs = Arc::clone(&waiting_jobs);
+            thread::Builder::new().name("hookmill-workshop".into()).spawn(move || {
+                step_back();
+                let next = || waiting_jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(job) = next() {
+                    job();
+                }
+            })?;
+        }
         let (running, waiting) = (HashMap::new(), HashMap::new());
-        Self(Arc::new(Mutex::new(Floor { places, running, busy: 0, waiting, turns: VecDeque::new() })))
+        let floor = Floor { places, running, busy: 0, waiting, turns: VecDeque::new() };
+        Ok(Self { floor: Arc::new(Mutex::new(floor)), jobs })
     }
 
     /// Runs a job when it is its application's turn. Whoever stops waiting gives the turn back; a job that has begun ends.
@@ -60,19 +78,16 @@ impl Workshop {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         let place = self.place(application).await;
-        let done = task::spawn_blocking(move || {
-            let done = job();
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            let done = panic::catch_unwind(AssertUnwindSafe(job));
             drop(place);
-            done
+            // Who stopped waiting needs no answer.
+            let _ = answer.send(done);
         });
-        match done.await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panicked) => panic::resume_unwind(panicked),
-                // Jobs are not cancelled: only a runtime that ends has none for this one, and then nobody waits for it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        self.jobs.send(job).expect("the threads live as long as what they are asked through");
+        let done = answered.await.expect("each job is run");
+        done.unwrap_or_else(|panicked| panic::resume_unwind(panicked))
     }
 
     async fn place(&self, application: ApplicationId) -> Place {
@@ -104,7 +119,7 @@ impl Workshop {
     }
 
     fn floor(&self) -> std::sync::MutexGuard<'_, Floor> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.floor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,7 +197,7 @@ mod tests {
 
     #[test]
     fn one_application_leaves_a_place_to_the_others() {
-        let workshop = Workshop::with_places(2);
+        let workshop = Workshop::with_places(2, || ()).unwrap();
         let (mut first, mut second) =
             (pin!(workshop.place(application(1))), pin!(workshop.place(application(1))));
         let Poll::Ready(held) = poll(first.as_mut()) else { panic!("a place is free") };
@@ -197,7 +212,7 @@ mod tests {
 
     #[test]
     fn applications_take_turns_and_who_stops_waiting_is_passed_over() {
-        let workshop = Workshop::with_places(2);
+        let workshop = Workshop::with_places(2, || ()).unwrap();
         let mut holding = pin!(workshop.place(application(9)));
         let mut blocking = pin!(workshop.place(application(8)));
         let (Poll::Ready(holding), Poll::Ready(_blocking)) =

@@ -16,6 +16,7 @@ use crate::router::{ADMIN_KEY, Router, last_lines};
 
 /// What the process prints when the attack is under way in full.
 const UNDER_WAY: &str = "under way";
+const ATTACKERS_NICE: i32 = 19;
 const BEGIN_SECONDS_MAX: u64 = 120;
 
 /// A started process. Dropped, it is killed.
@@ -56,6 +57,9 @@ impl Attackers {
 
 /// Attacks a router until standard input ends: what that process is.
 pub(crate) async fn run(router: SocketAddr) -> std::io::Result<()> {
+    // Attackers have machines of their own. Here they take what the others leave, and as much of the router's time as it
+    // gives them.
+    let _ = rustix::process::setpriority_process(None, ATTACKERS_NICE);
     let mut attack = Attack::begin(&Api::new(router, ADMIN_KEY), router).await;
     println!("{UNDER_WAY}");
     // Whoever started them ends them, or is gone itself.

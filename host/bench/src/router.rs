@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use hookmill_tests::api::Api;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -101,11 +100,6 @@ impl Router {
                 Err(BenchError::Ended { what: self.what.into(), log: last_lines(&self.log) })
             }
         }
-    }
-
-    /// A client with the admin key.
-    pub(crate) fn api(&self) -> Api {
-        Api::new(self.address, ADMIN_KEY)
     }
 
     /// Kills the process and waits until it is gone.

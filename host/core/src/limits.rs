@@ -82,8 +82,14 @@ pub const PLUGIN_FUEL_MAX: u64 = 30_000_000;
 /// What a run may spend besides for each byte of the body that it is given: a rebuilt mebibyte of dense JSON takes 60 a byte
 /// in Rust.
 pub const PLUGIN_FUEL_PER_BYTE: u64 = 100;
-/// The time of one run, whatever else the machine does.
-pub const PLUGIN_WALL_MAX: Duration = Duration::from_millis(100);
+/// The processor's time for one run.
+pub const PLUGIN_TIME_MAX: Duration = Duration::from_millis(100);
+/// How often that a run may take by the clock, where the processor has other things to do.
+pub const PLUGIN_WALL_PER_TIME: u64 = 10;
+/// By how much threads that compute what users ask for step back behind those that do I/O (as `nice` does).
+pub const COMPUTE_NICE: i32 = 10;
+/// The same of threads that run plugins; deliveries wait for those.
+pub const PLUGIN_NICE: i32 = 5;
 /// Memory of one run.
 pub const PLUGIN_MEMORY_BYTES_MAX: usize = 32 << 20;
 /// Bytes of body and settings that those limits are made for. For each byte beyond there is more of everything, so that a
@@ -92,7 +98,7 @@ pub const PLUGIN_SMALL_INPUT_BYTES: usize = 4 << 10;
 /// Fuel for each byte beyond: to read JSON and write it again takes up to 400 in jq, 650 in JavaScript, and more in Python.
 pub const PLUGIN_FUEL_PER_LARGE_BYTE: u64 = 2_000;
 /// Time for each byte beyond: several times what the fuel for it takes.
-pub const PLUGIN_WALL_PER_LARGE_BYTE: Duration = Duration::from_micros(2);
+pub const PLUGIN_TIME_PER_LARGE_BYTE: Duration = Duration::from_micros(2);
 /// Memory for each byte beyond: JSON of small values takes so much as objects.
 pub const PLUGIN_MEMORY_PER_LARGE_BYTE: usize = 64;
 /// Plugins of one installation, each with any number of versions up to [`PLUGIN_VERSIONS_MAX`].

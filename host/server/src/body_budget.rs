@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -84,7 +84,7 @@ pub(crate) struct Held {
     client: Option<Client>,
     /// A hash of the source's or application's name.
     owner: Option<u64>,
-    bytes: Mutex<usize>,
+    bytes: AtomicUsize,
     is_over: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ impl BodyBudget {
 
     /// For one request; nothing is held yet.
     pub(crate) fn held(self: &Arc<Self>, client: Option<Client>, owner: Option<u64>) -> Arc<Held> {
-        let (budget, bytes) = (Arc::clone(self), Mutex::new(0));
+        let (budget, bytes) = (Arc::clone(self), AtomicUsize::new(0));
         Arc::new(Held { budget, client, owner, bytes, is_over: AtomicBool::new(false) })
     }
 
@@ -145,26 +145,27 @@ fn less<K: Hash + Eq>(used: &mut HashMap<K, usize>, key: &K, bytes: usize) {
 impl Held {
     /// Holds so many more; nothing once it was [released](Self::release).
     pub(crate) fn grow(&self, bytes: usize) -> Result<(), BudgetFull> {
-        let mut held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes == 0 || self.is_over.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.budget.take(self.client, self.owner, bytes)?;
-        *held += bytes;
+        // What is added while it is released is given back when it is dropped.
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
     /// Whether nothing is held now.
     pub(crate) fn is_empty(&self) -> bool {
-        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) == 0
+        self.bytes.load(Ordering::Relaxed) == 0
     }
 
     /// Gives all of it back; more may be held again.
     pub(crate) fn shrink(&self) {
-        let mut held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held > 0 {
-            self.budget.give_back(self.client, self.owner, std::mem::take(&mut *held));
+        if self.is_empty() {
+            return;
         }
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        self.budget.give_back(self.client, self.owner, bytes);
     }
 
     /// Gives all of it back for good: what still comes is thrown away.

@@ -1,12 +1,14 @@
 //! Reading requests: bodies within a size and a time, and JSON that says where it is wrong.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::BoxError;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
+use futures_util::future::poll_immediate;
 use hookmill_core::limits::{API_BODY_BYTES_MAX, DRY_RUN_BODY_BYTES_MAX};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, StatusCode};
@@ -92,9 +94,15 @@ where
         Err(too_large(bytes_max))
     } else {
         let stall_max = config.body_stall_timeout;
-        let reading = read_frames(&mut body, bytes_max, stall_max);
-        let reading = tokio::time::timeout(config.body_timeout, reading);
-        reading.await.unwrap_or_else(|_| Err(too_slow(config.body_timeout)))
+        let mut reading = pin!(read_frames(&mut body, bytes_max, stall_max));
+        // What came with its head needs no timer.
+        match poll_immediate(reading.as_mut()).await {
+            Some(read) => read,
+            None => {
+                let reading = tokio::time::timeout(config.body_timeout, reading);
+                reading.await.unwrap_or_else(|_| Err(too_slow(config.body_timeout)))
+            }
+        }
     };
     let is_refused = read.as_ref().is_err_and(|error| {
         [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
@@ -162,8 +170,15 @@ where
     let mut first = Bytes::new();
     let mut pieces = Pieces::default();
     loop {
-        let next = tokio::time::timeout(stall_max, body.frame()).await;
-        let Some(frame) = next.map_err(|_| too_slow(stall_max))? else { break };
+        let mut next = body.frame();
+        let frame = match poll_immediate(&mut next).await {
+            Some(frame) => frame,
+            None => {
+                let waited = tokio::time::timeout(stall_max, next).await;
+                waited.map_err(|_| too_slow(stall_max))?
+            }
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| ended_early(&*error.into()))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + pieces.bytes + data.len() > bytes_max {

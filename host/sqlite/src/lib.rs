@@ -20,6 +20,7 @@
 mod connection;
 mod error;
 mod failure;
+mod priority;
 mod reader;
 mod row;
 mod schema;
@@ -33,7 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hookmill_core::event::Event;
 use hookmill_core::id::{ApplicationId, AttemptId, DeliveryId, EndpointId, EventId, TaskId};
-use hookmill_core::limits::LOADS_IN_FLIGHT_MAX;
+use hookmill_core::limits::{COMPUTE_NICE, LOADS_IN_FLIGHT_MAX};
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginInterface};
 use hookmill_core::port::store::{
     Appended, AttemptQuery, AttemptRecord, Backlog, Change, DeadLetter, DeadLetterQuery, DeliveryState,
@@ -106,8 +107,8 @@ impl SqliteStore {
     fn start(mut db: Connection, file: &Path, sealer: Sealer) -> Result<Self, OpenError> {
         seal_rows::open(&mut db, &sealer)?;
         let failure = Arc::new(FailureFlag::default());
-        let loads = Readers::spawn("load", LOADS_IN_FLIGHT_MAX, file, &failure)?;
-        let history = Readers::spawn("history", HISTORY_READERS, file, &failure)?;
+        let loads = Readers::spawn("load", 0, LOADS_IN_FLIGHT_MAX, file, &failure)?;
+        let history = Readers::spawn("history", COMPUTE_NICE, HISTORY_READERS, file, &failure)?;
         let writer = Writer::spawn(db, sealer.clone(), Arc::clone(&failure))?;
         let file = file.to_owned();
         let (shared, retention) = (Arc::default(), Mutex::new(None));

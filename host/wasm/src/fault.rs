@@ -90,7 +90,7 @@ pub(crate) fn fault_of_error(error: &wasmtime::Error, limits: &RunLimits) -> Tra
             fault("plugin_out_of_fuel", format!("more than {} of fuel{place}", limits.fuel))
         }
         Some(Trap::Interrupt) => {
-            fault(PLUGIN_DEADLINE, format!("more than {} ms{place}", limits.wall.as_millis()))
+            fault(PLUGIN_DEADLINE, format!("more than {} ms{place}", limits.time.as_millis()))
         }
         Some(Trap::StackOverflow) => {
             fault("plugin_stack_overflow", format!("more than {WASM_STACK_BYTES_MAX} bytes of stack{place}"))

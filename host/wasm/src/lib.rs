@@ -29,6 +29,7 @@ pub mod limits;
 mod link;
 mod manifest;
 mod offer;
+mod priority;
 mod run;
 mod run_log;
 mod stopwatch;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::Bytes;
+use hookmill_core::limits::COMPUTE_NICE;
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginFacts};
 use hookmill_core::port::plugins::PluginRejected;
 use tokio::sync::oneshot;
@@ -18,6 +19,7 @@ use crate::byte_lru::ByteLru;
 use crate::limits::{COMPILE_QUEUE_MAX, COMPILE_STACK_BYTES};
 use crate::link::{Linked, Links};
 use crate::manifest;
+use crate::priority::step_back;
 use crate::structure::{self, rejected};
 
 /// A plugin that can be run.
@@ -171,6 +173,7 @@ impl Preparer {
         let (uploads, waiting) = mpsc::sync_channel::<Upload>(COMPILE_QUEUE_MAX);
         thread::Builder::new().name("hookmill-compile".into()).stack_size(COMPILE_STACK_BYTES).spawn(
             move || {
+                step_back(COMPUTE_NICE);
                 for upload in waiting {
                     if !upload.answer.is_closed() {
                         let _ = upload.answer.send(prepare(&library, upload.digest, &upload.bytes));

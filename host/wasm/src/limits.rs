@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookmill_core::limits::{
     APPLICATION_CONCURRENCY_MAX, EVENT_BODY_BYTES_MAX, PLUGIN_FUEL_MAX, PLUGIN_FUEL_PER_BYTE,
     PLUGIN_FUEL_PER_LARGE_BYTE, PLUGIN_MEMORY_BYTES_MAX, PLUGIN_MEMORY_PER_LARGE_BYTE,
-    PLUGIN_SMALL_INPUT_BYTES, PLUGIN_WALL_MAX, PLUGIN_WALL_PER_LARGE_BYTE, RESPONSE_BODY_BYTES_MAX,
+    PLUGIN_SMALL_INPUT_BYTES, PLUGIN_TIME_MAX, PLUGIN_TIME_PER_LARGE_BYTE, RESPONSE_BODY_BYTES_MAX,
     SOURCE_EVENT_BYTES_MAX, SOURCE_EVENTS_MAX, TRANSFORM_OUTPUT_BYTES_MAX, TRANSFORM_REQUESTS_MAX,
     TRANSFORM_SETTINGS_BYTES_MAX,
 };
@@ -98,8 +98,8 @@ pub struct RunLimits {
     pub fuel: u64,
     /// As much again for each byte of the body that the run is given.
     pub fuel_per_input_byte: u64,
-    /// Wall-clock time, in steps of [`EPOCH_TICK`].
-    pub wall: Duration,
+    /// The processor's time, in steps of [`EPOCH_TICK`]; by the clock up to [`PLUGIN_WALL_PER_TIME`](hookmill_core::limits::PLUGIN_WALL_PER_TIME) times as long.
+    pub time: Duration,
     /// Bytes of all linear memories together.
     pub memory_bytes: usize,
     /// Calls of the host.
@@ -135,7 +135,7 @@ impl RunLimits {
         let fuel_beyond = PLUGIN_FUEL_PER_LARGE_BYTE.saturating_mul(u64::from(bytes));
         Self {
             fuel: self.fuel.saturating_add(fuel).saturating_add(fuel_beyond),
-            wall: self.wall.saturating_add(PLUGIN_WALL_PER_LARGE_BYTE.saturating_mul(bytes)),
+            time: self.time.saturating_add(PLUGIN_TIME_PER_LARGE_BYTE.saturating_mul(bytes)),
             memory_bytes: self.memory_bytes.saturating_add(PLUGIN_MEMORY_PER_LARGE_BYTE * beyond),
             // One body is handed over in one call.
             output_bytes: self.output_bytes.saturating_add(beyond).min(self.host_call_bytes),
@@ -155,7 +155,7 @@ impl Default for RunLimits {
         Self {
             fuel: PLUGIN_FUEL_MAX,
             fuel_per_input_byte: PLUGIN_FUEL_PER_BYTE,
-            wall: PLUGIN_WALL_MAX,
+            time: PLUGIN_TIME_MAX,
             memory_bytes: PLUGIN_MEMORY_BYTES_MAX,
             host_calls: 10_000,
             host_call_bytes: EVENT_BODY_BYTES_MAX + (1 << 20),
@@ -198,7 +198,7 @@ mod tests {
         let small = limits.for_input(2, 20);
         assert_eq!(small, RunLimits { fuel: limits.fuel + 200, ..limits });
         let large = limits.for_input(EVENT_BODY_BYTES_MAX, TRANSFORM_SETTINGS_BYTES_MAX);
-        assert!(large.fuel / EVENT_BODY_BYTES_MAX as u64 >= 2_000 && large.wall >= Duration::from_secs(2));
+        assert!(large.fuel / EVENT_BODY_BYTES_MAX as u64 >= 2_000 && large.time >= Duration::from_secs(2));
         assert!(
             large.output_bytes > EVENT_BODY_BYTES_MAX * 19 / 10
                 && large.output_bytes <= limits.host_call_bytes

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookmill_core::delivery::TransformFailure;
+use hookmill_core::limits::PLUGIN_WALL_PER_TIME;
 use hookmill_core::plugin::RunCost;
 use hookmill_core::port::plugins::{PLUGIN_NOT_LOADED, RunReport, TransformReport, TransformRun};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::engine::Ticker;
 use crate::fault::{fault_of_error, unavailable};
@@ -14,7 +15,7 @@ use crate::guest::{Remains, RunState, settle_fuel};
 use crate::idle::{IdleInstance, IdleInstances, Tenant};
 use crate::library::{Library, LinkedPlugin};
 use crate::limits::{EPOCH_TICK, RunLimits};
-use crate::stopwatch::Stopwatch;
+use crate::stopwatch::{JOB_BEGAN, Stopwatch, thread_cpu_time};
 use crate::world::WorldRun;
 
 /// Runs plugins on whatever thread it is called.
@@ -110,8 +111,26 @@ impl Runner {
 /// Gives a run all that it may spend.
 fn fill(store: &mut Store<RunState>, limits: &RunLimits) {
     store.set_fuel(limits.fuel).expect("the engine counts fuel");
-    store.set_epoch_deadline(ticks(limits.wall));
+    set_deadline(store, limits.time);
     store.set_hostcall_fuel(limits.host_call_bytes);
+}
+
+/// Ends a run that has had its time of the processor. On a busy machine that is longer by the clock, up to
+/// [`PLUGIN_WALL_PER_TIME`] times.
+fn set_deadline(store: &mut Store<RunState>, time: Duration) {
+    let first = ticks(time);
+    let mut left_by_the_clock = first * (PLUGIN_WALL_PER_TIME - 1);
+    store.set_epoch_deadline(first);
+    store.epoch_deadline_callback(move |_| {
+        let used = thread_cpu_time().saturating_sub(JOB_BEGAN.get());
+        let left = time.saturating_sub(used);
+        if left.is_zero() || left_by_the_clock == 0 {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        let more = ticks(left).min(left_by_the_clock);
+        left_by_the_clock -= more;
+        Ok(UpdateDeadline::Continue(more))
+    });
 }
 
 fn fuel_spent(store: &Store<RunState>, limits: &RunLimits) -> u64 {

@@ -1,5 +1,6 @@
 //! Time that passed, for reports, for turns, and for memory that nobody came back for. No delivery hangs on it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -18,6 +19,11 @@ impl Stopwatch {
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+thread_local! {
+    /// Processor time that this thread had used when it began the run in hand.
+    pub(crate) static JOB_BEGAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// Processor time that this thread has used.

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hookmill_core::id::ApplicationId;
+use hookmill_core::limits::PLUGIN_NICE;
 use hookmill_core::plugin::PluginDigest;
 use hookmill_core::port::plugins::RunReport;
 use tokio::sync::oneshot;
@@ -18,8 +19,9 @@ use crate::limits::{
     QUEUED_BYTES_MAX, QUEUED_BYTES_PER_APPLICATION_MAX, QUEUED_RUNS_MAX, QUEUED_RUNS_PER_APPLICATION_MAX,
     RUN_THREAD_STACK_BYTES,
 };
+use crate::priority::step_back;
 use crate::run::Runner;
-use crate::stopwatch::thread_cpu_time;
+use crate::stopwatch::{JOB_BEGAN, thread_cpu_time};
 use crate::world::{Owner, WorldRun};
 
 /// A fixed number of threads behind one fair queue. Dropping it ends them after the runs in hand.
@@ -69,7 +71,10 @@ impl Workers {
             let thread = thread::Builder::new()
                 .name(format!("hookmill-wasm-{number}"))
                 .stack_size(RUN_THREAD_STACK_BYTES)
-                .spawn(move || shared.work(&runner))?;
+                .spawn(move || {
+                    step_back(PLUGIN_NICE);
+                    shared.work(&runner);
+                })?;
             workers.threads.push(thread);
         }
         Ok(workers)
@@ -137,6 +142,7 @@ impl Shared {
         let mut finished = None;
         while let Some((place, job)) = self.next(runner, finished.take()) {
             let before = thread_cpu_time();
+            JOB_BEGAN.set(before);
             job(runner);
             finished = Some((place, thread_cpu_time().saturating_sub(before)));
         }

@@ -58,6 +58,7 @@ impl World {
             dispatcher: channel().0,
             bundle: Default::default(),
             keep_request_bodies: false,
+            step_back: || (),
         };
         Self { app: App::load(parts).await.unwrap(), store, plugins, transport, clock }
     }

@@ -77,6 +77,7 @@ impl World {
             dispatcher,
             bundle: Default::default(),
             keep_request_bodies: false,
+            step_back: || (),
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         let shutdown = CancellationToken::new();

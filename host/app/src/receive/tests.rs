@@ -53,6 +53,7 @@ impl Setup {
             dispatcher: channel().0,
             bundle: Default::default(),
             keep_request_bodies: false,
+            step_back: || (),
         };
         let app = App::load(parts).await.unwrap();
         let mut edit = app.edit().await;

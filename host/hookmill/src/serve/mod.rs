@@ -8,6 +8,7 @@
 
 mod data_dir;
 mod network;
+mod priority;
 mod retention;
 mod signals;
 mod watch;

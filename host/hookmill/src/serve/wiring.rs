@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::data_dir::{DataDir, InstallationKey, room_hint};
-use super::{network, retention, watch};
+use super::{network, priority, retention, watch};
 use crate::cli::COMPILE_PLUGIN;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -90,6 +90,7 @@ pub(super) async fn start(config: &Config) -> Result<Running, Failure> {
         dispatcher,
         bundle: bundle(),
         keep_request_bodies: config.keep_request_bodies,
+        step_back: priority::step_back,
     });
     let app = Arc::new(app.await.map_err(|error| not_started(error, &data_dir))?);
     let made_admin_key = app.ensure_admin_key(environment(ADMIN_KEY).as_deref()).await.map_err(|error| {

@@ -1,6 +1,5 @@
 //! What one connection is doing, and since when.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ pub(crate) struct Activity {
 #[derive(Debug)]
 struct State {
     /// Requests whose head came and whose answer was not given to the protocol yet.
-    requests: BTreeMap<u64, Stage>,
+    requests: Vec<(u64, Stage)>,
     next: u64,
     /// When the last request ended, or the last bytes of an answer were taken.
     quiet_since: Instant,
@@ -64,7 +63,7 @@ pub(crate) struct InProgress {
 
 impl Activity {
     pub(crate) fn new(now: Instant) -> Arc<Self> {
-        let state = State { requests: BTreeMap::new(), next: 0, quiet_since: now, is_writing: false };
+        let state = State { requests: Vec::new(), next: 0, quiet_since: now, is_writing: false };
         Arc::new(Self { state: Mutex::new(state), evicted: CancellationToken::new() })
     }
 
@@ -73,7 +72,8 @@ impl Activity {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        state.requests.insert(id, if has_body { Stage::Receiving(Instant::now()) } else { Stage::Handled });
+        let stage = if has_body { Stage::Receiving(Instant::now()) } else { Stage::Handled };
+        state.requests.push((id, stage));
         drop(state);
         RequestOn { activity: Arc::clone(self), id }
     }
@@ -98,7 +98,7 @@ impl Activity {
             // While bytes wait, the deadline of the write counts.
             return (!state.is_writing).then(|| state.quiet_since + idle_max);
         }
-        let answering = state.requests.values().filter_map(|stage| match stage {
+        let answering = state.requests.iter().filter_map(|(_, stage)| match stage {
             Stage::Answering(since) => Some(*since),
             Stage::Receiving(_) | Stage::Handled => None,
         });
@@ -113,7 +113,7 @@ impl Activity {
             return Some((Dispensable::Idle, state.quiet_since));
         }
         let mut latest = None;
-        for stage in state.requests.values() {
+        for (_, stage) in &state.requests {
             match stage {
                 Stage::Handled => return None,
                 Stage::Receiving(since) | Stage::Answering(since) => latest = latest.max(Some(*since)),
@@ -137,7 +137,8 @@ impl Activity {
     }
 
     fn set(&self, id: u64, stage: Stage) {
-        if let Some(present) = self.lock().requests.get_mut(&id) {
+        // HTTP/1 has one at a time, HTTP/2 a hundred: they are looked through.
+        if let Some((_, present)) = self.lock().requests.iter_mut().find(|(request, _)| *request == id) {
             *present = stage;
         }
     }
@@ -173,7 +174,9 @@ impl InProgress {
 impl Drop for RequestOn {
     fn drop(&mut self) {
         let mut state = self.activity.lock();
-        state.requests.remove(&self.id);
+        if let Some(place) = state.requests.iter().position(|(request, _)| *request == self.id) {
+            state.requests.swap_remove(place);
+        }
         state.quiet_since = state.quiet_since.max(Instant::now());
     }
 }

@@ -97,6 +97,7 @@ impl World {
             dispatcher: channel().0,
             bundle: Default::default(),
             keep_request_bodies: false,
+            step_back: || (),
         };
         let app = Arc::new(App::load(parts).await.unwrap());
         app.ensure_admin_key(Some(ADMIN)).await.unwrap();

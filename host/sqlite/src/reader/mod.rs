@@ -24,6 +24,7 @@ use tracing::error;
 
 use crate::error::{DbError, OpenError};
 use crate::failure::FailureFlag;
+use crate::priority::step_back;
 
 /// Reads waiting for one group of threads; one more is refused.
 const READ_QUEUE_MAX: usize = 8192;
@@ -67,8 +68,10 @@ struct Reads {
 }
 
 impl Readers {
+    /// Starts threads that come after others by so much.
     pub(crate) fn spawn(
         name: &str,
+        nice: i32,
         count: usize,
         file: &Path,
         failure: &Arc<FailureFlag>,
@@ -81,6 +84,7 @@ impl Readers {
             let thread = std::thread::Builder::new()
                 .name(format!("hookmill-{name}"))
                 .spawn(move || {
+                    step_back(nice);
                     while let Some((share, job)) = queue.next() {
                         job(&mut db);
                         queue.done(share);

@@ -119,7 +119,7 @@ async fn every_breach_has_its_name() {
 
 #[tokio::test]
 async fn the_wall_clock_ends_what_fuel_does_not() {
-    let limits = RunLimits { fuel: u64::MAX >> 1, wall: Duration::from_millis(10), ..RunLimits::default() };
+    let limits = RunLimits { fuel: u64::MAX >> 1, time: Duration::from_millis(10), ..RunLimits::default() };
     let host = TestHost::with(limits);
     let (code, detail) = host.fault(&module("", LOOP)).await;
     assert_eq!(code, "plugin_deadline");
@@ -169,7 +169,7 @@ async fn logs_and_cost_of_a_failed_run_are_kept() {
 /// of them stays with the other application, so its runs end while most of the first one's still wait.
 #[tokio::test]
 async fn endless_loops_for_many_endpoints_delay_no_other_application() {
-    let limits = RunLimits { fuel: u64::MAX >> 1, wall: Duration::from_millis(50), ..RunLimits::default() };
+    let limits = RunLimits { fuel: u64::MAX >> 1, time: Duration::from_millis(50), ..RunLimits::default() };
     let host = TestHost::with(limits);
     let looping = host.upload(&module("", LOOP)).await.unwrap();
     let good = host.upload(&module("", "(call $deliver (call $request))")).await.unwrap();

@@ -183,7 +183,7 @@ async fn no_byte_of_a_run_is_in_a_later_one() {
     let plugins = [plugin(1), plugin(2)];
     for pagemap_scan in [true, false] {
         // Megabytes take their time on a busy machine, and time is not what this is about.
-        let limits = RunLimits { wall: Duration::from_secs(60), ..RunLimits::default() };
+        let limits = RunLimits { time: Duration::from_secs(60), ..RunLimits::default() };
         let host = TestHost::configured(|config| WasmConfig { pagemap_scan, limits, ..config });
         for run in 0..200 {
             // One plugin twice, then the other one twice.
