@@ -8,7 +8,7 @@ use super::error::{CompositionError, CompositionFault, InvalidComposition, Part}
 use super::output::Output;
 use super::template::{Piece, Reader, Scope, TextTemplate};
 use super::{JSON_DEPTH_MAX, TEMPLATE_BYTES_MAX};
-use crate::json::{Document, JsonFault, Kind, Node, write_compact};
+use crate::json::{Document, JsonFault, Kind, Node};
 
 /// A JSON body as the operator wrote it: its text, without the blanks between values, so that numbers keep their digits.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,14 +33,7 @@ impl JsonBody {
     /// The first place where it is not JSON.
     pub fn parse(text: &str) -> Result<Self, JsonFault> {
         let document = Document::parse(text.to_owned())?;
-        let mut compact = String::with_capacity(text.len());
-        let written: Result<(), std::convert::Infallible> = write_compact(document.root().json(), |piece| {
-            compact.push_str(piece);
-            Ok(())
-        });
-        match written {
-            Ok(()) => Ok(Self(compact.into())),
-        }
+        Ok(Self(document.root().compact().into()))
     }
 
     /// The text.
