@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use hookmill_core::manifest::{MANIFEST_BYTES_MAX, Manifest, Sample};
+use hookmill_core::manifest::{Difference, MANIFEST_BYTES_MAX, Manifest, Sample};
 use serde_json::{Value, json};
 
 use super::local::{LocalHost, LocalRun};
@@ -117,14 +117,13 @@ fn shown(paint: Paint, result: &Value) -> String {
     }
     if let Some(places) = result["difference"]["differences"].as_array() {
         // What was expected is what a difference calls before, and what was found is after.
-        let place = |place: &Value| {
-            let sides = [("pointer", "pointer"), ("before", "expected"), ("after", "found")];
-            sides
-                .iter()
-                .filter_map(|(to, from)| Some(((*to).to_owned(), place.get(*from)?.clone())))
-                .collect()
+        let side = |place: &Value, side: &str| place.get(side).map(|value| value.to_string().into());
+        let place = |place: &Value| Difference {
+            pointer: place["pointer"].as_str().unwrap_or_default().to_owned(),
+            before: side(place, "expected"),
+            after: side(place, "found"),
         };
-        let places: Vec<Value> = places.iter().map(place).collect();
+        let places: Vec<Difference> = places.iter().map(place).collect();
         lines.extend(report::differences(paint, &places).lines().map(|line| format!("     {line}")));
     }
     if result["ok"] == false {
