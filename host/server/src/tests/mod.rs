@@ -23,6 +23,7 @@ mod compose;
 mod configuration;
 mod connections;
 mod conversation;
+mod exact_numbers;
 mod examples;
 mod graphql;
 mod history;
