@@ -240,7 +240,7 @@ impl Sample {
     pub fn judge(&self, report: &SampleReport) -> Result<(), SampleDiff> {
         let like = Some(self.expect.as_value());
         let found =
-            self.to_json(&outcome::render(report, &self.original_body(), self.status(), like), report);
+            self.outcome_json(&outcome::render(report, &self.original_body(), self.status(), like), report);
         let [expected, found] = [self.expect.json().to_owned(), found]
             .map(|json| Document::parse(json).expect("it was written as JSON"));
         SampleDiff::between(expected.root(), found.root()).map_or(Ok(()), Err)
@@ -257,10 +257,12 @@ impl Sample {
     /// [`draft_expectation`](Self::draft_expectation) as JSON text, in which bodies have the digits that the plugin wrote.
     #[must_use]
     pub fn draft_json(&self, report: &SampleReport) -> Option<String> {
-        self.draft_expectation(report).map(|draft| self.to_json(&draft, report))
+        self.draft_expectation(report).map(|draft| self.outcome_json(&draft, report))
     }
 
-    fn to_json(&self, outcome: &Value, report: &SampleReport) -> String {
+    /// What is kept of a draft as JSON text, in which bodies have the digits that the plugin wrote.
+    #[must_use]
+    pub fn outcome_json(&self, outcome: &Value, report: &SampleReport) -> String {
         let original = self.original_body();
         let bodies = outcome::bodies(report, &original);
         outcome::to_json(outcome, &bodies.into_iter().map(body::as_written).collect::<Vec<_>>())

@@ -108,11 +108,18 @@ impl Client {
         &self,
         method: Method,
         path: &[&str],
-        body: &T,
+        body: Option<&T>,
     ) -> Result<Document, Failure> {
-        let answer = self.exchange(self.request(method, self.url(path)).json(body)).await?;
-        self.judge(&answer)?;
+        let request = self.request(method, self.url(path));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = self.exchange(request).await?;
         let status = answer.status;
+        if !status.is_success() {
+            self.judge(&answer)?;
+        }
         Document::parse(answer.body).map_err(|_| self.foreign(status))
     }
 

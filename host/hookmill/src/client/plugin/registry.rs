@@ -257,6 +257,6 @@ mod tests {
         assert_eq!(shares(&plugin), ["5 %, on trial", "95 %", ""]);
         plugin["canary"] = Value::Null;
         assert_eq!(shares(&plugin), ["", "100 %", ""]);
-        assert!(described(&plugin).starts_with("p (transform): \n"));
+        assert!(described(&plugin).starts_with("p (transform): P.\n"));
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(client: &Client, json: bool, arguments: RunPlugin) -> Re
         let plugin = client.call::<Value>(Method::GET, &["plugin", &arguments.subject], None).await?;
         let world = plugin["world"].as_str().and_then(|world| world.parse().ok()).unwrap_or(World::Transform);
         let question = given(world, event_type, &body, &settings, Some(&arguments.subject));
-        (world, client.call_document(Method::POST, &["plugin", "run"], &question).await?)
+        (world, client.call_document(Method::POST, &["plugin", "run"], Some(&question)).await?)
     } else {
         let subject = Path::new(&arguments.subject);
         let component =
