@@ -110,4 +110,18 @@ async fn plugins_that_come_with_the_router_are_listed() {
     for name in ["javascript", "jq", "redact", "slack"] {
         assert!(shown.contains(name), "no {name} in\n{shown}");
     }
+    let listed = setup.router.api().get("/plugin").await;
+    let jq = listed["data"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "jq").unwrap().clone();
+    assert_eq!(
+        [&jq["bundled"], &jq["world"], &jq["version"]],
+        [&json!(true), &json!("transform"), &json!(null)]
+    );
+    assert!(jq["description"].as_str().is_some_and(|text| !text.is_empty()), "{jq}");
+
+    // Looking at one of them is its first use.
+    setup.router.api().get("/plugin/jq").await;
+    let listed = setup.router.api().get("/plugin").await;
+    let plugins = listed["data"].as_array().unwrap();
+    let jq: Vec<_> = plugins.iter().filter(|plugin| plugin["name"] == "jq").collect();
+    assert!(jq.len() == 1 && jq[0].get("bundled").is_none() && jq[0]["version"].is_string(), "{jq:?}");
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hookmill_core::delivery::TransformFailure;
 use hookmill_core::event::Event;
+use hookmill_core::json::Document;
 use hookmill_core::manifest::{Manifest, Sample, SampleReport, settings_refusal};
 use hookmill_core::plugin::{ComponentBytes, PluginDigest, PluginName, World};
 use hookmill_core::port::plugins::TransformReport;
 use hookmill_core::port::store::EventLookup;
-use serde_json::{Map, Value};
 
 use crate::administer::plugin::rejected;
 use crate::{App, AppError};
@@ -33,7 +33,7 @@ pub struct DryRun {
     /// What is tried.
     pub candidate: Candidate,
     /// What it is given: a sample of a manifest without `name` and `expect`.
-    pub input: Map<String, Value>,
+    pub input: Document,
     /// A recorded event, in the place of one in the input.
     pub recorded: Option<Arc<Event>>,
 }

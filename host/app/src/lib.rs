@@ -48,7 +48,7 @@ pub mod verify;
 mod workshop;
 
 pub use breakers::{BreakerState, EndpointBreakers};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, BundledPlugin};
 pub use error::{AppError, ErrorKind};
 pub use metrics::Metrics;
 
@@ -57,6 +57,7 @@ use crate::breakers::Breakers;
 use crate::dispatch::{DispatcherHandle, EndpointEnd};
 use crate::memory::MemoryBudget;
 use crate::operational::Notice;
+use crate::payload_check::KeptSchemas;
 use crate::receive::SourceFailures;
 use crate::routing::Payloads;
 use crate::tasks::Tasks;
@@ -98,6 +99,8 @@ pub struct App {
     tasks: Tasks,
     /// Where whatever may take more than a moment is computed.
     workshop: Workshop,
+    /// Schemas that payloads were checked against lately.
+    schemas: Arc<KeptSchemas>,
     /// Payloads that compositions were rendered with lately.
     payloads: Payloads,
 }
@@ -187,6 +190,7 @@ impl App {
             metrics,
             tasks,
             workshop,
+            schemas: Arc::default(),
             payloads: Payloads::default(),
         })
     }
@@ -300,6 +304,7 @@ impl App {
     async fn apply(&self, changes: Vec<Change>) -> Result<(), AppError> {
         self.store.apply(changes.clone()).await?;
         self.tasks.note(&changes);
+        self.schemas.note(&changes);
         let mut table = RoutingTable::clone(&self.table.load());
         let mut touched: Vec<EndpointId> = Vec::new();
         for change in changes {

@@ -169,7 +169,8 @@ mod tests {
 
         #[test]
         fn ids_sort_as_they_were_drawn(steps in proptest::collection::vec((-1000..3i64, 0..1u128 << 80), 1..50)) {
-            let (mut sequence, mut latest, mut clock) = (IdSequence::default(), None, 1i64 << 40);
+            let (mut sequence, mut clock) = (IdSequence::default(), 1i64 << 40);
+            let mut latest = Some(sequence.draw(UnixMillis(clock.unsigned_abs()), 0, EventId::new));
             for (step, random) in steps {
                 // Back by up to a second of what was drawn last, or on.
                 let now = clock + step;

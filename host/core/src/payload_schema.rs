@@ -10,13 +10,30 @@ use crate::json::Document;
 use crate::manifest::{ManifestError, SettingsFailure, SettingsSchema};
 
 /// Arrays and objects within each other of a payload that can be checked.
-const PAYLOAD_DEPTH_MAX: usize = 128;
+pub const PAYLOAD_DEPTH_MAX: usize = 128;
 /// The schema's cost times the payload's weight that one check takes: some tens of milliseconds, as a rule.
 const PAYLOAD_CHECKS_MAX: u64 = 1 << 22;
 
+/// Bytes that a value of a schema takes once it is compiled, roughly.
+const COMPILED_VALUE_BYTES: usize = 512;
+/// Bytes that a regular expression takes at most, with what it remembers while it matches.
+const COMPILED_PATTERN_BYTES: usize = 320 << 10;
+
 /// A checked JSON Schema of an event type's payloads. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct PayloadSchema(SettingsSchema);
+pub struct PayloadSchema {
+    schema: SettingsSchema,
+    bytes: usize,
+}
+
+/// Why a payload does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadFault {
+    /// Its arrays and objects are nested deeper than [`PAYLOAD_DEPTH_MAX`] levels, which can't be checked.
+    TooDeep,
+    /// What its schema does not allow, at least one place.
+    Failures(Vec<SettingsFailure>),
+}
 
 impl PayloadSchema {
     /// Takes a schema.
@@ -24,7 +41,8 @@ impl PayloadSchema {
     /// # Errors
     /// The first rule that it breaks, with a pointer from its own root.
     pub fn new(schema: &Value) -> Result<Self, ManifestError> {
-        SettingsSchema::new(schema).map(Self)
+        let bytes = compiled_bytes(schema);
+        Ok(Self { schema: SettingsSchema::new(schema)?, bytes })
     }
 
     /// Takes a schema that is JSON text.
@@ -35,21 +53,47 @@ impl PayloadSchema {
         Self::new(&serde_json::from_str(schema).unwrap_or(Value::Null))
     }
 
+    /// Bytes that it takes in memory, estimated from above.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Checks a payload.
     ///
     /// # Errors
-    /// All that fails, up to [`SETTINGS_FAILURES_MAX`](crate::manifest::SETTINGS_FAILURES_MAX), with pointers into the
+    /// That it is nested too deeply, or all that fails, up to [`SETTINGS_FAILURES_MAX`](crate::manifest::SETTINGS_FAILURES_MAX), with pointers into the
     /// payload.
-    pub fn check(&self, payload: &[u8]) -> Result<(), Vec<SettingsFailure>> {
-        let failure = |message| vec![SettingsFailure { pointer: String::new(), message }];
+    pub fn check(&self, payload: &[u8]) -> Result<(), PayloadFault> {
+        let failure =
+            |message| PayloadFault::Failures(vec![SettingsFailure { pointer: String::new(), message }]);
         let document = Document::parse(Bytes::copy_from_slice(payload))
             .map_err(|error| failure(format!("not JSON: {error}")))?;
-        let value = document.to_value(PAYLOAD_DEPTH_MAX).ok_or_else(|| {
-            failure(format!(
-                "nested deeper than {PAYLOAD_DEPTH_MAX} levels, which can't be checked; send it without validation"
-            ))
-        })?;
-        self.0.validate_within(&value, payload.len(), PAYLOAD_CHECKS_MAX).map_err(|error| error.failures)
+        let value = document.to_value(PAYLOAD_DEPTH_MAX).ok_or(PayloadFault::TooDeep)?;
+        let checked = self.schema.validate_within(&value, payload.len(), PAYLOAD_CHECKS_MAX);
+        checked.map_err(|error| PayloadFault::Failures(error.failures))
+    }
+}
+
+/// How large a schema becomes. Whatever is named like a rule with a regular expression counts as one.
+fn compiled_bytes(schema: &Value) -> usize {
+    match schema {
+        Value::Null | Value::Bool(_) | Value::Number(_) => COMPILED_VALUE_BYTES,
+        Value::String(text) => COMPILED_VALUE_BYTES + text.len(),
+        Value::Array(items) => {
+            items.iter().map(compiled_bytes).fold(COMPILED_VALUE_BYTES, usize::saturating_add)
+        }
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let patterns = match (name.as_str(), value) {
+                    ("pattern", _) => 1,
+                    ("patternProperties", Value::Object(patterns)) => patterns.len(),
+                    _ => 0,
+                };
+                compiled_bytes(value).saturating_add(name.len() + patterns * COMPILED_PATTERN_BYTES)
+            };
+            members.iter().map(member).fold(COMPILED_VALUE_BYTES, usize::saturating_add)
+        }
     }
 }
 
@@ -105,7 +149,11 @@ mod tests {
         }));
         let schema = schema.unwrap();
         let check = |payload: &str, expect: &[&str]| {
-            let failures = schema.check(payload.as_bytes()).err().unwrap_or_default();
+            let failures = match schema.check(payload.as_bytes()) {
+                Ok(()) => Vec::new(),
+                Err(PayloadFault::Failures(failures)) => failures,
+                Err(PayloadFault::TooDeep) => panic!("nested too deeply"),
+            };
             let pointers: Vec<_> = failures.iter().map(|failure| &*failure.pointer).collect();
             assert_eq!(pointers, expect, "{payload}");
         };
@@ -117,7 +165,19 @@ mod tests {
         // Whatever is accepted as JSON is checked, but for what is nested too deeply, which is said.
         check(r#"{"n": 1, "t": "\ud83d"}"#, &[]);
         check(r#"{"n": 1000000000000000000000, "x": 1e999}"#, &[]);
-        check(&format!(r#"{{"n": 1, "x": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000)), &[""]);
+        let nested =
+            |levels: usize| format!(r#"{{"n": 1, "x": {}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        check(&nested(PAYLOAD_DEPTH_MAX - 1), &[]);
+        for levels in [PAYLOAD_DEPTH_MAX, 100_000] {
+            assert_eq!(schema.check(nested(levels).as_bytes()), Err(PayloadFault::TooDeep), "{levels}");
+        }
         assert!(PayloadSchema::parse("no JSON").is_err());
+    }
+    #[test]
+    fn a_schema_is_as_large_as_its_regular_expressions() {
+        let bytes = |schema: Value| PayloadSchema::new(&schema).unwrap().bytes();
+        assert!(bytes(json!({"type": "object"})) < 4096);
+        assert!(bytes(json!({"properties": {"a": {"pattern": "^a"}}})) > COMPILED_PATTERN_BYTES);
+        assert!(bytes(json!({"patternProperties": {"^a": {}, "^b": {}}})) > 2 * COMPILED_PATTERN_BYTES);
     }
 }

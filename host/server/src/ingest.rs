@@ -167,6 +167,7 @@ async fn check_payload(
             ApiError::field("eventType", "schema_missing", refused.to_string())
         }
         PayloadRefused::Schema { .. } => ApiError::field("eventType", "schema_unusable", refused.to_string()),
+        PayloadRefused::TooDeep => ApiError::field("payload", "payload_too_deep", refused.to_string()),
         PayloadRefused::Payload { failures, .. } => ApiError::payload(failures),
     })
 }

@@ -8,6 +8,7 @@ use hookmill_app::history::Page;
 use hookmill_core::persistent::Map;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::answer;
 use crate::query::{Cursor, Order};
@@ -34,6 +35,11 @@ pub(crate) fn page<Id: Display, T: Serialize>(page: Page<Id, T>) -> Response {
         data: page.items,
     };
     answer::json(StatusCode::OK, &list)
+}
+
+/// An item of a page as JSON text: a `Value` would not keep all digits of the numbers in it.
+pub(crate) fn item<T: Serialize>(shown: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(shown).expect("answers have string keys and finite numbers")
 }
 
 /// Answers a page of what is configured: the entries that pass, in the order of their keys.

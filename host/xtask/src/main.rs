@@ -132,7 +132,7 @@ fn test(root: &Path, steps: &mut Steps, profile: Profile, filter: &[String]) -> 
     if !machine.left_out().is_empty() {
         println!("left out, for want of what they need:");
         for (missing, tests) in machine.left_out() {
-            println!("    {missing}: {}", tests.join(", "));
+            println!("    {missing}: {}", tests.names.join(", "));
         }
     }
     Ok(())

@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Php,
     /// What judges Prometheus' rules.
     Promtool,
+    /// What knows which files are kept.
+    Git,
 }
 
 /// What is said of a need.
@@ -38,14 +40,28 @@ struct Row {
     purpose: &'static str,
     /// How to get it by hand.
     hint: &'static str,
-    /// Beginnings of the names of the process tests that can't run without it.
-    tests: &'static [&'static str],
+    tests: TestsOf,
+}
+
+/// Tests that can't run without something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TestsOf {
+    /// Of this package.
+    pub(crate) package: &'static str,
+    /// Beginnings of their names.
+    pub(crate) names: &'static [&'static str],
+}
+
+impl TestsOf {
+    const fn processes(names: &'static [&'static str]) -> Self {
+        Self { package: "hookmill-tests", names }
+    }
 }
 
 impl Need {
     /// What `cargo xtask test` looks for.
     pub(crate) const OF_TESTS: &[Self] =
-        &[Self::Compiler, Self::Node, Self::Python, Self::Php, Self::Promtool];
+        &[Self::Compiler, Self::Node, Self::Python, Self::Php, Self::Promtool, Self::Git];
     /// What `cargo xtask demo` looks for.
     pub(crate) const OF_DEMO: &[Self] = &[Self::Compiler, Self::Node];
 
@@ -81,6 +97,12 @@ impl Need {
                 hint: "on Debian it is in the package prometheus: apt-get install prometheus",
                 tests: PROMTOOL_TESTS,
             },
+            Self::Git => Row {
+                name: "git",
+                purpose: "the tests of tidy, which asks git for its files",
+                hint: "on Debian: apt-get install git",
+                tests: GIT_TESTS,
+            },
         }
     }
 
@@ -106,6 +128,7 @@ impl Need {
                 provide_program(root, found, &["php-cli", "php-sqlite3"])
             }
             Self::Promtool => provide_promtool(root),
+            Self::Git => provide_program(root, || answers(tool("git", root).arg("--version")), &["git"]),
         }
     }
 }
@@ -128,7 +151,7 @@ impl Machine {
         for need in needs {
             let provided = match need {
                 Need::Compiler => plugins::find_toolchain(root).map(|found| machine.toolchain = Some(found)),
-                Need::Node | Need::Python | Need::Php | Need::Promtool => need.provide(root),
+                Need::Node | Need::Python | Need::Php | Need::Promtool | Need::Git => need.provide(root),
             };
             match provided {
                 Ok(()) => println!("    {}: present", need.row().name),
@@ -162,8 +185,8 @@ impl Machine {
         }
     }
 
-    /// The tests that have to be left out, by what they lack: its name, and beginnings of their names.
-    pub(crate) fn left_out(&self) -> Vec<(&'static str, &'static [&'static str])> {
+    /// The tests that have to be left out, by the name of what they lack.
+    pub(crate) fn left_out(&self) -> Vec<(&'static str, TestsOf)> {
         self.missing.keys().map(|need| (need.row().name, need.row().tests)).collect()
     }
 }
@@ -207,7 +230,7 @@ fn provide_promtool(root: &Path) -> Result<(), String> {
     if found() { Ok(()) } else { Err("the package of Prometheus does not have it".to_owned()) }
 }
 
-const COMPILER_TESTS: &[&str] = &[
+const COMPILER_TESTS: TestsOf = TestsOf::processes(&[
     "authoring::",
     "bad_plugins::an_upload_that_is_cut_off_leaves_nothing",
     "bad_plugins::what_is_no_plugin_is_refused_by_name",
@@ -218,8 +241,8 @@ const COMPILER_TESTS: &[&str] = &[
     "plugin_platform::",
     "sources::as_providers_are::metas_unsigned_handshake",
     "sources::reports_of_providers_become_notifications",
-];
-const NODE_TESTS: &[&str] = &[
+]);
+const NODE_TESTS: TestsOf = TestsOf::processes(&[
     "authoring::a_dry_run",
     "authoring::a_project_in_javascript",
     "authoring::a_run_shows",
@@ -234,8 +257,8 @@ const NODE_TESTS: &[&str] = &[
     "plugin_platform::",
     "receivers::express",
     "verifiers::",
-];
-const PYTHON_TESTS: &[&str] = &[
+]);
+const PYTHON_TESTS: TestsOf = TestsOf::processes(&[
     "authoring::a_project_in_c",
     "authoring::a_project_in_python",
     "mifumo::a_test_call_delivers",
@@ -248,15 +271,16 @@ const PYTHON_TESTS: &[&str] = &[
     "receivers::flask",
     "svix_client::",
     "verifiers::",
-];
-const PHP_TESTS: &[&str] = &["receivers::php"];
-const PROMTOOL_TESTS: &[&str] = &[
+]);
+const PHP_TESTS: TestsOf = TestsOf::processes(&["receivers::php"]);
+const PROMTOOL_TESTS: TestsOf = TestsOf::processes(&[
     "metrics::dead_letters_fire",
     "metrics::many_retries_fire",
     "metrics::more_calm_traffic",
     "metrics::receivers_that",
     "metrics::the_shipped_examples",
-];
+]);
+const GIT_TESTS: TestsOf = TestsOf { package: "xtask", names: &["tidy::tests::"] };
 
 #[cfg(test)]
 mod tests {
@@ -280,7 +304,7 @@ mod tests {
     #[test]
     fn each_need_has_tests_that_are_left_out_without_it() {
         for need in Need::OF_TESTS {
-            assert!(!need.row().tests.is_empty(), "{need:?}");
+            assert!(!need.row().tests.names.is_empty(), "{need:?}");
         }
     }
 }

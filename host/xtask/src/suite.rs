@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use crate::binaries::target_directory;
-use crate::prerequisites::Machine;
+use crate::prerequisites::{Machine, TestsOf};
 use crate::steps::{self, Failure, answers, cargo, line_of, tool};
 
 /// How many tests ran.
@@ -62,8 +62,7 @@ pub(crate) fn run_host(
     machine: &Machine,
 ) -> Result<Counts, Failure> {
     let mut command = cargo(root);
-    let left_out: Vec<&str> =
-        machine.left_out().iter().flat_map(|(_, tests)| tests.iter().copied()).collect();
+    let left_out: Vec<TestsOf> = machine.left_out().into_iter().map(|(_, tests)| tests).collect();
     if nextest_is_there(root) {
         command
             .args(["nextest", "run", "--profile", profile.name(), "--release", "--workspace"])
@@ -74,14 +73,18 @@ pub(crate) fn run_host(
     } else {
         println!("    note: cargo-nextest could not be installed, `cargo test` takes its place");
         command.args(["test", "--no-fail-fast", "--release", "--workspace"]).args(filter).arg("--");
-        command.args(left_out.iter().flat_map(|name| ["--skip", *name]));
+        let names = left_out.iter().flat_map(|tests| tests.names);
+        command.args(names.flat_map(|name| ["--skip", *name]));
     }
     run_counted(root, "router", &mut command)
 }
 
-/// What nextest runs: all but the process tests whose names begin so.
-fn all_but(left_out: &[&str]) -> String {
-    format!("not (package(hookmill-tests) and test(/^({})/))", left_out.join("|"))
+/// What nextest runs: all but the tests of these packages whose names begin so.
+fn all_but(left_out: &[TestsOf]) -> String {
+    let each = left_out
+        .iter()
+        .map(|TestsOf { package, names }| format!("(package({package}) and test(/^({})/))", names.join("|")));
+    format!("not ({})", each.collect::<Vec<_>>().join(" or "))
 }
 
 /// Tests the examples in the documentation, which nextest leaves out.
@@ -230,6 +233,19 @@ mod tests {
         check("# passing a body on\n", 0, 0);
         check("        PASS [   0.010s] xtask suite::tests::summaries_are_counted", 0, 0);
         check("test nothing_failed ... ok", 0, 0);
+    }
+
+    #[test]
+    fn what_is_left_out_is_left_out_of_its_package_only() {
+        let left_out = [
+            TestsOf { package: "hookmill-tests", names: &["receivers::php", "metrics::"] },
+            TestsOf { package: "xtask", names: &["tidy::tests::"] },
+        ];
+        assert_eq!(
+            all_but(&left_out),
+            "not ((package(hookmill-tests) and test(/^(receivers::php|metrics::)/)) \
+             or (package(xtask) and test(/^(tidy::tests::)/)))"
+        );
     }
 
     #[test]

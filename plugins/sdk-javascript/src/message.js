@@ -5,12 +5,19 @@ function parsed(text) {
   return text === null || text === undefined ? undefined : JSON.parse(text);
 }
 
+/** What the router hands to a handler, which is to be read and is no result. */
+class Handed {
+  /** What its author calls it. */
+  static called = "what it was given";
+}
+
 /** What has a body: an event, a posted request, an answer. */
-class Message {
+class Message extends Handed {
   /** The router's handle. */
   _host;
 
   constructor(host) {
+    super();
     this._host = host;
   }
 
@@ -37,6 +44,7 @@ class Message {
 }
 
 export class Event extends Message {
+  static called = "the event";
   get id() { return this._host.id(); }
   get uid() { return this._host.uid() ?? undefined; }
   get type() { return this._host.eventType(); }
@@ -47,11 +55,12 @@ export class Event extends Message {
 }
 
 /** What has settings: an endpoint, a source. */
-class Configured {
+class Configured extends Handed {
   _host;
   #settings;
 
   constructor(host) {
+    super();
     this._host = host;
   }
 
@@ -67,16 +76,19 @@ class Configured {
 }
 
 export class Target extends Configured {
+  static called = "the endpoint";
   get endpointId() { return this._host.endpointId(); }
   get url() { return this._host.url(); }
   get attempt() { return this._host.attempt(); }
 }
 
 export class Origin extends Configured {
+  static called = "the source";
   get name() { return this._host.name(); }
 }
 
 export class InboundRequest extends Message {
+  static called = "the request that came in";
   get method() { return this._host.method(); }
   get path() { return this._host.path(); }
   get query() { return this._host.query(); }
@@ -90,6 +102,7 @@ export class InboundRequest extends Message {
 }
 
 export class Response extends Message {
+  static called = "the answer";
   get status() { return this._host.status(); }
 
   /** A header by name, whatever its case. */
@@ -107,6 +120,9 @@ export function asError(call) {
 
 /** Sets a body on a request, an event or a reply of the router's: text, bytes, or anything else as JSON. */
 export function setBody(host, body) {
+  if (body instanceof Handed) {
+    throw new TypeError(`a body can't be ${body.constructor.called} itself: take what you need of it, such as its json()`);
+  }
   if (typeof body === "string") host.setBodyText(body);
   else if (body instanceof Uint8Array) host.setBody(body);
   else host.setBodyText(jsonText(body));
@@ -122,6 +138,10 @@ function jsonText(value) {
 export function onlyKeys(object, what, known) {
   if (typeof object !== "object" || object === null || Array.isArray(object)) {
     throw new TypeError(`${what} is an object, not ${describe(object)}`);
+  }
+  if (object instanceof Handed) {
+    const instead = known.includes("body") ? ": return a new object, such as one whose `body` is its json()" : "";
+    throw new TypeError(`${what} can't be ${object.constructor.called} itself${instead}`);
   }
   const unknown = Object.keys(object).filter((key) => !known.includes(key));
   if (unknown.length > 0) {

@@ -57,6 +57,9 @@ test("mistakes are permanent failures in words", () => {
   check(() => "text", /a request is an object, not string/);
   check(async () => ({}), /a promise/);
   check(() => ({ header: {} }), /a request has no `header`; it has method, url, headers/);
+  check((_, event) => event, /a request can't be the event itself: return a new object, such as one whose `body` is its json\(\)/);
+  check((_, event, target) => [target], /a request can't be the endpoint itself/);
+  check((_, event) => ({ body: event }), /a body can't be the event itself: take what you need of it, such as its json\(\)/);
   check(() => ({ method: "TRACE" }), /a request's method is one of GET, POST, PUT, PATCH, DELETE, not TRACE/);
   check(() => ({ body: () => 1 }), /a body can't be function/);
   check(() => ({ url: "https://elsewhere.example/" }), /^Error: `https:\/\/elsewhere.example\/` is not within/);

@@ -149,10 +149,10 @@ async fn a_version_on_trial_is_promoted_or_taken_back() {
 async fn a_dry_run_changes_nothing() {
     let world = World::new().await;
     world.plugins.script(dropped("tried"));
-    let input = serde_json::json!({"event": {"type": "a.b", "body": {"n": 1}}});
+    let input = r#"{"event": {"type": "a.b", "body": {"n": 1}}}"#;
     let run = DryRun {
         candidate: Candidate::Component(Bytes::from_static(b"one")),
-        input: input.as_object().cloned().unwrap(),
+        input: hookmill_core::json::Document::parse(input).unwrap(),
         recorded: None,
     };
     let report = world.app.dry_run(run).await.unwrap();

@@ -1,11 +1,18 @@
 //! A JSON body: values with variables, in an order and under keys that are as written.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::error::{CompositionError, CompositionFault, InvalidComposition, Part};
 use super::output::Output;
 use super::template::{Piece, Reader, Scope, TextTemplate};
 use super::{JSON_DEPTH_MAX, TEMPLATE_BYTES_MAX};
+use crate::json::{Document, JsonFault, Kind, Node};
+
+/// A JSON body as the operator wrote it: its text, without the blanks between values, so that numbers keep their digits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonBody(Box<str>);
 
 /// A JSON value that was read.
 #[derive(Debug)]
@@ -19,67 +26,104 @@ pub(super) enum JsonTemplate {
     Object(Box<[(Box<str>, JsonTemplate)]>),
 }
 
+impl JsonBody {
+    /// Takes a text.
+    ///
+    /// # Errors
+    /// The first place where it is not JSON.
+    pub fn parse(text: &str) -> Result<Self, JsonFault> {
+        let document = Document::parse(text.to_owned())?;
+        Ok(Self(document.root().compact().into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn document(&self) -> Document {
+        Document::parse(self.0.to_string()).expect("it was read as JSON when it was made")
+    }
+}
+
+impl<V: Into<Value>> From<V> for JsonBody {
+    fn from(value: V) -> Self {
+        Self(value.into().to_string().into())
+    }
+}
+
+impl fmt::Debug for JsonBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// Bytes of a body's JSON text, unless it has more than a composition may have.
 ///
 /// # Errors
 /// When it has, or is nested too deeply.
-pub(super) fn text_bytes(body: &Value) -> Result<usize, CompositionFault> {
-    if !depth_fits(body, JSON_DEPTH_MAX) {
+pub(super) fn text_bytes(body: &JsonBody) -> Result<usize, CompositionFault> {
+    if !depth_fits(body.document().root(), JSON_DEPTH_MAX) {
         return Err(CompositionFault::TooDeep);
     }
-    let mut text = Output::new(TEMPLATE_BYTES_MAX, CompositionError::BodyTooLarge);
-    text.write_literal(body).map_err(|_| CompositionFault::TextTooLong)?;
-    Ok(text.into_text().len())
+    match body.0.len() {
+        bytes @ ..=TEMPLATE_BYTES_MAX => Ok(bytes),
+        _ => Err(CompositionFault::TextTooLong),
+    }
 }
 
-fn depth_fits(value: &Value, levels_left: usize) -> bool {
-    let below = |value| levels_left > 0 && depth_fits(value, levels_left - 1);
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-        Value::Array(items) => levels_left > 0 && items.iter().all(below),
-        Value::Object(members) => levels_left > 0 && members.values().all(below),
+fn depth_fits(node: Node<'_>, levels_left: usize) -> bool {
+    let below = |node| levels_left > 0 && depth_fits(node, levels_left - 1);
+    match node.kind() {
+        Kind::Null | Kind::False | Kind::True | Kind::Number | Kind::PlainString | Kind::EscapedString => {
+            true
+        }
+        Kind::Array => levels_left > 0 && node.elements().all(below),
+        Kind::Object => levels_left > 0 && node.members().all(|(_, value)| below(value)),
     }
 }
 
 impl JsonTemplate {
     /// Reads a body that [`text_bytes`] measured.
-    pub(super) fn read(reader: &mut Reader<'_>, body: &Value) -> Result<Self, InvalidComposition> {
-        Self::read_at(reader, body, &mut String::new())
+    pub(super) fn read(reader: &mut Reader<'_>, body: &JsonBody) -> Result<Self, InvalidComposition> {
+        Self::read_at(reader, body.document().root(), &mut String::new())
     }
 
     fn read_at(
         reader: &mut Reader<'_>,
-        value: &Value,
+        node: Node<'_>,
         pointer: &mut String,
     ) -> Result<Self, InvalidComposition> {
-        match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(Self::Literal(value.to_string().into())),
-            Value::String(text) => {
+        match node.kind() {
+            Kind::Null | Kind::False | Kind::True | Kind::Number => Ok(Self::Literal(node.json().into())),
+            Kind::PlainString | Kind::EscapedString => {
+                let text = node.text().unwrap_or_default();
                 let template =
-                    reader.read(text).map_err(|fault| fault.of(Part::Body { pointer: pointer.clone() }))?;
+                    reader.read(&text).map_err(|fault| fault.of(Part::Body { pointer: pointer.clone() }))?;
                 let has_variables = template.pieces().iter().any(|piece| matches!(piece, Piece::Variable(_)));
-                Ok(if has_variables { Self::Text(template) } else { Self::Literal(value.to_string().into()) })
+                Ok(if has_variables { Self::Text(template) } else { Self::Literal(node.json().into()) })
             }
-            Value::Array(items) => {
-                let read = |(index, item): (usize, &Value)| {
+            Kind::Array => {
+                let read = |(index, item): (usize, Node<'_>)| {
                     Self::read_below(reader, item, pointer, &index.to_string())
                 };
-                Ok(Self::Array(items.iter().enumerate().map(read).collect::<Result<_, _>>()?))
+                Ok(Self::Array(node.elements().enumerate().map(read).collect::<Result<_, _>>()?))
             }
-            Value::Object(members) => {
-                let read = |(key, value): (&String, &Value)| {
-                    let token = key.replace('~', "~0").replace('/', "~1");
+            Kind::Object => {
+                let read = |(key, value): (Node<'_>, Node<'_>)| {
+                    let token = key.text().unwrap_or_default().replace('~', "~0").replace('/', "~1");
                     let template = Self::read_below(reader, value, pointer, &token)?;
-                    Ok((Value::from(key.as_str()).to_string().into(), template))
+                    Ok((key.json().into(), template))
                 };
-                Ok(Self::Object(members.iter().map(read).collect::<Result<_, _>>()?))
+                Ok(Self::Object(node.members().map(read).collect::<Result<_, _>>()?))
             }
         }
     }
 
     fn read_below(
         reader: &mut Reader<'_>,
-        value: &Value,
+        value: Node<'_>,
         pointer: &mut String,
         token: &str,
     ) -> Result<Self, InvalidComposition> {

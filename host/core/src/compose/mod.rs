@@ -22,7 +22,8 @@
 //! # Values
 //! - A string of the JSON body that is a variable and nothing else becomes the value itself: a number stays a number.
 //! - Elsewhere a value is text: a string without quotes, anything else, null included, as compact JSON.
-//! - JSON stays as the event has it but for the blanks between values: numbers keep their digits, strings their escapes.
+//! - JSON stays as the event has it, or the operator wrote it, but for the blanks between values: numbers keep their
+//!   digits, strings their escapes.
 //! - In the URL that text is percent-encoded, all but the unreserved characters.
 //! - A value that the event does not have is treated by the [`MissingRule`].
 //!
@@ -46,14 +47,10 @@ mod variable;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
-use serde_json::Value;
-
 pub use self::error::{CompositionError, CompositionFault, InvalidComposition, Part};
 use self::form::FormTemplate;
 use self::headers::HeaderTemplates;
+pub use self::json::JsonBody;
 use self::json::JsonTemplate;
 use self::output::Output;
 use self::template::{Reader, Scope};
@@ -64,6 +61,9 @@ use crate::address::{DeliveryUrl, Origin};
 use crate::json::{Document, Node};
 use crate::limits::{NAME_CHARS_MAX, TRANSFORM_OUTPUT_BYTES_MAX};
 use crate::request::{PreparedRequest, RequestBody};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 
 /// Bytes of a composition's URL, headers and body together; of a JSON body, in compact JSON.
 pub const TEMPLATE_BYTES_MAX: usize = 64 << 10;
@@ -107,7 +107,7 @@ pub enum RawBody {
     #[default]
     None,
     /// JSON.
-    Json(Value),
+    Json(JsonBody),
     /// A form.
     Form {
         /// Names and values, in the order in which they are sent; a name may occur more than once.

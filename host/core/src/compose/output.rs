@@ -3,7 +3,6 @@
 use std::io;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use serde_json::Value;
 
 use super::CompositionError;
 use crate::json::{Node, write_compact};
@@ -48,12 +47,6 @@ impl Output {
     /// Adds a value of an event as compact JSON.
     pub(super) fn write_json(&mut self, value: Node<'_>) -> Result<(), CompositionError> {
         write_compact(value.json(), |piece| self.push(piece.as_bytes())).map_err(|_| self.when_full.clone())
-    }
-
-    /// Adds a value of a template as compact JSON.
-    pub(super) fn write_literal(&mut self, value: &Value) -> Result<(), CompositionError> {
-        // Serialising a `Value` fails only when it can't be written.
-        serde_json::to_writer(&mut *self, value).map_err(|_| self.when_full.clone())
     }
 
     /// Adds text as a JSON string.
@@ -108,6 +101,8 @@ impl io::Write for Output {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::json::Document;
 

@@ -1,8 +1,9 @@
 //! One value of a document, and the way down from it.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
-use super::{Decimal, Document, UNINDEXED_MEMBERS_MAX, text};
+use super::{Decimal, Document, UNINDEXED_MEMBERS_MAX, text, write_compact};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,18 @@ impl<'d> Node<'d> {
     #[must_use]
     pub fn decimal(self) -> Option<Decimal<'d>> {
         (self.kind() == Kind::Number).then(|| Decimal::of_json(self.json()))
+    }
+
+    /// Its text without the blanks between values.
+    #[must_use]
+    pub fn compact(self) -> String {
+        let mut compact = String::with_capacity(self.json().len());
+        let written: Result<(), Infallible> = write_compact(self.json(), |piece| {
+            compact.push_str(piece);
+            Ok(())
+        });
+        let Ok(()) = written;
+        compact
     }
 
     /// The elements of an array.

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 use super::error::ManifestError;
 use super::reader::{Node, Object};
 use super::schema_cost::is_shallow;
+use crate::json::Document;
 
 /// The keys that hold a body.
 pub(super) const BODY_KEYS: &[&str] = &[JSON, TEXT, BASE64];
-const JSON: &str = "body";
+pub(super) const JSON: &str = "body";
 const TEXT: &str = "body_text";
 const BASE64: &str = "body_base64";
 
@@ -46,6 +47,11 @@ pub(super) fn render(body: &[u8], like: Option<&Map<String, Value>>) -> (String,
     (key.to_owned(), value)
 }
 
+/// A body that is JSON, as it is written but for the blanks between values.
+pub(super) fn as_written(body: &Bytes) -> Option<String> {
+    Document::parse(body.clone()).ok().map(|document| document.root().compact())
+}
+
 fn render_as(key: &str, body: &[u8]) -> Option<Value> {
     match key {
         JSON => serde_json::from_slice(body).ok(),
@@ -56,7 +62,7 @@ fn render_as(key: &str, body: &[u8]) -> Option<Value> {
 
 fn bytes_of(key: &str, node: &Node<'_>) -> Result<Bytes, ManifestError> {
     match key {
-        JSON => Ok(node.value().to_string().into()),
+        JSON => Ok(node.json().into()),
         TEXT => Ok(Bytes::copy_from_slice(node.any_text()?.as_bytes())),
         _ => STANDARD.decode(node.any_text()?).map(Bytes::from).map_err(|error| node.broken(error)),
     }

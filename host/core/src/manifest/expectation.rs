@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::body;
 use super::error::ManifestError;
+use super::outcome;
 use super::reader::{Node, Object};
 use crate::address::DeliveryUrl;
 use crate::event::{ContentType, Name};
@@ -30,13 +31,21 @@ const REASON_CHARS_MAX: usize = 4096;
 /// What a run must give, checked and written in one way: header names in lower case, URLs in their normal spelling.
 /// What is left out does not matter.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expectation(Value);
+pub struct Expectation {
+    value: Value,
+    json: Box<str>,
+}
 
 impl Expectation {
     /// The expectation as it is written in a manifest.
     #[must_use]
     pub fn as_value(&self) -> &Value {
-        &self.0
+        &self.value
+    }
+
+    /// The same as text, with numbers as they are written in the manifest.
+    pub(super) fn json(&self) -> &str {
+        &self.json
     }
 
     pub(super) fn read(node: &Node<'_>, world: World) -> Result<Self, ManifestError> {
@@ -46,6 +55,11 @@ impl Expectation {
             World::Classifier => &[DELIVERED, RETRY, FAIL, NO_OPINION],
         };
         let (verdict, content) = node.object(keys)?.need_one_of(keys)?;
+        let written = |node: &Node<'_>| Some(node.child(body::JSON).json());
+        let bodies: Vec<_> = match content.items(0..=usize::MAX) {
+            Ok(items) => items.iter().map(written).collect(),
+            Err(_) => vec![written(&content)],
+        };
         let content = match verdict {
             DELIVER => read_list(&content, TRANSFORM_REQUESTS_MAX, read_request)?,
             ACCEPT => read_list(&content, SOURCE_EVENTS_MAX, read_event)?,
@@ -59,7 +73,9 @@ impl Expectation {
             }
             _ => content.text(0..=REASON_CHARS_MAX)?.into(),
         };
-        Ok(Self(Value::Object(Map::from_iter([(verdict.to_owned(), content)]))))
+        let value = Value::Object(Map::from_iter([(verdict.to_owned(), content)]));
+        let json = outcome::to_json(&value, &bodies).into();
+        Ok(Self { value, json })
     }
 }
 

@@ -31,7 +31,7 @@ mod verdict;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub use self::diff::{DIFF_POINTER_BYTES_MAX, DIFFERENCES_MAX, Difference, json_diff};
@@ -42,6 +42,7 @@ pub use self::sample::{Sample, SampleInput, SampleReport, SampleRun, settings_ch
 pub use self::schema::{SETTINGS_FAILURES_MAX, SettingsError, SettingsFailure, SettingsSchema};
 pub use self::schema_cost::{SCHEMA_BYTES_MAX, SCHEMA_COST_MAX, SCHEMA_DEPTH_MAX, SchemaFault};
 pub use self::verdict::SampleDiff;
+use crate::json::{self, Document};
 use crate::plugin::{BoundSecrets, ClassifiedAnswers, PluginName, Secret, SecretName, World};
 
 /// The custom section of a component that holds its manifest.
@@ -102,7 +103,7 @@ pub struct Manifest {
     pub secrets: Vec<WantedSecret>,
     /// Inputs, and what it makes of them.
     pub samples: Vec<Sample>,
-    document: Value,
+    document: Box<str>,
 }
 
 /// A secret that a plugin wants bound.
@@ -125,7 +126,9 @@ impl Manifest {
         }
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| ManifestError::at_root(ManifestFault::NotJson { detail: error.to_string() }))?;
-        let root = Node::root(&document).object(KEYS)?;
+        let written = Document::parse(text.to_vec())
+            .map_err(|fault| ManifestError::at_root(ManifestFault::NotJson { detail: fault.to_string() }))?;
+        let root = Node::root(&document, written.root()).object(KEYS)?;
         let version = root.need("manifest")?;
         if version.whole_number()? != MANIFEST_VERSION {
             return Err(version.fault(ManifestFault::Version));
@@ -154,7 +157,7 @@ impl Manifest {
             answers,
             secrets,
             samples,
-            document: canonical(&document),
+            document: canonical(written.root()).into(),
         })
     }
 
@@ -177,10 +180,10 @@ impl Manifest {
     }
 }
 
-/// The document with its own keys in the order of [`KEYS`]; those below keep the author's order.
-fn canonical(document: &Value) -> Value {
-    let entry = |key: &&str| Some(((*key).to_owned(), document.get(*key)?.clone()));
-    Value::Object(KEYS.iter().filter_map(entry).collect::<Map<_, _>>())
+/// The document with its own keys in the order of [`KEYS`]; what is below them stays as its author wrote it.
+fn canonical(document: json::Node<'_>) -> String {
+    let member = |key: &&str| Some(format!("\"{key}\":{}", document.get(key)?.compact()));
+    format!("{{{}}}", KEYS.iter().filter_map(member).collect::<Vec<_>>().join(","))
 }
 
 fn read_schema(node: &Node<'_>) -> Result<SettingsSchema, ManifestError> {

@@ -63,6 +63,58 @@ pub(super) fn render(
     Value::Object(Map::from_iter([(verdict.to_owned(), content)]))
 }
 
+/// The bodies of what a report gave, in their order; `original` is that of the event.
+pub(super) fn bodies<'a>(report: &'a SampleReport, original: &'a Bytes) -> Vec<&'a Bytes> {
+    match report {
+        SampleReport::Transform(report) => match &report.result {
+            Ok(TransformOutcome::Deliver(requests)) => requests
+                .iter()
+                .map(|request| match &request.body {
+                    RequestBody::Original => original,
+                    RequestBody::Replaced(bytes) => bytes,
+                })
+                .collect(),
+            Ok(TransformOutcome::Drop(_)) | Err(_) => Vec::new(),
+        },
+        SampleReport::Source(report) => match &report.result {
+            Ok(SourceVerdict::Accept(events)) => events.iter().map(|event| &event.body).collect(),
+            Ok(SourceVerdict::Reply(reply)) => vec![&reply.body],
+            Ok(SourceVerdict::Reject(_)) | Err(_) => Vec::new(),
+        },
+        SampleReport::Classifier(_) => Vec::new(),
+    }
+}
+
+/// An outcome as JSON text in which each body that is JSON is as it was written, by `bodies`: a `Value` does not keep all
+/// digits of a number.
+pub(super) fn to_json(outcome: &Value, bodies: &[Option<String>]) -> String {
+    let item = |(index, item): (usize, &Value)| match item {
+        Value::Object(members) => {
+            let body = bodies.get(index).and_then(Option::as_deref);
+            let member = |(key, value): (&String, &Value)| match body {
+                Some(body) if key == body::JSON => member_text(key, body),
+                Some(_) | None => member_text(key, &value.to_string()),
+            };
+            format!("{{{}}}", joined(members.iter().map(member)))
+        }
+        other => other.to_string(),
+    };
+    let content = |content: &Value| match content {
+        Value::Array(items) => format!("[{}]", joined(items.iter().enumerate().map(item))),
+        single => item((0, single)),
+    };
+    let verdicts = outcome.as_object().into_iter().flatten();
+    format!("{{{}}}", joined(verdicts.map(|(verdict, value)| member_text(verdict, &content(value)))))
+}
+
+fn member_text(key: &str, json: &str) -> String {
+    format!("{}:{json}", Value::from(key))
+}
+
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    texts.collect::<Vec<_>>().join(",")
+}
+
 fn fault(failure: &TransformFailure) -> (&'static str, Value) {
     (FAULT, json!({"code": failure.code(), "message": failure.detail()}))
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::diff::pointer_to;
 use super::error::{ManifestError, ManifestFault};
+use crate::json;
 
 /// Characters of an unknown key that an error's pointer shows.
 const KEY_CHARS_SHOWN: usize = 64;
@@ -16,6 +17,8 @@ const KEY_CHARS_SHOWN: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct Node<'a> {
     value: &'a Value,
+    /// The same as it was written, where that is known: a `Value` does not keep all digits of a number.
+    written: Option<json::Node<'a>>,
     pointer: String,
 }
 
@@ -27,8 +30,13 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value) -> Self {
-        Self { value, pointer: String::new() }
+    pub(super) fn root(value: &'a Value, written: json::Node<'a>) -> Self {
+        Self { value, written: Some(written), pointer: String::new() }
+    }
+
+    /// Compact JSON, with numbers as they were written.
+    pub(super) fn json(&self) -> String {
+        self.written.map_or_else(|| self.value.to_string(), json::Node::compact)
     }
 
     pub(super) fn value(&self) -> &'a Value {
@@ -46,7 +54,8 @@ impl<'a> Node<'a> {
     /// The value below `key`; null where there is none.
     pub(super) fn child(&self, key: &str) -> Self {
         let value = self.value.get(key).unwrap_or(&Value::Null);
-        Self { value, pointer: pointer_to(&self.pointer, key) }
+        let written = self.written.and_then(|written| written.get(key));
+        Self { value, written, pointer: pointer_to(&self.pointer, key) }
     }
 
     /// An object with no other keys than these.
@@ -73,7 +82,12 @@ impl<'a> Node<'a> {
             let (min, max) = count.into_inner();
             return Err(self.fault(ManifestFault::Count { count: list.len(), min, max }));
         }
-        let item = |(index, value)| Self { value, pointer: format!("{}/{index}", self.pointer) };
+        let mut written = self.written.map(json::Node::elements);
+        let item = |(index, value)| Self {
+            value,
+            written: written.as_mut().and_then(Iterator::next),
+            pointer: format!("{}/{index}", self.pointer),
+        };
         Ok(list.iter().enumerate().map(item).collect())
     }
 

@@ -20,6 +20,7 @@ use crate::delivery::TransformFailure;
 use crate::endpoint::{CustomHeaders, Endpoint, EndpointState, Filter, Transformation};
 use crate::event::{Channels, ContentType, Event, Name};
 use crate::id::{ApplicationId, EndpointId, EventId};
+use crate::json::Document;
 use crate::limits::{EVENT_CHANNELS_MAX, TRANSFORM_SETTINGS_BYTES_MAX};
 use crate::plugin::{
     BoundSecrets, InboundRequest, InstancePolicy, LogLine, PluginBinding, PluginDigest, ReceiverAnswer,
@@ -160,8 +161,8 @@ fn settings_check_of(
     settings: Arc<str>,
     secrets: Arc<BoundSecrets>,
 ) -> TransformRun {
-    let event = serde_json::json!({ "type": SETTINGS_CHECK_EVENT, "body": {} });
-    let input = serde_json::Map::from_iter([("event".to_owned(), event)]);
+    let input = serde_json::json!({ "event": { "type": SETTINGS_CHECK_EVENT, "body": {} } });
+    let input = Document::parse(input.to_string()).expect("it was written as JSON");
     let sample =
         Sample::input_only(&input, World::Transform, None).expect("an event is all that a sample needs");
     let SampleRun::Transform(run) = sample.run(digest) else { unreachable!("the world is a transform's") };
@@ -238,8 +239,11 @@ impl Sample {
     /// Where the two differ.
     pub fn judge(&self, report: &SampleReport) -> Result<(), SampleDiff> {
         let like = Some(self.expect.as_value());
-        let found = outcome::render(report, &self.original_body(), self.status(), like);
-        SampleDiff::between(self.expect.as_value(), &found).map_or(Ok(()), Err)
+        let found =
+            self.outcome_json(&outcome::render(report, &self.original_body(), self.status(), like), report);
+        let [expected, found] = [self.expect.json().to_owned(), found]
+            .map(|json| Document::parse(json).expect("it was written as JSON"));
+        SampleDiff::between(expected.root(), found.root()).map_or(Ok(()), Err)
     }
 
     /// The expectation that this report meets, with all that can be expected; none where the run gave no verdict,
@@ -248,6 +252,20 @@ impl Sample {
     pub fn draft_expectation(&self, report: &SampleReport) -> Option<Value> {
         let found = outcome::render(report, &self.original_body(), self.status(), None);
         found.get(outcome::FAULT).is_none().then_some(found)
+    }
+
+    /// [`draft_expectation`](Self::draft_expectation) as JSON text, in which bodies have the digits that the plugin wrote.
+    #[must_use]
+    pub fn draft_json(&self, report: &SampleReport) -> Option<String> {
+        self.draft_expectation(report).map(|draft| self.outcome_json(&draft, report))
+    }
+
+    /// What is kept of a draft as JSON text, in which bodies have the digits that the plugin wrote.
+    #[must_use]
+    pub fn outcome_json(&self, outcome: &Value, report: &SampleReport) -> String {
+        let original = self.original_body();
+        let bodies = outcome::bodies(report, &original);
+        outcome::to_json(outcome, &bodies.into_iter().map(body::as_written).collect::<Vec<_>>())
     }
 
     /// The body that a transform may send as it is.
@@ -320,7 +338,7 @@ fn read_settings(sample: &Node<'_>, schema: Option<&SettingsSchema>) -> Result<S
     let none = Value::Object(serde_json::Map::new());
     let node = sample.child("settings");
     let settings = sample.value().get("settings").unwrap_or(&none);
-    let text = settings.to_string();
+    let text = sample.value().get("settings").map_or_else(|| none.to_string(), |_| node.json());
     if text.len() > TRANSFORM_SETTINGS_BYTES_MAX {
         return Err(node.broken(format!("settings have at most {TRANSFORM_SETTINGS_BYTES_MAX} bytes")));
     }

@@ -15,6 +15,7 @@ mod show;
 use std::path::Path;
 use std::time::Duration;
 
+use hookmill_core::json::Document;
 use http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
@@ -97,6 +98,29 @@ impl Client {
             None => request,
         })
         .await
+    }
+
+    /// As [`call`](Self::call), for an answer whose numbers have to keep their digits.
+    ///
+    /// # Errors
+    /// As `call`.
+    pub(crate) async fn call_document<T: serde::Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&T>,
+    ) -> Result<Document, Failure> {
+        let request = self.request(method, self.url(path));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = self.exchange(request).await?;
+        let status = answer.status;
+        if !status.is_success() {
+            self.judge(&answer)?;
+        }
+        Document::parse(answer.body).map_err(|_| self.foreign(status))
     }
 
     /// Every item of a list, page by page.

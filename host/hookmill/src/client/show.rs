@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use hookmill_core::json::{Kind, Node};
 use serde_json::Value;
 
 /// A column: its title, and where its value is in an item (a JSON pointer).
@@ -26,6 +27,47 @@ pub(super) fn table(columns: &[Column], items: &[Value], none: &str) -> String {
 /// Writes a line to standard output, where nobody may be reading any more.
 pub(super) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Levels that are spread over lines; what is nested deeper stays on one.
+const SPREAD_DEPTH_MAX: usize = 128;
+
+/// JSON over several lines, with numbers and strings as they are written.
+pub(super) fn pretty(node: Node<'_>) -> String {
+    let mut text = String::new();
+    write_pretty(node, 0, &mut text);
+    text
+}
+
+fn write_pretty(node: Node<'_>, depth: usize, text: &mut String) {
+    let break_line = |depth: usize, text: &mut String| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    let is_spread = node.count() > 0 && depth < SPREAD_DEPTH_MAX;
+    match node.kind() {
+        Kind::Object if is_spread => {
+            for (index, (name, value)) in node.members().enumerate() {
+                text.push(if index == 0 { '{' } else { ',' });
+                break_line(depth + 1, text);
+                text.push_str(name.json());
+                text.push_str(": ");
+                write_pretty(value, depth + 1, text);
+            }
+            break_line(depth, text);
+            text.push('}');
+        }
+        Kind::Array if is_spread => {
+            for (index, value) in node.elements().enumerate() {
+                text.push(if index == 0 { '[' } else { ',' });
+                break_line(depth + 1, text);
+                write_pretty(value, depth + 1, text);
+            }
+            break_line(depth, text);
+            text.push(']');
+        }
+        _ => text.push_str(&node.compact()),
+    }
 }
 
 fn cell(value: Option<&Value>) -> String {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookmill_app::dispatch::{Dispatcher, DispatcherParts, channel};
-use hookmill_app::{App, AppError, AppParts, Bundle};
-use hookmill_bundle::BundledPlugin;
+use hookmill_app::{App, AppError, AppParts, Bundle, BundledPlugin};
 use hookmill_core::address::{AddressPolicy, OwnAddresses};
+use hookmill_core::manifest::Manifest;
 use hookmill_core::plugin::ComponentBytes;
 use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::seal::SealKey;
@@ -276,10 +276,15 @@ fn not_started(error: AppError, data_dir: &DataDir) -> Failure {
 
 /// The plugins that this program carries.
 fn bundle() -> Bundle {
-    let carried = hookmill_bundle::plugins().iter();
-    let named = |plugin: &BundledPlugin| {
-        let name = plugin.name.parse().expect("a bundled plugin has a plugin's name");
-        (name, ComponentBytes::from_static(plugin.component))
+    let described = |plugin: &hookmill_bundle::BundledPlugin| {
+        let text = hookmill_wasm::manifest_of(plugin.component).ok().flatten();
+        let Some(manifest) = text.and_then(|text| Manifest::parse(&text).ok()) else {
+            tracing::error!(plugin = plugin.name, "bundled plugin has no manifest and is left out");
+            return None;
+        };
+        let Manifest { name, world, description, .. } = manifest;
+        let component = ComponentBytes::from_static(plugin.component);
+        Some((name, BundledPlugin { component, world, description: description.into() }))
     };
-    carried.map(named).collect()
+    hookmill_bundle::plugins().iter().filter_map(described).collect()
 }

@@ -123,7 +123,7 @@ pub(crate) async fn list(State(context): State<Arc<Context>>, caller: Caller, qu
         order,
         limit,
         |_| true,
-        |routes| serde_json::to_value(ApplicationOut::of(&routes.application)).unwrap_or_default(),
+        |routes| list::item(&ApplicationOut::of(&routes.application)),
     ))
 }
 

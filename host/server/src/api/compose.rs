@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hookmill_app::administer::compose::PreviewOf;
 use hookmill_app::administer::endpoint::EndpointPatch;
 use hookmill_core::compose::{
-    Composition, CompositionFault, FormEncoding, InvalidComposition, MissingRule, Part, RawBody,
+    Composition, CompositionFault, FormEncoding, InvalidComposition, JsonBody, MissingRule, Part, RawBody,
     RawComposition,
 };
 use hookmill_core::endpoint::Endpoint;
@@ -21,8 +21,7 @@ use hookmill_core::preset::Preset;
 use hookmill_core::request::OutgoingRequest;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::endpoint::{at_url, channels, event_types};
@@ -59,16 +58,40 @@ struct ComposeIn {
 }
 
 #[derive(Deserialize, Serialize, Default)]
-#[serde(tag = "format", content = "content", rename_all = "camelCase", deny_unknown_fields)]
+#[serde(tag = "format", content = "content", rename_all = "camelCase", try_from = "BodyIn")]
 enum BodyDto {
     #[default]
     None,
-    /// `JSON` and `FormData` are how the WhatsApp document spells them.
-    #[serde(alias = "JSON", alias = "Json")]
-    Json(Value),
-    #[serde(alias = "FormData", alias = "formdata", alias = "form-data")]
+    /// As it is written, digit by digit.
+    Json(Box<RawValue>),
     FormData(Pairs<String>),
     FormUrlEncoded(Pairs<String>),
+}
+
+/// A body as it comes: whichever of the two members stands first, the content is read as text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BodyIn {
+    format: BodyFormat,
+    #[serde(default, deserialize_with = "written")]
+    content: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum BodyFormat {
+    None,
+    /// `JSON` and `FormData` are how the WhatsApp document spells them.
+    #[serde(alias = "JSON", alias = "Json")]
+    Json,
+    #[serde(alias = "FormData", alias = "formdata", alias = "form-data")]
+    FormData,
+    FormUrlEncoded,
+}
+
+/// `null` is content, too.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[derive(Serialize)]
@@ -120,7 +143,7 @@ impl ComposeIn {
             method: self.method.as_deref().map_or(Ok(Method::POST), method)?,
             url: self.url,
             headers: headers(self.headers, kept.map(|kept| kept.headers.as_slice()).unwrap_or_default())?,
-            body: self.body.into_raw(),
+            body: self.body.into_raw()?,
             missing: self.missing.as_deref().map(missing).transpose()?.unwrap_or_default(),
             allowed_origins: self.allowed_origins,
         };
@@ -166,7 +189,10 @@ impl BodyDto {
     fn of(body: &RawBody) -> Self {
         match body {
             RawBody::None => Self::None,
-            RawBody::Json(content) => Self::Json(content.clone()),
+            RawBody::Json(content) => {
+                let content = RawValue::from_string(content.as_str().to_owned());
+                Self::Json(content.expect("what was read as JSON is JSON"))
+            }
             RawBody::Form { fields, encoding: FormEncoding::Multipart } => {
                 Self::FormData(Pairs(fields.clone()))
             }
@@ -176,13 +202,35 @@ impl BodyDto {
         }
     }
 
-    fn into_raw(self) -> RawBody {
+    fn into_raw(self) -> Result<RawBody, ApiError> {
         let form = |fields: Pairs<String>, encoding| RawBody::Form { fields: fields.0, encoding };
-        match self {
+        Ok(match self {
             Self::None => RawBody::None,
-            Self::Json(content) => RawBody::Json(content),
+            Self::Json(content) => RawBody::Json(JsonBody::parse(content.get()).map_err(|fault| {
+                ApiError::field("body", "json_invalid", format!("the content is not JSON: {fault}"))
+            })?),
             Self::FormData(fields) => form(fields, FormEncoding::Multipart),
             Self::FormUrlEncoded(fields) => form(fields, FormEncoding::UrlEncoded),
+        })
+    }
+}
+
+impl TryFrom<BodyIn> for BodyDto {
+    type Error = String;
+
+    fn try_from(body: BodyIn) -> Result<Self, String> {
+        let BodyIn { format, content } = body;
+        let is_said = content.as_ref().is_some_and(|content| content.get() != "null");
+        let need = || content.ok_or_else(|| "missing field `content`".to_owned());
+        let fields = |content: Box<RawValue>| {
+            serde_json::from_str(content.get()).map_err(|error| format!("content: {error}"))
+        };
+        match format {
+            BodyFormat::None if !is_said => Ok(Self::None),
+            BodyFormat::None => Err("a body of the format `none` has no content".to_owned()),
+            BodyFormat::Json => need().map(Self::Json),
+            BodyFormat::FormData => need().and_then(fields).map(Self::FormData),
+            BodyFormat::FormUrlEncoded => need().and_then(fields).map(Self::FormUrlEncoded),
         }
     }
 }

@@ -6,14 +6,17 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookmill_app::dry_run::{Candidate, DryRun, DryRunReport};
-use hookmill_core::manifest::json_diff;
+use hookmill_core::json::{Document, Node};
+use hookmill_core::manifest::{Difference, json_diff};
 use hookmill_core::plugin::{JAVASCRIPT_PLUGIN, LogLine};
 use hookmill_core::port::store::EventLookup;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::plugin::{ensure, parse_version};
+use super::transformation::script_settings;
 use crate::answer;
 use crate::auth::Caller;
 use crate::context::{Context, detached};
@@ -21,10 +24,11 @@ use crate::error::{ApiError, Handled};
 use crate::fields;
 use crate::input::{self, DryRunInput};
 
-/// One of `plugin`, `component` and `code`; what the plugin is given is the rest, in the shape of a manifest's sample.
+/// One of `plugin`, `component` and `code`; what the plugin is given is the rest, in the shape of a manifest's sample. That
+/// is read as text, so that numbers keep their digits.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DryRunIn {
+#[serde(deny_unknown_fields)]
+struct DryRunIn<'a> {
     plugin: Option<String>,
     version: Option<String>,
     /// Base64.
@@ -33,8 +37,22 @@ struct DryRunIn {
     code: Option<String>,
     /// A recorded event, in the place of `event`.
     message: Option<MessageIn>,
-    #[serde(flatten)]
-    input: Map<String, Value>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    settings: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    attempt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    now_ms: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -50,11 +68,11 @@ struct DryRunOut {
     version: String,
     world: &'static str,
     /// In the shape of an expectation; `null` where the run gave none.
-    outcome: Option<Value>,
+    outcome: Option<Box<RawValue>>,
     /// What would be sent.
-    requests: Value,
+    requests: Box<RawValue>,
     /// The event's body against that of the first request, where both are JSON.
-    diff: Vec<Value>,
+    diff: Vec<DifferenceOut>,
     fuel: u64,
     /// Of the budget, 0 to 1.
     fuel_share: f64,
@@ -64,19 +82,52 @@ struct DryRunOut {
     failure: Option<Value>,
 }
 
+#[derive(Serialize)]
+struct DifferenceOut {
+    pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Box<RawValue>>,
+}
+
+impl DryRunIn<'_> {
+    /// What the plugin is given.
+    fn input(&self) -> String {
+        // The input says nothing of an event where one is recorded, and must say something.
+        let placeholder = self.message.as_ref().map(|_| r#"{"type": "recorded", "body": null}"#);
+        let settings = match &self.code {
+            Some(code) => Some(script_settings(code, self.settings).into_string()),
+            None => self.settings.map(|settings| settings.get().to_owned()),
+        };
+        let members = [
+            ("event", self.event.map(RawValue::get).or(placeholder)),
+            ("request", self.request.map(RawValue::get)),
+            ("response", self.response.map(RawValue::get)),
+            ("settings", settings.as_deref()),
+            ("source", self.source.map(RawValue::get)),
+            ("url", self.url.map(RawValue::get)),
+            ("attempt", self.attempt.map(RawValue::get)),
+            ("now_ms", self.now_ms.map(RawValue::get)),
+        ];
+        let said = members.into_iter().filter_map(|(name, json)| Some(format!("\"{name}\":{}", json?)));
+        format!("{{{}}}", said.collect::<Vec<_>>().join(","))
+    }
+}
+
 impl DryRunOut {
     fn of(run: &DryRunReport) -> Self {
-        let outcome = run.sample.draft_expectation(&run.report);
-        let requests = outcome.as_ref().and_then(|outcome| outcome.get("deliver")).cloned();
-        let requests = requests.unwrap_or_else(|| json!([]));
+        let outcome = run.sample.draft_json(&run.report).and_then(|json| Document::parse(json).ok());
+        let outcome = outcome.as_ref().map(Document::root);
+        let requests = outcome.and_then(|outcome| outcome.get("deliver"));
         let cost = run.report.cost();
         let failure = run.report.failure();
         Self {
             version: run.version.to_string(),
             world: run.world.as_str(),
-            diff: body_diff(run, &requests),
-            outcome,
-            requests,
+            diff: requests.map(|requests| body_diff(run, requests)).unwrap_or_default(),
+            outcome: outcome.map(|outcome| raw(outcome.json())),
+            requests: raw(requests.map_or("[]", Node::json)),
             fuel: cost.fuel,
             fuel_share: cost.fuel as f64 / cost.fuel_max.max(1) as f64,
             wall_micros: u64::try_from(cost.wall.as_micros()).unwrap_or(u64::MAX),
@@ -90,8 +141,9 @@ impl DryRunOut {
 /// Tries a plugin.
 pub(crate) async fn run(State(context): State<Arc<Context>>, caller: Caller, input: DryRunInput) -> Handled {
     caller.admin()?;
-    let asked: DryRunIn = input::json(&input.0)?;
-    let mut given = asked.input;
+    let asked: DryRunIn<'_> = input::json(&input.0)?;
+    let input = Document::parse(asked.input())
+        .map_err(|fault| ApiError::field("", "json_invalid", format!("the body is not JSON: {fault}")))?;
     let candidate = match (asked.plugin, asked.component, asked.code) {
         (Some(plugin), None, None) => Candidate::Uploaded {
             plugin: fields::plugin_name(&plugin)?,
@@ -103,9 +155,7 @@ pub(crate) async fn run(State(context): State<Arc<Context>>, caller: Caller, inp
             })?;
             Candidate::Component(component.into())
         }
-        (None, None, Some(code)) => {
-            let settings = given.remove("settings").unwrap_or_else(|| json!({}));
-            given.insert("settings".to_owned(), json!({"code": code, "settings": settings}));
+        (None, None, Some(_)) => {
             let plugin = JAVASCRIPT_PLUGIN.parse().expect("a plugin's name");
             Candidate::Uploaded { plugin, version: None }
         }
@@ -123,12 +173,10 @@ pub(crate) async fn run(State(context): State<Arc<Context>>, caller: Caller, inp
             None => None,
             Some(message) => {
                 let event = context.app.recorded_event(&message.application, lookup(&message.id)?).await?;
-                // The input says nothing of an event then, and must say something.
-                given.entry("event").or_insert_with(|| json!({"type": "recorded", "body": null}));
                 Some(event)
             }
         };
-        let report = context.app.dry_run(DryRun { candidate, input: given, recorded }).await?;
+        let report = context.app.dry_run(DryRun { candidate, input, recorded }).await?;
         Ok(answer::json(StatusCode::OK, &DryRunOut::of(&report)))
     })
     .await
@@ -141,21 +189,20 @@ fn lookup(id: &str) -> Result<EventLookup, ApiError> {
     }
 }
 
-fn body_diff(run: &DryRunReport, requests: &Value) -> Vec<Value> {
-    let event = run.sample.event().and_then(|event| serde_json::from_slice::<Value>(&event.body).ok());
+fn body_diff(run: &DryRunReport, requests: Node<'_>) -> Vec<DifferenceOut> {
+    let event = run.sample.event().and_then(|event| Document::parse(event.body.clone()).ok());
     let (Some(before), Some(after)) = (event, requests.pointer("/0/body")) else { return Vec::new() };
-    let out = |difference: hookmill_core::manifest::Difference| {
-        let mut shown = Map::new();
-        shown.insert("pointer".to_owned(), json!(difference.pointer));
-        if let Some(before) = difference.before {
-            shown.insert("before".to_owned(), before);
-        }
-        if let Some(after) = difference.after {
-            shown.insert("after".to_owned(), after);
-        }
-        Value::Object(shown)
+    let out = |Difference { pointer, before, after }| DifferenceOut {
+        pointer,
+        before: before.as_deref().map(raw),
+        after: after.as_deref().map(raw),
     };
-    json_diff(&before, after).into_iter().map(out).collect()
+    json_diff(before.root(), after).into_iter().map(out).collect()
+}
+
+/// JSON as it is written.
+fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).expect("what was read as JSON is JSON")
 }
 
 fn log_out(line: &LogLine) -> Value {

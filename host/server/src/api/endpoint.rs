@@ -314,10 +314,7 @@ pub(crate) async fn list(
         order,
         limit,
         |_| true,
-        |endpoint| {
-            serde_json::to_value(EndpointOut::of(context.app.breakers_of(endpoint.id), endpoint))
-                .unwrap_or_default()
-        },
+        |endpoint| list::item(&EndpointOut::of(context.app.breakers_of(endpoint.id), endpoint)),
     ))
 }
 

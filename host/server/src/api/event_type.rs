@@ -120,7 +120,7 @@ pub(crate) async fn list(State(context): State<Arc<Context>>, caller: Caller, qu
     let (cursor, order, limit) = (query.cursor()?, query.order(Order::Ascending)?, query.limit()?);
     let admits = |definition: &Arc<EventTypeDefinition>| archived || !definition.archived;
     Ok(list::entries(&table.event_types, cursor, order, limit, admits, |definition| {
-        serde_json::to_value(EventTypeOut::of(definition, with_content)).unwrap_or_default()
+        list::item(&EventTypeOut::of(definition, with_content))
     }))
 }
 

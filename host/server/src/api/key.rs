@@ -107,7 +107,7 @@ pub(crate) async fn list(State(context): State<Arc<Context>>, caller: Caller, qu
         order,
         limit,
         |_| true,
-        |key| serde_json::to_value(KeyOut::of(key, None)).unwrap_or_default(),
+        |key| list::item(&KeyOut::of(key, None)),
     ))
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
+use hookmill_app::BundledPlugin;
 use hookmill_app::administer::Written;
 use hookmill_app::administer::plugin::{Promotion, Upload};
 use hookmill_core::canary::CanaryPercent;
 use hookmill_core::limits::PLUGIN_BYTES_MAX;
+use hookmill_core::persistent::Map;
 use hookmill_core::plugin::{PluginDigest, PluginName, PluginVersion};
 use hookmill_core::route::PluginEntry;
 use http::StatusCode;
@@ -67,6 +69,27 @@ struct VersionDetailOut<'a> {
     manifest: Option<&'a RawValue>,
 }
 
+/// A plugin that comes with the router and that nobody used yet: no version of it was uploaded. Its first use does that.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BundledOut<'a> {
+    name: &'a str,
+    world: &'static str,
+    description: &'a str,
+    version: Option<String>,
+    canary: Option<CanaryOut>,
+    versions: Vec<VersionOut<'a>>,
+    bundled: bool,
+    size_bytes: usize,
+}
+
+/// An item of the list of plugins.
+#[derive(Clone)]
+enum Listed<'a> {
+    Uploaded(&'a PluginEntry),
+    Bundled(&'a BundledPlugin),
+}
+
 /// An upload's answer: the plugin, and which version the upload is.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,6 +131,21 @@ impl<'a> PluginOut<'a> {
     }
 }
 
+impl<'a> BundledOut<'a> {
+    fn of(name: &'a str, plugin: &'a BundledPlugin) -> Self {
+        Self {
+            name,
+            world: plugin.world.as_str(),
+            description: &plugin.description,
+            version: None,
+            canary: None,
+            versions: Vec::new(),
+            bundled: true,
+            size_bytes: plugin.component.len(),
+        }
+    }
+}
+
 impl<'a> VersionOut<'a> {
     fn of(version: &'a PluginVersion) -> Self {
         Self {
@@ -138,15 +176,19 @@ pub(crate) async fn list(State(context): State<Arc<Context>>, caller: Caller, qu
     caller.reads_shared()?;
     let table = context.app.table_full();
     let (order, limit) = (query.order(Order::Ascending)?, query.limit()?);
+    let uploaded = table.plugins.iter().map(|(name, entry)| (name, Listed::Uploaded(entry)));
+    let bundled = context.app.unused_bundle(&table).map(|(name, plugin)| (name, Listed::Bundled(plugin)));
+    let listed: Map<_, _> =
+        uploaded.chain(bundled).map(|(name, listed)| (name.clone(), (name.as_str(), listed))).collect();
     Ok(list::entries(
-        &table.plugins,
+        &listed,
         query.cursor()?,
         order,
         limit,
         |_| true,
-        |entry| {
-            let name = entry.versions.first().map(|version| version.name.to_string()).unwrap_or_default();
-            serde_json::to_value(PluginOut::of(&name, entry)).unwrap_or_default()
+        |(name, listed)| match listed {
+            Listed::Uploaded(entry) => list::item(&PluginOut::of(name, entry)),
+            Listed::Bundled(plugin) => list::item(&BundledOut::of(name, plugin)),
         },
     ))
 }

@@ -157,6 +157,16 @@ struct PluginOut<'a> {
     secrets: Vec<&'a str>,
 }
 
+/// A source with what its plugin said when it last made nothing of a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceDetailOut<'a> {
+    #[serde(flatten)]
+    source: SourceOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_plugin_failure: Option<serde_json::Value>,
+}
+
 impl<'a> SourceOut<'a> {
     fn of(source: &'a Source) -> Self {
         let (event_type, plugin) = match &source.intake {
@@ -386,7 +396,7 @@ pub(crate) async fn list(State(context): State<Arc<Context>>, caller: Caller, qu
         order,
         limit,
         |source| caller.administers(source.application),
-        |source| serde_json::to_value(SourceOut::of(source)).unwrap_or_default(),
+        |source| list::item(&SourceOut::of(source)),
     ))
 }
 
@@ -425,10 +435,8 @@ pub(crate) async fn get(
     Path(source): Path<String>,
 ) -> Handled {
     let source = find(&context, caller, &source)?;
-    let mut shown = serde_json::to_value(SourceOut::of(&source)).unwrap_or_default();
-    if let Some(failure) = context.app.source_failure(source.id) {
-        shown["lastPluginFailure"] = failure_out(&failure);
-    }
+    let last_plugin_failure = context.app.source_failure(source.id).as_ref().map(failure_out);
+    let shown = SourceDetailOut { source: SourceOut::of(&source), last_plugin_failure };
     Ok(answer::json(StatusCode::OK, &shown))
 }
 

@@ -127,7 +127,7 @@ fn allowed_origins(texts: &[String]) -> Result<Vec<Origin>, ApiError> {
 }
 
 /// What the plugin `javascript` reads: the script, and the settings that the script reads.
-fn script_settings(code: &str, settings: Option<&RawValue>) -> Box<str> {
+pub(super) fn script_settings(code: &str, settings: Option<&RawValue>) -> Box<str> {
     let code = serde_json::Value::from(code);
     let settings = settings.map_or("{}", RawValue::get);
     format!(r#"{{"code":{code},"settings":{settings}}}"#).into()

@@ -100,6 +100,26 @@ async fn creation_says_of_the_endpoint_what_is_its_own() {
 }
 
 #[tokio::test]
+async fn json_is_kept_shown_and_sent_as_it_was_written() {
+    let world = World::new().await;
+    let compose = format!("{}/compose", composed(&world).await);
+    let check = async |body: &str| {
+        let put = with(example(), "body", json!("BODY")).replace(r#""BODY""#, body);
+        let put = world.call("PUT", &compose, &put).await;
+        assert_eq!(put.status, 200, "{put:?}");
+        for shown in [put, world.call("GET", &compose, "").await] {
+            let text = String::from_utf8_lossy(&shown.body);
+            assert!(text.contains(r#""content":{"a":1.10,"b":[1000000000000000000000],"c":null}"#), "{text}");
+        }
+        let sent = preview(&world, &compose, json!({"event": {"payload": {"id": 7}}})).await;
+        assert_eq!(sent["body"], r#"{"a":1.10,"b":[1000000000000000000000],"c":null}"#);
+    };
+    let content = r#"{"a": 1.10, "b": [1000000000000000000000], "c": null}"#;
+    check(&format!(r#"{{"format": "json", "content": {content}}}"#)).await;
+    check(&format!(r#"{{"content": {content}, "format": "JSON"}}"#)).await;
+}
+
+#[tokio::test]
 async fn forms_keep_their_order_and_repeated_names() {
     let world = World::new().await;
     let compose = format!("{}/compose", composed(&world).await);

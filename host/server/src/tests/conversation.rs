@@ -185,6 +185,19 @@ async fn the_operators_own_schema_goes_first() {
     define("order.paid", json!({"1": {"required": ["old"]}, "2": {"required": ["new"]}})).await;
     assert_eq!(send("order.paid", json!({"old": 1})).await, "payload_invalid");
     assert_eq!(send("order.paid", json!({"new": 1})).await, "");
+    let changed = json!({"description": "", "schemas": {"1": {"required": ["newer"]}}});
+    let changed = world.call("PUT", "/api/v1/event-type/order.paid", &changed.to_string()).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(send("order.paid", json!({"new": 1})).await, "payload_invalid", "the schema is another now");
+    let deep: Value = (0..126).fold(json!(0), |deep, _| json!([deep]));
+    assert_eq!(send("order.paid", json!({"newer": deep})).await, "");
+    let message = format!(
+        r#"{{"eventType": "order.paid", "payload": {{"newer": {}{}}}}}"#,
+        "[".repeat(1000),
+        "]".repeat(1000)
+    );
+    let deep = world.call("POST", "/api/v1/app/shop/msg?validate=true", &message).await;
+    assert_eq!((deep.status, deep.code().as_str()), (422, "payload_too_deep"));
     define("conversation.message", json!({"1": {"maxProperties": 1}})).await;
     assert_eq!(send("conversation.message", json!({"a": 1})).await, "");
     define("order.old", json!({"1": {"$schema": "http://json-schema.org/draft-07/schema#"}})).await;

@@ -30,7 +30,7 @@ fn local() -> AddressPolicy {
 
 impl World {
     async fn bounded(graphql: GraphqlConfig) -> Self {
-        Self::with(Arc::new(ModelStore::default()), START, local(), graphql).await
+        Self::with(Arc::new(ModelStore::default()), START, local(), graphql, Default::default()).await
     }
 
     async fn graphql_as(&self, key: &str, query: &str, variables: Value) -> Answer {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use hookmill_app::dispatch::channel;
-use hookmill_app::{App, AppParts};
+use hookmill_app::{App, AppParts, Bundle};
 use hookmill_core::address::AddressPolicy;
 use hookmill_core::time::UnixMillis;
 use hookmill_testkit::doubles::{CountingEntropy, ManualClock, RecordingPlugins, ScriptedTransport};
@@ -18,10 +18,12 @@ use serde_json::Value;
 use crate::{GraphqlConfig, Server, ServerConfig};
 
 mod authorisation;
+mod bundle;
 mod compose;
 mod configuration;
 mod connections;
 mod conversation;
+mod exact_numbers;
 mod examples;
 mod graphql;
 mod history;
@@ -74,7 +76,8 @@ impl World {
 
     /// Starts over what the store holds, as after a crash.
     pub(crate) async fn over(store: Arc<ModelStore>, now: UnixMillis) -> Self {
-        Self::with(store, now, AddressPolicy::default(), GraphqlConfig::default()).await
+        let (addresses, graphql) = (AddressPolicy::default(), GraphqlConfig::default());
+        Self::with(store, now, addresses, graphql, Bundle::default()).await
     }
 
     async fn with(
@@ -82,6 +85,7 @@ impl World {
         now: UnixMillis,
         address_policy: AddressPolicy,
         graphql: GraphqlConfig,
+        bundle: Bundle,
     ) -> Self {
         let clock = Arc::new(ManualClock::at(now));
         let plugins = Arc::new(RecordingPlugins::default());
@@ -95,7 +99,7 @@ impl World {
             address_policy,
             request_origin: Default::default(),
             dispatcher: channel().0,
-            bundle: Default::default(),
+            bundle,
             keep_request_bodies: false,
             step_back: || (),
         };

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use hookmill_core::compose::{Composition, FormEncoding, MissingRule, RawBody, RawComposition};
+use hookmill_core::compose::{Composition, FormEncoding, JsonBody, MissingRule, RawBody, RawComposition};
 use hookmill_core::id::EndpointId;
+use hookmill_core::json::JsonFault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -35,7 +36,10 @@ enum StoredComposition<'a> {
 #[serde(tag = "format", content = "content", rename_all = "snake_case")]
 enum StoredBody<'a> {
     None,
-    Json(Cow<'a, Value>),
+    /// As earlier versions wrote it.
+    Json(Value),
+    /// JSON text, within a string.
+    JsonText(Cow<'a, str>),
     FormUrlEncoded(Cow<'a, [(String, String)]>),
     FormMultipart(Cow<'a, [(String, String)]>),
 }
@@ -65,7 +69,7 @@ pub(super) fn open(sealer: &Sealer, endpoint: EndpointId, sealed: &[u8]) -> Resu
         method: parsed(TABLE, &method)?,
         url: url.into_owned(),
         headers: headers.into_owned(),
-        body: body.into_raw(),
+        body: body.into_raw().map_err(|error| wrong(&error))?,
         missing: MissingRule::from_code(&missing)
             .ok_or_else(|| wrong(&format_args!("unknown rule {missing:?}")))?,
         allowed_origins: allowed_origins.into_owned(),
@@ -77,7 +81,7 @@ impl<'a> StoredBody<'a> {
     fn of(body: &'a RawBody) -> Self {
         match body {
             RawBody::None => Self::None,
-            RawBody::Json(content) => Self::Json(Cow::Borrowed(content)),
+            RawBody::Json(content) => Self::JsonText(content.as_str().into()),
             RawBody::Form { fields, encoding: FormEncoding::UrlEncoded } => {
                 Self::FormUrlEncoded(fields.as_slice().into())
             }
@@ -87,17 +91,18 @@ impl<'a> StoredBody<'a> {
         }
     }
 
-    fn into_raw(self) -> RawBody {
+    fn into_raw(self) -> Result<RawBody, JsonFault> {
         let form = |fields: Cow<'_, [(String, String)]>, encoding: FormEncoding| RawBody::Form {
             fields: fields.into_owned(),
             encoding,
         };
-        match self {
+        Ok(match self {
             Self::None => RawBody::None,
-            Self::Json(content) => RawBody::Json(content.into_owned()),
+            Self::Json(content) => RawBody::Json(content.into()),
+            Self::JsonText(text) => RawBody::Json(JsonBody::parse(&text)?),
             Self::FormUrlEncoded(fields) => form(fields, FormEncoding::UrlEncoded),
             Self::FormMultipart(fields) => form(fields, FormEncoding::Multipart),
-        }
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hookmill_core::address::DeliveryUrl;
 use hookmill_core::application::{EventTypeDefinition, Metadata};
 use hookmill_core::canary::{Canary, CanaryPercent};
-use hookmill_core::compose::{Composition, FormEncoding, MissingRule, RawBody, RawComposition};
+use hookmill_core::compose::{Composition, FormEncoding, JsonBody, MissingRule, RawBody, RawComposition};
 use hookmill_core::delivery::OnTransformFailure;
 use hookmill_core::endpoint::{
     CustomHeaders, DisabledReason, Endpoint, EndpointState, Filter, Transformation,
@@ -419,7 +419,8 @@ fn composed_endpoints() -> [Endpoint; 2] {
         url: "https://@{{region}}.receiver.example/ack?id=@{{payload.id}}".into(),
         headers: vec![pair("Authorization", "Bearer %token%"), pair("x-id", "@{{id}}"), pair("x-id", "2")],
         body: RawBody::Json(
-            r#"{"z": "@{{status}}", "a": [1.5, 18446744073709551615, null]}"#.parse().expect("JSON"),
+            JsonBody::parse(r#"{"z": "@{{status}}", "a": [1.10, 1000000000000000000000, null]}"#)
+                .expect("JSON"),
         ),
         missing: MissingRule::Omit,
         allowed_origins: vec!["https://eu.receiver.example".into(), "https://us.receiver.example".into()],

@@ -16,7 +16,7 @@ fn broken_templates_are_refused_with_their_place() {
         for (raw, part, start) in [
             (raw(&format!(" {url}{text}")), Part::Url, 1 + url.len()),
             (with_headers(&[("x-b", text)]), Part::Header("x-b".to_owned()), 0),
-            (raw_body(RawBody::Json(json)), body, 0),
+            (raw_body(RawBody::Json(json.into())), body, 0),
             (form_body(&[("f", text)], FormEncoding::Multipart), Part::Field("f".to_owned()), 0),
         ] {
             let error = refusal(raw, None);
@@ -72,8 +72,8 @@ fn compositions_without_bounds_are_refused() {
     check(raw(&megabyte), "compose_text_too_long");
     check(with_headers(&[("x-a", &megabyte)]), "compose_text_too_long");
     check(form_body(&[(&megabyte, "")], FormEncoding::Multipart), "compose_text_too_long");
-    check(raw_body(RawBody::Json(Value::from_iter([megabyte.clone()]))), "compose_text_too_long");
-    check(raw_body(RawBody::Json(Value::from_iter([(megabyte.clone(), 0)]))), "compose_text_too_long");
+    check(raw_body(RawBody::Json(Value::from_iter([megabyte.clone()]).into())), "compose_text_too_long");
+    check(raw_body(RawBody::Json(Value::from_iter([(megabyte.clone(), 0)]).into())), "compose_text_too_long");
     check(RawComposition { name: megabyte, ..raw("") }, "compose_name_invalid");
     check(RawComposition { name: "ä".repeat(NAME_CHARS_MAX + 1), ..raw("") }, "compose_name_invalid");
     check(RawComposition { name: String::new(), ..raw("") }, "compose_name_invalid");
@@ -189,7 +189,7 @@ fn what_is_rendered_stays_within_its_limit() {
     check(raw(&format!("https://receiver.example/?{variables}")), &event, Some("url_too_long"));
     check(with_headers(&[("x-a", &variables)]), &event, Some("compose_headers_too_large"));
     check(raw_body(RawBody::Json(variables.as_str().into())), &event, too_large);
-    check(raw_body(RawBody::Json(Value::from_iter(vec!["@{{v}}"; VARIABLES_MAX]))), &event, too_large);
+    check(raw_body(RawBody::Json(Value::from_iter(vec!["@{{v}}"; VARIABLES_MAX]).into())), &event, too_large);
     check(form_body(&[("a", &variables)], FormEncoding::UrlEncoded), &event, too_large);
     check(form_body(&[("a", "@{{v}}"); VARIABLES_MAX], FormEncoding::Multipart), &event, too_large);
 

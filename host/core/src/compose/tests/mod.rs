@@ -10,7 +10,8 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    Composition, CompositionError, FormEncoding, InvalidComposition, MissingRule, RawBody, RawComposition,
+    Composition, CompositionError, FormEncoding, InvalidComposition, JsonBody, MissingRule, RawBody,
+    RawComposition,
 };
 use crate::json::Document;
 use crate::request::{PreparedRequest, RequestBody};
@@ -33,7 +34,7 @@ fn raw_body(body: RawBody) -> RawComposition {
 }
 
 fn json_body(json: &str) -> RawComposition {
-    raw_body(RawBody::Json(json_value(json)))
+    raw_body(RawBody::Json(JsonBody::parse(json).unwrap()))
 }
 
 fn form_body(fields: &[(&str, &str)], encoding: FormEncoding) -> RawComposition {

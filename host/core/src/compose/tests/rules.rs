@@ -17,6 +17,20 @@ fn event() -> Value {
 }
 
 #[test]
+fn a_template_keeps_its_numbers_as_written() {
+    let check = |json: &str, expect: &str| {
+        let request = render(json_body(json), &json_value(r#"{"id": 1}"#)).unwrap();
+        assert_eq!(text_of(&request), expect, "{json}");
+    };
+    check("1.10", "1.10");
+    check(
+        r#"{ "a": [1.10, 1e2, 1000000000000000000000] , "\u0041": "\ud83d" }"#,
+        r#"{"a":[1.10,1e2,1000000000000000000000],"\u0041":"\ud83d"}"#,
+    );
+    check(r#"{"n": -0.0, "id": "@{{id}}"}"#, r#"{"n":-0.0,"id":1}"#);
+}
+
+#[test]
 fn a_value_is_the_first_that_is_there() {
     let check = |event: &str, variable: &str, expect: &str| {
         let request = render(raw_body(RawBody::Json(variable.into())), &json_value(event)).unwrap();

@@ -267,3 +267,26 @@ proptest! {
         prop_assert_eq!(sample.draft_expectation(&report), Some(draft));
     }
 }
+
+#[test]
+fn numbers_are_judged_and_drafted_digit_by_digit() {
+    let manifest = transform().to_string();
+    let expecting = |body: &str| {
+        let expect = format!(r#""expect":{{"deliver":[{{"body":{body}}}]}}"#);
+        let mut document: Value = serde_json::from_str(&manifest).unwrap();
+        document["samples"][0]["expect"] = json!("EXPECT");
+        let text = document.to_string().replace(r#""expect":"EXPECT""#, &expect);
+        super::Manifest::parse(text.as_bytes()).unwrap()
+    };
+    let made = || delivered(vec![request(br#"{"n": 1.10, "i": 1000000000000000000000}"#)]);
+    let same = expecting(r#"{"n":1.1,"i":1000000000000000000000.0}"#);
+    assert_eq!(same.samples[0].judge(&made()), Ok(()));
+    assert!(same.to_json().contains("1000000000000000000000.0"), "what is embedded is what was written");
+
+    let other = expecting(r#"{"n":1.1,"i":1000000000000000000001}"#);
+    let difference = other.samples[0].judge(&made()).unwrap_err().to_string();
+    let expect = "/deliver/0/body/i\n  expected 1000000000000000000001\n  found    1000000000000000000000";
+    assert_eq!(difference, expect);
+    let draft = other.samples[0].draft_json(&made()).unwrap();
+    assert!(draft.contains(r#""body":{"n":1.10,"i":1000000000000000000000}"#), "{draft}");
+}

@@ -1,12 +1,15 @@
 //! `hookmill event show`: an event's timeline.
 
+use std::borrow::Cow;
+
+use hookmill_core::json::{Document, Node};
 use http::Method;
 use serde_json::{Value, json};
 
 use super::COLUMNS;
 use crate::cli::ShowArguments;
-use crate::client::show::{Column, table};
-use crate::client::{Client, print};
+use crate::client::Client;
+use crate::client::show::{Column, line, pretty, table};
 use crate::failure::Failure;
 
 /// Attempts that are shown, the latest.
@@ -22,19 +25,39 @@ const ATTEMPT_COLUMNS: [Column; 5] = [
 pub(super) async fn show(client: &Client, json: bool, arguments: ShowArguments) -> Result<(), Failure> {
     let ShowArguments { app, event } = arguments;
     let path = ["app", &app, "msg", &event];
-    let event: Value = client.call(Method::GET, &path, None::<&()>).await?;
-    let id = event["id"].as_str().unwrap_or_default().to_owned();
+    let event = client.call_document(Method::GET, &path, None::<&()>).await?;
+    let id = event.root().get("id").and_then(|id| id.text().map(Cow::into_owned)).unwrap_or_default();
     let path = ["app", &app, "msg", &id, "attempt"];
     let listed = client.page(&path, &[("limit", ATTEMPTS_SHOWN)]).await?;
     let mut attempts = Vec::with_capacity(listed.len());
     // A list is without what was logged and sent; oldest first, as things happened.
     for attempt in listed.iter().rev() {
         let path = ["app", &app, "msg", &id, "attempt", attempt["id"].as_str().unwrap_or_default()];
-        attempts.push(client.call::<Value>(Method::GET, &path, None).await?);
+        attempts.push(client.call_document(Method::GET, &path, None::<&()>).await?);
     }
-    let shown = json!({ "event": event, "attempts": attempts });
-    print(json, &shown, || described(&shown));
+    line(&if json {
+        pretty(joined(&event, &attempts).root())
+    } else {
+        let attempts: Vec<_> = attempts.iter().map(plain).collect();
+        described(&json!({ "event": plain(&event), "attempts": attempts }))
+    });
     Ok(())
+}
+
+/// What is shown of an answer as values, without the payload, which may be whatever JSON can be.
+fn plain(answer: &Document) -> Value {
+    let members = answer.root().members().filter(|(name, _)| !name.is_text("payload"));
+    let value = |(name, value): (Node<'_>, Node<'_>)| {
+        Some((name.text()?.into_owned(), serde_json::from_str::<Value>(value.json()).ok()?))
+    };
+    members.filter_map(value).collect()
+}
+
+/// All of it as one answer, with the digits that its numbers have.
+fn joined(event: &Document, attempts: &[Document]) -> Document {
+    let attempts: Vec<_> = attempts.iter().map(|attempt| attempt.root().json()).collect();
+    let text = format!(r#"{{"event":{},"attempts":[{}]}}"#, event.root().json(), attempts.join(","));
+    Document::parse(text).expect("it is made of JSON")
 }
 
 fn described(shown: &Value) -> String {
@@ -111,5 +134,27 @@ mod tests {
             assert!(shown.contains(part), "{part:?} in {shown}");
         }
         assert!(described(&json!({ "event": {}, "attempts": [] })).contains("no attempt was made yet"));
+    }
+
+    #[test]
+    fn a_payload_is_shown_with_its_digits() {
+        let event =
+            Document::parse(r#"{"id":"msg_1","payload":{"n":1.10,"i":1000000000000000000000}}"#).unwrap();
+        let attempt = Document::parse(r#"{"id":"atmpt_1"}"#).unwrap();
+        let text = pretty(joined(&event, &[attempt]).root());
+        let expect = "{\n  \"event\": {\n    \"id\": \"msg_1\",\n    \"payload\": {\n      \"n\": 1.10,\n      \
+                      \"i\": 1000000000000000000000\n    }\n  },\n  \"attempts\": [\n    {\n      \"id\": \"atmpt_1\"\n    }\n  ]\n}";
+        assert_eq!(text, expect);
+    }
+
+    #[test]
+    fn a_strange_payload_hides_nothing_else() {
+        let payload = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for payload in [payload.as_str(), r#""cut \ud83d""#] {
+            let event =
+                Document::parse(format!(r#"{{"id":"msg_1","payload":{payload},"tags":null}}"#)).unwrap();
+            assert_eq!(plain(&event), json!({"id": "msg_1", "tags": null}));
+            assert!(pretty(joined(&event, &[]).root()).contains("msg_1"));
+        }
     }
 }

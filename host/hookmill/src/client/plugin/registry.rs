@@ -5,9 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::stream;
-use hookmill_bundle::BundledPlugin;
 use hookmill_core::limits::PLUGIN_BYTES_MAX;
-use hookmill_core::manifest::Manifest;
 use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,12 +18,13 @@ use crate::client::show::{Column, table};
 use crate::client::{Client, print, read_file};
 use crate::failure::Failure;
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column("plugin", "/name"),
     Column("world", "/world"),
     Column("current version", "/version"),
     Column("bytes", "/bytes"),
     Column("versions", "/count"),
+    Column("description", "/description"),
 ];
 const VERSION_COLUMNS: [Column; 5] = [
     Column("version", "/version"),
@@ -60,35 +59,11 @@ pub(super) async fn push(
 }
 
 pub(super) async fn list(client: &Client, json: bool) -> Result<(), Failure> {
-    let mut items = client.list(&["plugin"]).await?;
-    items.extend(bundled(&items));
+    let items = client.list(&["plugin"]).await?;
     let rows: Vec<Value> = items.iter().map(row).collect();
     let none = "no plugins yet: upload one with `hookmill plugin push`";
     print(json, &Value::from(items), || table(&COLUMNS, &rows, none));
     Ok(())
-}
-
-/// Plugins that come with the router and that nobody used yet: there is no version of them to show.
-fn bundled(known: &[Value]) -> Vec<Value> {
-    let is_known = |name: &str| known.iter().any(|plugin| plugin["name"] == name);
-    let manifest = |plugin: &BundledPlugin| {
-        let text = component::manifest_in(plugin.component).ok().flatten()?;
-        Manifest::parse(&text).ok()
-    };
-    let unused = hookmill_bundle::plugins().iter().filter(|plugin| !is_known(plugin.name));
-    unused
-        .filter_map(|plugin| {
-            let manifest = manifest(plugin)?;
-            Some(json!({
-                "name": plugin.name,
-                "world": manifest.world.as_str(),
-                "description": manifest.description,
-                "version": "bundled",
-                "bundled": true,
-                "versions": [{ "version": "bundled", "sizeBytes": plugin.component.len() }],
-            }))
-        })
-        .collect()
 }
 
 pub(super) async fn show(client: &Client, json: bool, name: &str) -> Result<(), Failure> {
@@ -232,31 +207,25 @@ fn versions(plugin: &Value) -> &[Value] {
     plugin["versions"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A plugin as the table shows it: the size of its current version, and how many versions there are.
+/// A plugin as the table shows it: the size of its current version, and how many versions there are. One that comes with
+/// the router has none before it is used.
 fn row(plugin: &Value) -> Value {
     let versions = versions(plugin);
+    let is_bundled = plugin["bundled"] == true;
     let current = versions.iter().find(|version| version["version"] == plugin["version"]);
     json!({
         "name": plugin["name"],
         "world": plugin["world"],
-        "version": plugin["version"],
-        "bytes": current.map(|version| &version["sizeBytes"]),
+        "version": if is_bundled { "bundled".into() } else { plugin["version"].clone() },
+        "bytes": if is_bundled { Some(&plugin["sizeBytes"]) } else { current.map(|version| &version["sizeBytes"]) },
         "count": versions.len(),
+        "description": plugin["description"],
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bundled_plugins_are_listed_once() {
-        let jq = |items: &[Value]| items.iter().filter(|item| item["name"] == "jq").count();
-        let carried = hookmill_bundle::plugins().iter().filter(|plugin| plugin.name == "jq").count();
-        assert_eq!(jq(&bundled(&[])), carried);
-        assert_eq!(jq(&bundled(&[json!({"name": "jq"})])), 0);
-        assert!(bundled(&[]).iter().all(|plugin| plugin["description"] != ""));
-    }
 
     fn plugin() -> Value {
         let versions = json!([
@@ -265,14 +234,18 @@ mod tests {
             {"version": "sha256:a", "label": "1", "sizeBytes": 1},
         ]);
         let canary = json!({"version": "sha256:c", "percent": 5});
-        json!({"name": "p", "world": "transform", "version": "sha256:b", "canary": canary, "versions": versions})
+        json!({"name": "p", "world": "transform", "description": "P.", "version": "sha256:b", "canary": canary,
+            "versions": versions})
     }
 
     #[test]
     fn a_row_shows_the_current_version() {
-        let expect =
-            json!({"name": "p", "world": "transform", "version": "sha256:b", "bytes": 2, "count": 3});
+        let expect = json!({"name": "p", "world": "transform", "version": "sha256:b", "bytes": 2, "count": 3, "description": "P."});
         assert_eq!(row(&plugin()), expect);
+        let bundled = json!({"name": "jq", "world": "transform", "description": "Jq.", "version": null, "versions": [],
+            "bundled": true, "sizeBytes": 7});
+        let expect = json!({"name": "jq", "world": "transform", "version": "bundled", "bytes": 7, "count": 0, "description": "Jq."});
+        assert_eq!(row(&bundled), expect);
     }
 
     #[test]
@@ -284,6 +257,6 @@ mod tests {
         assert_eq!(shares(&plugin), ["5 %, on trial", "95 %", ""]);
         plugin["canary"] = Value::Null;
         assert_eq!(shares(&plugin), ["", "100 %", ""]);
-        assert!(described(&plugin).starts_with("p (transform): \n"));
+        assert!(described(&plugin).starts_with("p (transform): P.\n"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use hookmill_core::manifest::Difference;
 use serde_json::Value;
 
 use crate::world::environment;
@@ -43,19 +44,16 @@ impl Paint {
     }
 }
 
-/// Differences by place, `[{pointer, before, after}]`: what went in red, what came in green.
-pub(super) fn differences(paint: Paint, differences: &[Value]) -> String {
+/// Differences by place: what went in red, what came in green.
+pub(super) fn differences(paint: Paint, differences: &[Difference]) -> String {
     let mut lines = Vec::new();
     for difference in differences {
-        let pointer = match difference["pointer"].as_str() {
-            Some("") | None => "(all)",
-            Some(pointer) => pointer,
-        };
-        let line = |sign: &str, value: &Value| format!("{sign} {pointer} {}", shortened(&value.to_string()));
-        if let Some(before) = difference.get("before") {
+        let pointer = if difference.pointer.is_empty() { "(all)" } else { &difference.pointer };
+        let line = |sign: &str, json: &str| format!("{sign} {pointer} {}", shortened(json));
+        if let Some(before) = &difference.before {
             lines.push(paint.red(&line("-", before)));
         }
-        if let Some(after) = difference.get("after") {
+        if let Some(after) = &difference.after {
             lines.push(paint.green(&line("+", after)));
         }
     }
@@ -97,18 +95,26 @@ mod tests {
 
     use super::*;
 
+    fn difference(pointer: &str, before: Option<&str>, after: Option<&str>) -> Difference {
+        Difference {
+            pointer: pointer.to_owned(),
+            before: before.map(Into::into),
+            after: after.map(Into::into),
+        }
+    }
+
     #[test]
     fn differences_show_what_went_and_what_came() {
         let found = [
-            json!({"pointer": "/id", "before": 7}),
-            json!({"pointer": "/reference", "after": 7}),
-            json!({"pointer": "", "before": "a", "after": null}),
+            difference("/id", Some("7.0"), None),
+            difference("/reference", None, Some("7.10")),
+            difference("", Some("\"a\""), Some("null")),
         ];
         let plain = differences(Paint::plain(), &found);
-        assert_eq!(plain, "- /id 7\n+ /reference 7\n- (all) \"a\"\n+ (all) null");
+        assert_eq!(plain, "- /id 7.0\n+ /reference 7.10\n- (all) \"a\"\n+ (all) null");
         let coloured = differences(Paint { on: true }, &found[..1]);
-        assert_eq!(coloured, "\x1b[31m- /id 7\x1b[0m");
-        let long = json!({"pointer": "/a", "after": "x".repeat(VALUE_CHARS_MAX + 1)});
+        assert_eq!(coloured, "\x1b[31m- /id 7.0\x1b[0m");
+        let long = difference("/a", None, Some(&"x".repeat(VALUE_CHARS_MAX + 1)));
         assert!(differences(Paint::plain(), &[long]).ends_with("xx..."));
     }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use hookmill_core::manifest::{MANIFEST_BYTES_MAX, Manifest, Sample};
+use hookmill_core::json::{Document, Node};
+use hookmill_core::manifest::{Difference, MANIFEST_BYTES_MAX, Manifest, Sample};
 use serde_json::{Value, json};
 
 use super::local::{LocalHost, LocalRun};
@@ -11,6 +12,7 @@ use super::project::{Project, parse_manifest};
 use super::registry::read_plugin;
 use super::report::{self, Paint};
 use super::{component, not_written, note};
+use crate::client::show::pretty;
 use crate::client::{print, read_file};
 use crate::failure::{Exit, Failure};
 
@@ -117,14 +119,13 @@ fn shown(paint: Paint, result: &Value) -> String {
     }
     if let Some(places) = result["difference"]["differences"].as_array() {
         // What was expected is what a difference calls before, and what was found is after.
-        let place = |place: &Value| {
-            let sides = [("pointer", "pointer"), ("before", "expected"), ("after", "found")];
-            sides
-                .iter()
-                .filter_map(|(to, from)| Some(((*to).to_owned(), place.get(*from)?.clone())))
-                .collect()
+        let side = |place: &Value, side: &str| place.get(side).map(|value| value.to_string().into());
+        let place = |place: &Value| Difference {
+            pointer: place["pointer"].as_str().unwrap_or_default().to_owned(),
+            before: side(place, "expected"),
+            after: side(place, "found"),
         };
-        let places: Vec<Value> = places.iter().map(place).collect();
+        let places: Vec<Difference> = places.iter().map(place).collect();
         lines.extend(report::differences(paint, &places).lines().map(|line| format!("     {line}")));
     }
     if result["ok"] == false {
@@ -137,19 +138,44 @@ fn shown(paint: Paint, result: &Value) -> String {
 fn rewrite(project: &Project, samples: &[Sample], runs: &[LocalRun]) -> Result<(), Failure> {
     let path = project.manifest_file();
     let text = read_file(&path, MANIFEST_BYTES_MAX, "manifest_too_long")?;
-    let mut document: Value = serde_json::from_slice(&text).expect("it was read as a manifest");
+    let document = Document::parse(text).expect("it was read as a manifest");
+    let mut expected = Vec::new();
     for (index, (sample, run)) in samples.iter().zip(runs).enumerate() {
         let draft = sample.draft_expectation(&run.report).ok_or_else(|| {
             let message = format!("the sample `{}` ends in a fault, which can't be expected", sample.name);
             Failure::new(Exit::Failed, "samples_failed", message).hint("mend the plugin and build it again")
         })?;
-        let expected = &mut document["samples"][index]["expect"];
-        *expected = narrowed(draft, expected);
+        let old = document.root().pointer(&format!("/samples/{index}/expect"));
+        let old = old.and_then(|old| serde_json::from_str(old.json()).ok()).unwrap_or_default();
+        expected.push(sample.outcome_json(&narrowed(draft, &old), &run.report));
     }
-    let text = format!("{document:#}\n");
+    let text = rewritten(document.root(), &expected);
     std::fs::write(&path, text).map_err(|error| not_written(&path, &error))?;
     note(&format!("wrote {}; build again, so that the plugin carries it", path.display()));
     Ok(())
+}
+
+/// A manifest whose samples expect this, JSON text each. All else stays as its author wrote it, but for the blanks.
+fn rewritten(manifest: Node<'_>, expected: &[String]) -> String {
+    let object = |node: Node<'_>, value_of: &dyn Fn(&str, Node<'_>) -> String| {
+        let member = |(name, value): (Node<'_>, Node<'_>)| {
+            format!("{}:{}", name.json(), value_of(&name.text().unwrap_or_default(), value))
+        };
+        format!("{{{}}}", node.members().map(member).collect::<Vec<_>>().join(","))
+    };
+    let sample = |(sample, expected): (Node<'_>, &String)| {
+        object(sample, &|name, value| {
+            if name == "expect" { expected.clone() } else { value.json().to_owned() }
+        })
+    };
+    let text = object(manifest, &|name, value| match name {
+        "samples" => {
+            format!("[{}]", value.elements().zip(expected).map(sample).collect::<Vec<_>>().join(","))
+        }
+        _ => value.json().to_owned(),
+    });
+    let document = Document::parse(text).expect("it is made of JSON");
+    format!("{}\n", pretty(document.root()))
 }
 
 /// The new expectation without what the old one left out on purpose.
@@ -180,6 +206,24 @@ fn narrow(new: &mut Value, old: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_update_leaves_the_rest_as_it_was_written() {
+        let manifest = r#"{"manifest": 1, "samples": [
+            {"name": "a", "settings": {"limit": 1.10}, "expect": {"drop": "old"}},
+            {"expect": {"drop": "old"}, "name": "b\u0041"}]}"#;
+        let manifest = Document::parse(manifest).unwrap();
+        let expected =
+            [r#"{"drop":"new"}"#, r#"{"deliver":[{"body":1000000000000000000000}]}"#].map(str::to_owned);
+        let text = rewritten(manifest.root(), &expected);
+        let compact = Document::parse(text.clone()).unwrap().root().compact();
+        let expect = r#"{"manifest":1,"samples":[{"name":"a","settings":{"limit":1.10},"expect":{"drop":"new"}},{"expect":{"deliver":[{"body":1000000000000000000000}]},"name":"b\u0041"}]}"#;
+        assert_eq!(compact, expect);
+        assert!(
+            text.starts_with("{\n  \"manifest\": 1,\n  \"samples\": [\n    {\n") && text.ends_with("}\n"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn an_update_compares_no_more_than_before() {
