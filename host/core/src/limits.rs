@@ -150,13 +150,13 @@ pub const ACCEPTING_RESERVE_BYTES: usize = 6 << 20;
 /// How many an application may have of the kept ones: one event in its envelope.
 pub const ACCEPTING_NEWCOMER_BYTES: usize = EVENT_BODY_BYTES_MAX + (128 << 10);
 /// Bytes of the events of deliveries that are held or in flight, with what was made of them in an earlier attempt.
-pub const BODIES_BYTES_MAX: usize = 48 << 20;
+pub const BODIES_BYTES_MAX: usize = 40 << 20;
 /// Of these, how many are kept for applications that have few.
 pub const BODIES_RESERVE_BYTES: usize = 8 << 20;
 /// How many an application may have of the kept ones: what it takes to read one delivery, whatever its size.
 pub const BODIES_NEWCOMER_BYTES: usize = LOAD_BYTES_MIN;
 /// Bytes of requests that plugins and compositions make in attempts under way, until what is kept of them is committed.
-pub const MADE_BYTES_MAX: usize = 40 << 20;
+pub const MADE_BYTES_MAX: usize = 32 << 20;
 /// Of these, how many are kept for applications that have few.
 pub const MADE_RESERVE_BYTES: usize = 5 << 20;
 /// Bytes that a plugin or composition makes of one event, at most.

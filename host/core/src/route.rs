@@ -38,8 +38,8 @@ pub const QUICK_STEPS_MAX: usize = 64 << 10;
 pub struct Configuration {
     /// All tenants.
     pub applications: Vec<Application>,
-    /// All destinations.
-    pub endpoints: Vec<Endpoint>,
+    /// All destinations; there may be very many, so each is where it stays.
+    pub endpoints: Vec<Arc<Endpoint>>,
     /// All inbound addresses.
     pub sources: Vec<Source>,
     /// All kinds of events.
@@ -168,13 +168,16 @@ impl RoutingTable {
     }
 
     /// Adds or replaces an endpoint of a known tenant.
-    pub fn put_endpoint(&mut self, mut endpoint: Endpoint) {
+    pub fn put_endpoint(&mut self, endpoint: impl Into<Arc<Endpoint>>) {
+        let mut endpoint = endpoint.into();
         let Some(routes) = self.applications.get(&endpoint.application) else { return };
         let mut routes = Routes::clone(routes);
         // Before the old one is left out, so that a change of anything else leaves the patterns merged.
-        endpoint.filter.pattern = endpoint.filter.pattern.take().map(|pattern| routes.patterns.add(&pattern));
+        if let Some(pattern) = &endpoint.filter.pattern {
+            let shared = routes.patterns.add(pattern);
+            Arc::make_mut(&mut endpoint).filter.pattern = Some(shared);
+        }
         routes.leave_out(endpoint.id);
-        let endpoint = Arc::new(endpoint);
         routes.endpoints.insert(endpoint.id, Arc::clone(&endpoint));
         self.applications.insert(endpoint.application, Arc::new(routes));
         self.endpoints.insert(endpoint.id, endpoint);

@@ -215,7 +215,7 @@ pub(crate) fn put(db: &Connection, sealer: &Sealer, endpoint: &Endpoint) -> rusq
     ])
 }
 
-pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbError> {
+pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Arc<Endpoint>>, DbError> {
     let mut statement = db.prepare_cached(
         "/* endpoint::all */
          SELECT id, application, uid, url, description, filter, disabled_reason, disabled_since, metadata, secrets,
@@ -226,7 +226,7 @@ pub(crate) fn all(db: &Connection, sealer: &Sealer) -> Result<Vec<Endpoint>, DbE
     let mut rows = statement.query([])?;
     let mut endpoints = Vec::new();
     while let Some(row) = rows.next()? {
-        endpoints.push(read(row, sealer)?);
+        endpoints.push(Arc::new(read(row, sealer)?));
     }
     Ok(endpoints)
 }

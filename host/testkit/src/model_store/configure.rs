@@ -1,5 +1,7 @@
 //! The configuration.
 
+use std::sync::Arc;
+
 use hookmill_core::id::ApplicationId;
 use hookmill_core::key::Scope;
 use hookmill_core::limits::IDEMPOTENCY_KEY_KEPT;
@@ -13,7 +15,7 @@ impl State {
     pub(super) fn configuration(&self) -> Configuration {
         Configuration {
             applications: self.applications.values().cloned().collect(),
-            endpoints: self.endpoints.values().cloned().collect(),
+            endpoints: self.endpoints.values().cloned().map(Arc::new).collect(),
             sources: self.sources.values().cloned().collect(),
             event_types: self.event_types.values().cloned().collect(),
             plugin_versions: self.plugin_versions.clone(),

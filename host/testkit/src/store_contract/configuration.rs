@@ -80,9 +80,9 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     let store = factory.reopen(store);
     let read = store.configuration().await.expect("a store reads");
     assert_eq!(read.applications, [tenant]);
-    let show = |endpoints: &[Endpoint]| format!("{endpoints:#?}");
+    let show = |endpoints: &[Arc<Endpoint>]| format!("{endpoints:#?}");
     let [json, form] = composed.clone();
-    assert_eq!(show(&read.endpoints), show(&[full.clone(), endpoint(12, 1), json, form]));
+    assert_eq!(show(&read.endpoints), show(&[full.clone(), endpoint(12, 1), json, form].map(Arc::new)));
     assert_eq!(read.endpoints[0].signing, full.signing, "keys do not show in the comparison above");
     for (read, composed) in read.endpoints[2..].iter().zip(&composed) {
         assert_eq!(read.transformation, composed.transformation, "nor do compositions");
@@ -106,7 +106,7 @@ pub async fn every_field_comes_back(factory: &impl Factory) {
     store.apply(changes).await.expect("changes of what is there");
     let read = factory.reopen(store).configuration().await.expect("a store reads");
     assert_eq!(read.applications, [application(1)]);
-    assert_eq!(show(&read.endpoints), show(&[endpoint(11, 1), endpoint(12, 1), endpoint(13, 1)]));
+    assert_eq!(show(&read.endpoints), show(&[11, 12, 13].map(|number| Arc::new(endpoint(number, 1)))));
     assert_eq!((read.event_types, read.keys), (Vec::new(), keys[1..].to_vec()));
 }
 
