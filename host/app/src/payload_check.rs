@@ -12,7 +12,6 @@ use hookmill_core::id::ApplicationId;
 use hookmill_core::manifest::{ManifestError, SettingsFailure};
 use hookmill_core::payload_schema::{PAYLOAD_DEPTH_MAX, PayloadFault, PayloadSchema, newest_schema};
 use hookmill_core::port::store::Change;
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::App;
@@ -70,11 +69,6 @@ impl App {
             })
         };
         self.workshop.run(application, checking).await
-    }
-
-    /// The newest schema that the operator gave this type.
-    pub(crate) fn own_schema(&self, event_type: &Name) -> Option<Value> {
-        self.table().event_types.get(event_type)?.schemas.as_deref().and_then(newest_schema)
     }
 }
 

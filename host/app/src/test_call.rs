@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hookmill_core::catalog::known_event;
 use hookmill_core::endpoint::{Endpoint, Filter};
 use hookmill_core::event::{Channels, ContentType, Name};
-use hookmill_core::payload_schema::example_of;
+use hookmill_core::payload_schema::newest_example;
 use hookmill_core::route::Routes;
 
 use crate::ingest::{Accepted, Incoming};
@@ -47,9 +47,10 @@ impl App {
     }
 
     fn example(&self, event_type: &Name) -> Option<Bytes> {
-        let own = self.own_schema(event_type);
-        match own.as_ref().and_then(example_of) {
-            Some(example) => Some(Bytes::from(example.to_string())),
+        let definition = self.table().event_types.get(event_type).cloned();
+        let schemas = definition.as_ref().and_then(|definition| definition.schemas.as_deref());
+        match schemas.and_then(newest_example) {
+            Some(example) => Some(Bytes::from(example)),
             None => known_event(event_type.as_str())
                 .map(|known| Bytes::from_static(known.example.trim_ascii_end().as_bytes())),
         }

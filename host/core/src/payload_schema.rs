@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::json::Document;
+use crate::json::{Document, Kind, Node};
 use crate::manifest::{ManifestError, SettingsFailure, SettingsSchema};
 
 /// Arrays and objects within each other of a payload that can be checked.
@@ -101,16 +101,25 @@ fn compiled_bytes(schema: &Value) -> usize {
 /// numbers the last by name.
 #[must_use]
 pub fn newest_schema(schemas: &str) -> Option<Value> {
-    let Ok(Value::Object(schemas)) = serde_json::from_str(schemas) else { return None };
-    let newest =
-        schemas.into_iter().max_by_key(|(version, _)| (version.parse::<u64>().ok(), version.clone()));
-    newest.map(|(_, schema)| schema)
+    let schemas = Document::parse(schemas.to_owned()).ok()?;
+    serde_json::from_str(newest(schemas.root())?.json()).ok()
 }
 
-/// The first example that a schema carries, if that is an object.
+/// The first example that the newest of an event type's schemas carries, if that is an object: compact JSON, with the digits
+/// that its numbers are written with.
 #[must_use]
-pub fn example_of(schema: &Value) -> Option<&Value> {
-    schema.get("examples").and_then(|examples| examples.get(0)).filter(|example| example.is_object())
+pub fn newest_example(schemas: &str) -> Option<String> {
+    let schemas = Document::parse(schemas.to_owned()).ok()?;
+    let example = newest(schemas.root())?.pointer("/examples")?.element(0)?;
+    (example.kind() == Kind::Object).then(|| example.compact())
+}
+
+fn newest(schemas: Node<'_>) -> Option<Node<'_>> {
+    let newest = schemas.members().max_by_key(|(version, _)| {
+        let version = version.text().unwrap_or_default();
+        (version.parse::<u64>().ok(), version)
+    });
+    newest.map(|(_, schema)| schema)
 }
 
 #[cfg(test)]
@@ -133,13 +142,21 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_the_first_object_of_the_examples() {
-        let check = |schema: Value, expect: Option<Value>| assert_eq!(example_of(&schema), expect.as_ref());
-        check(json!({"examples": [{"n": 1}, {"n": 2}]}), Some(json!({"n": 1})));
-        check(json!({"examples": ["text"]}), None);
-        check(json!({"examples": {"0": {}}}), None);
-        check(json!({"examples": []}), None);
-        check(json!(true), None);
+    fn an_example_is_the_first_object_of_the_examples_as_it_is_written() {
+        let check = |schema: &str, expect: Option<&str>| {
+            let found = newest_example(&format!(r#"{{"1": {schema}, "0": {{"examples": [{{}}]}}}}"#));
+            assert_eq!(found.as_deref(), expect, "{schema}");
+        };
+        check(r#"{"examples": [{"n": 1}, {"n": 2}]}"#, Some(r#"{"n":1}"#));
+        check(
+            r#"{"examples": [{"n": 1.10, "i": 1000000000000000000000}]}"#,
+            Some(r#"{"n":1.10,"i":1000000000000000000000}"#),
+        );
+        check(r#"{"examples": ["text"]}"#, None);
+        check(r#"{"examples": {"0": {}}}"#, None);
+        check(r#"{"examples": []}"#, None);
+        check("true", None);
+        assert_eq!(newest_example("{"), None);
     }
 
     #[test]

@@ -110,3 +110,16 @@ impl<'a> StoredBody<'a> {
 fn seal_context(endpoint: EndpointId) -> Vec<u8> {
     [b"endpoint.composition ".as_slice(), &endpoint.to_bytes()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_of_earlier_versions_are_read() {
+        let stored = r#"{"format": "json", "content": {"a": [1, "@{{id}}"]}}"#;
+        let stored: StoredBody<'_> = serde_json::from_str(stored).unwrap();
+        let body = JsonBody::parse(r#"{"a":[1,"@{{id}}"]}"#).unwrap();
+        assert_eq!(stored.into_raw(), Ok(RawBody::Json(body)));
+    }
+}
