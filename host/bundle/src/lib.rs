@@ -8,6 +8,10 @@
 pub struct BundledPlugin {
     /// The name that its manifest has too.
     pub name: &'static str,
+    /// What it is for, as its manifest says.
+    pub world: &'static str,
+    /// One line for people, as its manifest says.
+    pub description: &'static str,
     /// What would be uploaded, with the manifest in it.
     pub component: &'static [u8],
 }
@@ -26,13 +30,19 @@ mod tests {
     fn each_name_comes_once_and_is_webassembly_with_a_manifest() {
         let names: Vec<&str> = plugins().iter().map(|plugin| plugin.name).collect();
         assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");
-        for BundledPlugin { name, component } in plugins() {
+        for BundledPlugin { name, world, description, component } in plugins() {
             assert!(component.starts_with(b"\0asm"), "{name}");
             let section = b"hookmill:manifest";
             assert!(
                 component.windows(section.len()).any(|window| window == section),
                 "{name} has no manifest"
             );
+            // The manifest in the component is compact JSON.
+            for (key, value) in [("name", name), ("world", world), ("description", description)] {
+                let member = format!("\"{key}\":{}", serde_json::Value::from(*value));
+                let said = component.windows(member.len()).any(|window| window == member.as_bytes());
+                assert!(said, "{name} does not say {member}");
+            }
         }
     }
 }

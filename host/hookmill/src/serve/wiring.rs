@@ -7,7 +7,6 @@ use std::time::Duration;
 use hookmill_app::dispatch::{Dispatcher, DispatcherParts, channel};
 use hookmill_app::{App, AppError, AppParts, Bundle, BundledPlugin};
 use hookmill_core::address::{AddressPolicy, OwnAddresses};
-use hookmill_core::manifest::Manifest;
 use hookmill_core::plugin::ComponentBytes;
 use hookmill_core::port::{Clock, Entropy};
 use hookmill_core::seal::SealKey;
@@ -277,14 +276,12 @@ fn not_started(error: AppError, data_dir: &DataDir) -> Failure {
 /// The plugins that this program carries.
 fn bundle() -> Bundle {
     let described = |plugin: &hookmill_bundle::BundledPlugin| {
-        let text = hookmill_wasm::manifest_of(plugin.component).ok().flatten();
-        let Some(manifest) = text.and_then(|text| Manifest::parse(&text).ok()) else {
+        let (Ok(name), Ok(world)) = (plugin.name.parse(), plugin.world.parse()) else {
             tracing::error!(plugin = plugin.name, "bundled plugin has no manifest and is left out");
             return None;
         };
-        let Manifest { name, world, description, .. } = manifest;
         let component = ComponentBytes::from_static(plugin.component);
-        Some((name, BundledPlugin { component, world, description: description.into() }))
+        Some((name, BundledPlugin { component, world, description: plugin.description.into() }))
     };
     hookmill_bundle::plugins().iter().filter_map(described).collect()
 }
