@@ -44,9 +44,6 @@ impl UnfinishedLimits {
 
 /// Bytes of an answer that are given to its connection at once. A connection takes the next ones when it has sent those.
 const ANSWER_PIECE_BYTES: usize = 16 << 10;
-/// A body up to so many bytes that came in one piece is not counted: nothing of it is unfinished, and its connection has
-/// held as much for its head.
-const FINISHED_SMALL_BYTES: usize = 4 << 10;
 /// Answers up to so many bytes are not counted.
 pub(crate) const ANSWER_SMALL_BYTES: usize = 2 << 10;
 
@@ -208,10 +205,7 @@ where
         }
         Poll::Ready(frame.map(|frame| {
             let frame = frame.map_err(Into::into)?;
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let is_finished =
-                self.body.is_end_stream() && bytes <= FINISHED_SMALL_BYTES && self.held.is_empty();
-            if !is_finished && let Err(full) = self.held.grow(bytes) {
+            if let Err(full) = self.held.grow(frame.data_ref().map_or(0, Bytes::len)) {
                 // The request is refused; what still comes of it is thrown away, so that its sender reads the answer.
                 self.held.release();
                 return Err(full.into());

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -181,7 +182,13 @@ async fn detached_accept(
 ) -> Result<Accepted, ApiError> {
     let app = Arc::clone(app);
     let accepting = async move { app.accept(&routes, incoming, memory).await };
-    Ok(Detached::new(accepting).await?)
+    // What goes wrong with one event ends no other request of its connection.
+    let accepted = Detached::new(AssertUnwindSafe(accepting).catch_unwind()).await;
+    Ok(accepted.unwrap_or_else(|_| {
+        tracing::error!("accepting an event failed");
+        let message = "the router failed to accept this event; see its log";
+        Err(AppError::new(hookmill_app::ErrorKind::Failed, "server_error", message))
+    })?)
 }
 
 /// A future that goes on in a task of its own where whoever waits for it is dropped. Most are waited for, and are spared the
